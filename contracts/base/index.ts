@@ -1,0 +1,6 @@
+/** What everything else builds on. Pure: no I/O, no clock, no environment. */
+export * from "./errors.ts";
+export * from "./ids.ts";
+export * from "./limits.ts";
+export * from "./secret.ts";
+export * from "./units.ts";

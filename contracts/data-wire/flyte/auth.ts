@@ -1,0 +1,2 @@
+export * from "@flyteorg/flyteidl2/flyteidl2/auth/auth_service_pb.ts";
+export * from "@flyteorg/flyteidl2/flyteidl2/auth/identity_pb.ts";

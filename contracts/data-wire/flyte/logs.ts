@@ -1,0 +1,1 @@
+export * from "@flyteorg/flyteidl2/flyteidl2/logs/dataplane/payload_pb.ts";

@@ -1,0 +1,1 @@
+export * from "@flyteorg/flyteidl2/flyteidl2/org/domain_service_pb.ts";

@@ -1,0 +1,79 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from "node:http2";
+import type { AddressInfo } from "node:net";
+import { limits } from "@biplane/base";
+import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import type { Closeable } from "./lifecycle.ts";
+import { type ServerTlsOptions, serverTlsOptions } from "./tls.ts";
+
+export type HttpRequest = IncomingMessage | Http2ServerRequest;
+export type HttpResponse = ServerResponse | Http2ServerResponse;
+export type HttpHandler = (request: HttpRequest, response: HttpResponse) => void;
+
+export interface ConnectServerOptions {
+  readonly tls: ServerTlsOptions;
+  readonly routes: (router: ConnectRouter) => void;
+  readonly interceptors?: Interceptor[];
+  /** Sees every request first; returns true where it has answered. */
+  readonly before?: (request: HttpRequest, response: HttpResponse) => boolean | Promise<boolean>;
+  /** For paths that are no RPC. */
+  readonly fallback?: HttpHandler;
+  readonly requestBytesMax?: number;
+}
+
+/** Connect over HTTP/2 and HTTP/1.1 on one TLS server; the caller decides where it listens. */
+export function createConnectServer(options: ConnectServerOptions): Http2SecureServer {
+  const adapter = connectNodeAdapter({
+    routes: options.routes,
+    interceptors: options.interceptors ?? [],
+    readMaxBytes: options.requestBytesMax ?? limits.requestBytesMax,
+    writeMaxBytes: options.requestBytesMax ?? limits.requestBytesMax,
+    ...(options.fallback === undefined ? {} : { fallback: options.fallback as never }),
+  });
+  const server = createSecureServer({
+    ...serverTlsOptions(options.tls),
+    allowHTTP1: true,
+    settings: { initialWindowSize: 1024 * 1024, maxConcurrentStreams: 1_000 },
+  });
+  server.on("request", async (request, response) => {
+    if (options.before !== undefined && (await options.before(request, response))) return;
+    adapter(request as never, response as never);
+  });
+  return server;
+}
+
+/** Listens and resolves to the port. Port 0 takes a free one. */
+export function listen(server: Http2SecureServer, port: number, host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.off("error", reject);
+      resolve((server.address() as AddressInfo).port);
+    });
+  });
+}
+
+/** Ends a server: no new connections, sessions closed, stragglers destroyed after the grace period. */
+export function serverCloser(server: Http2SecureServer, graceMs = 2_000): Closeable {
+  const sessions = new Set<{ close(): void; destroy(): void }>();
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+  });
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const session of sessions) session.close();
+        setTimeout(() => {
+          for (const session of sessions) session.destroy();
+        }, graceMs).unref();
+      }),
+  };
+}

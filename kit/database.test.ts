@@ -1,0 +1,74 @@
+import { fdatasyncSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { sql } from "kysely";
+import { afterEach, expect, test, vi } from "vitest";
+import { createRoleIfAbsent, openDatabase, protectTable } from "./database.ts";
+
+vi.mock("node:fs", async (load) => {
+  const fs = await load<typeof import("node:fs")>();
+  return { ...fs, fdatasyncSync: vi.fn(fs.fdatasyncSync) };
+});
+
+const folders: string[] = [];
+afterEach(async () => {
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
+});
+
+interface Schema {
+  thing: { org_id: string; name: string };
+}
+
+async function openThings() {
+  const folder = await mkdtemp(join(tmpdir(), "biplane-database-"));
+  folders.push(folder);
+  return openDatabase<Schema>(
+    { folder },
+    {
+      applicationRole: "biplane_test",
+      migrations: {
+        "0001": {
+          async up(kysely) {
+            await createRoleIfAbsent(kysely, "biplane_test");
+            await sql`create table thing (org_id text not null, name text not null, primary key (org_id, name))`.execute(
+              kysely,
+            );
+            await protectTable(kysely, "thing", "biplane_test");
+          },
+        },
+      },
+    },
+  );
+}
+
+test("every committed transaction of the embedded database is synced to the disk", async () => {
+  const database = await openThings();
+  vi.mocked(fdatasyncSync).mockClear();
+  for (let index = 0; index < 50; index += 1) {
+    await database.asOrg("acme", (t) =>
+      t
+        .insertInto("thing")
+        .values({ org_id: "acme", name: `n${index}` })
+        .execute(),
+    );
+  }
+  expect(vi.mocked(fdatasyncSync).mock.calls.length).toBeGreaterThanOrEqual(50);
+  await database.close();
+});
+
+test("a transaction of one organization neither sees nor writes rows of another (claim ISO-1)", async () => {
+  const database = await openThings();
+  await database.asOrg("acme", (t) =>
+    t.insertInto("thing").values({ org_id: "acme", name: "mine" }).execute(),
+  );
+  const seen = await database.asOrg("other", (t) => t.selectFrom("thing").selectAll().execute());
+  expect(seen).toEqual([]);
+  const writing = database.asOrg("other", (t) =>
+    t.insertInto("thing").values({ org_id: "acme", name: "forged" }).execute(),
+  );
+  await expect(writing).rejects.toThrow(/row-level security/);
+  const control = await database.asOrg("acme", (t) => t.selectFrom("thing").selectAll().execute());
+  expect(control).toHaveLength(1);
+  await database.close();
+});

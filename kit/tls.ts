@@ -1,0 +1,63 @@
+import type { SecureContextOptions, TlsOptions } from "node:tls";
+
+/** What a party shows: its certificate chain and key, PEM. */
+export interface TlsIdentity {
+  readonly certificatePem: string;
+  readonly privateKeyPem: string;
+}
+
+/** TLS 1.3 by default, 1.2 at least, forward-secret AEAD suites only (claim TLS-2). */
+export const strongTls = {
+  minVersion: "TLSv1.2",
+  ciphers: [
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+  ].join(":"),
+  honorCipherOrder: true,
+} as const satisfies SecureContextOptions;
+
+export interface ServerTlsOptions {
+  readonly identity: TlsIdentity;
+  /** Given: clients must show a certificate of this authority. */
+  readonly clientAuthorityPem?: string;
+  readonly handshakeMs?: number;
+}
+
+export function serverTlsOptions(options: ServerTlsOptions): TlsOptions {
+  return {
+    ...strongTls,
+    cert: options.identity.certificatePem,
+    key: options.identity.privateKeyPem,
+    handshakeTimeout: options.handshakeMs ?? 10_000,
+    ...(options.clientAuthorityPem === undefined
+      ? {}
+      : { ca: options.clientAuthorityPem, requestCert: true, rejectUnauthorized: true }),
+  };
+}
+
+export interface ClientTlsOptions {
+  /** The only authority believed, PEM. */
+  readonly authorityPem: string;
+  /** For mutual TLS. */
+  readonly identity?: TlsIdentity;
+}
+
+export function clientTlsOptions(
+  options: ClientTlsOptions,
+): SecureContextOptions & { rejectUnauthorized: true } {
+  return {
+    ...strongTls,
+    ca: options.authorityPem,
+    rejectUnauthorized: true,
+    ...(options.identity === undefined
+      ? {}
+      : { cert: options.identity.certificatePem, key: options.identity.privateKeyPem }),
+  };
+}

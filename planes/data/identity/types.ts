@@ -1,0 +1,35 @@
+import type { AttemptId, OrgId, Secret } from "@biplane/base";
+
+export type PrincipalKind = "user" | "service" | "task";
+
+/** Who acts. For tasks `attempt` says which one; `actingFor` is the submitter whose rights it has. */
+export interface Principal {
+  readonly org: OrgId;
+  readonly subject: string;
+  readonly kind: PrincipalKind;
+  readonly tokenId: string;
+  readonly expiresAtMs: number;
+  readonly name: string | undefined;
+  readonly email: string | undefined;
+  readonly attempt: AttemptId | undefined;
+  readonly actingFor: string | undefined;
+}
+
+/** Where a request came in: the public router, or one sandbox's own socket. */
+export type Entrance =
+  | { readonly kind: "public"; readonly address: string }
+  | { readonly kind: "sandbox"; readonly attempt: () => AttemptId | undefined };
+
+export interface Authenticator {
+  /** Throws `unauthenticated`. A task token is good at its own sandbox's entrance only. */
+  authenticate(authorization: string | undefined, entrance: Entrance): Promise<Principal>;
+}
+
+export interface TokenIssuer {
+  /** Opens this cluster's router for one attempt, through its sandbox's socket. */
+  taskToken(attempt: AttemptId, submitter: string): Promise<Secret<string>>;
+  /** Names the acting subject to the control plane; opens no router. */
+  controlToken(subject: string): Promise<Secret<string>>;
+  /** The attempt ended: its tokens no longer work. */
+  revokeAttempt(attempt: AttemptId): void;
+}

@@ -1,0 +1,29 @@
+import { defineConfig } from "vitest/config";
+
+const inline = [/@biplane\//, /@flyteorg\/flyteidl2/];
+
+/** `npm test` runs all projects; one by `npx vitest run --project NAME`. Slow ones start real processes. */
+export default defineConfig({
+  test: {
+    server: { deps: { inline } },
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    maxWorkers: 2,
+    projects: [
+      project("unit", ["{contracts,kit,planes,tunnel,worker,clients,verify,tools,bench}/**/*.test.ts"]),
+      project("boundary", ["tests/boundary/**/*.test.ts"]),
+      project("contract", ["tests/contract/**/*.test.ts"]),
+      project("conformance", ["tests/conformance/**/*.test.ts"]),
+      project("e2e", ["tests/e2e/**/*.test.ts"]),
+      project("faults", ["tests/faults/**/*.test.ts"]),
+    ],
+  },
+});
+
+function project(name: string, include: string[]) {
+  const slow = name !== "unit";
+  return {
+    extends: true as const,
+    test: { name, include, ...(slow ? { testTimeout: 300_000, fileParallelism: false } : {}) },
+  };
+}
