@@ -1,5 +1,5 @@
 import { BiplaneError, type ErrorCode, isBiplaneError } from "@biplane/base";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { codeFromString, codeToString } from "@connectrpc/connect/protocol-connect";
 
 /** What a peer may see of a failure: a bare `internal` for everything that is not meant for people. */
@@ -20,4 +20,22 @@ export function fromConnectError(error: unknown): BiplaneError {
     cause: error,
     ...(reason === undefined ? {} : { reason }),
   });
+}
+
+/** Outermost of a server's interceptors: whatever a service throws, now or while it streams, leaves as above. */
+export const errorInterceptor: Interceptor = (next) => async (request) => {
+  try {
+    const response = await next(request);
+    return response.stream ? { ...response, message: translateErrors(response.message) } : response;
+  } catch (error) {
+    throw toConnectError(error);
+  }
+};
+
+async function* translateErrors<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw toConnectError(error);
+  }
 }

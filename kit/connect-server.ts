@@ -9,6 +9,7 @@ import type { AddressInfo } from "node:net";
 import { limits } from "@biplane/base";
 import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { errorInterceptor } from "./connect-errors.ts";
 import type { Closeable } from "./lifecycle.ts";
 import { type ServerTlsOptions, serverTlsOptions } from "./tls.ts";
 
@@ -31,7 +32,7 @@ export interface ConnectServerOptions {
 export function createConnectServer(options: ConnectServerOptions): Http2SecureServer {
   const adapter = connectNodeAdapter({
     routes: options.routes,
-    interceptors: options.interceptors ?? [],
+    interceptors: [errorInterceptor, ...(options.interceptors ?? [])],
     readMaxBytes: options.requestBytesMax ?? limits.requestBytesMax,
     writeMaxBytes: options.requestBytesMax ?? limits.requestBytesMax,
     ...(options.fallback === undefined ? {} : { fallback: options.fallback as never }),
