@@ -10,7 +10,9 @@ export default defineConfig({
     hookTimeout: 120_000,
     maxWorkers: 2,
     projects: [
-      project("unit", ["{contracts,kit,planes,tunnel,worker,clients,verify,tools,bench}/**/*.test.ts"]),
+      project("unit", [
+        "{contracts,kit,planes,tunnel,worker,clients,verify,tools,bench,tests/support}/**/*.test.ts",
+      ]),
       project("boundary", ["tests/boundary/**/*.test.ts"]),
       project("contract", ["tests/contract/**/*.test.ts"]),
       project("conformance", ["tests/conformance/**/*.test.ts"]),
