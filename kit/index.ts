@@ -6,6 +6,7 @@ export * from "./config.ts";
 export * from "./connect-client.ts";
 export * from "./connect-errors.ts";
 export * from "./connect-server.ts";
+export * from "./crypto.ts";
 export * from "./database.ts";
 export * from "./files.ts";
 export * from "./lifecycle.ts";
