@@ -235,6 +235,8 @@ export interface ActionQueue {
 export interface Outbox {
   readonly incarnation: string;
   lastSequence(): bigint;
+  /** Newest cursor that `acknowledge` made durable; 0 at first. The control plane repeats what was answered after it. */
+  acknowledgedSequence(): bigint;
   /** Events after the sequence, oldest first. */
   read(after: bigint, limit: number): Promise<readonly Event[]>;
   /** Resolves when there is something after the sequence, or the signal aborts. */
