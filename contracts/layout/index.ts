@@ -40,6 +40,16 @@ export function outcomeKey(id: AttemptId): string {
   return `${attemptPrefix(id)}outcome.pb`;
 }
 
+/** Whether only the executor writes this key: a task that could would decide its own attempt's outcome. */
+export function isExecutorKey(key: string): boolean {
+  return key.endsWith("/outcome.pb");
+}
+
+/** Files of one attempt that its task makes as it likes. */
+export function rawDataPrefix(id: AttemptId): string {
+  return `${attemptPrefix(id)}raw/`;
+}
+
 export function checkpointKey(id: AttemptId): string {
   return `${attemptPrefix(id)}_flytecheckpoints`;
 }
