@@ -1,0 +1,162 @@
+/**
+ * One row for each served method: plane, permission, resource, audit code. Default deny: a method without a row can't
+ * be served, and a row without a method fails a test.
+ */
+import type { AuditCode } from "@biplane/audit";
+import type { Permission } from "@biplane/identity";
+
+/** Where a request names its resource. `at` lists fields, first one set wins; `""` is the request itself. */
+export interface ResourceRule {
+  readonly kind: "organization" | "project" | "project-domain" | "run" | "action";
+  readonly at: readonly string[];
+}
+
+export interface RpcRow {
+  /** Who answers: the data plane from its own state, or the control plane's index asked over the link. */
+  readonly plane: "data" | "index";
+  readonly permission: Permission | "anonymous";
+  readonly resource: ResourceRule;
+  readonly audit: AuditCode;
+  /** Whether the method changes anything: then its audit record is on disk before it runs. */
+  readonly changes: boolean;
+}
+
+const organization: ResourceRule = { kind: "organization", at: [] };
+const project = (...at: string[]): ResourceRule => ({ kind: "project", at });
+const projectDomain = (...at: string[]): ResourceRule => ({ kind: "project-domain", at });
+const run = (...at: string[]): ResourceRule => ({ kind: "run", at });
+const action = (...at: string[]): ResourceRule => ({ kind: "action", at });
+
+function read(permission: RpcRow["permission"], resource: ResourceRule, audit: AuditCode): RpcRow {
+  return { plane: "data", permission, resource, audit, changes: false };
+}
+function change(permission: RpcRow["permission"], resource: ResourceRule, audit: AuditCode): RpcRow {
+  return { plane: "data", permission, resource, audit, changes: true };
+}
+function index(permission: Permission, resource: ResourceRule, audit: AuditCode, changes = false): RpcRow {
+  return { plane: "index", permission, resource, audit, changes };
+}
+
+const runLists = projectDomain("projectId", "taskId", "taskName", "triggerName", "org");
+
+export const rpcTable: Readonly<Record<string, RpcRow>> = {
+  "flyteidl2.auth.AuthMetadataService/GetOAuth2Metadata": read(
+    "anonymous",
+    organization,
+    "AUTH_METADATA_READ",
+  ),
+  "flyteidl2.auth.AuthMetadataService/GetPublicClientConfig": read(
+    "anonymous",
+    organization,
+    "AUTH_METADATA_READ",
+  ),
+  "flyteidl2.auth.IdentityService/UserInfo": read("identity.self", organization, "IDENTITY_READ"),
+  "flyteidl2.cluster.ClusterService/SelectCluster": read(
+    "cluster.select",
+    project("projectId", "taskId", "actionId", "actionAttemptId", "domainId", "orgId"),
+    "CLUSTER_SELECTED",
+  ),
+
+  "flyteidl2.project.ProjectService/CreateProject": index(
+    "project.create",
+    project("project"),
+    "PROJECT_CREATED",
+    true,
+  ),
+  "flyteidl2.project.ProjectService/UpdateProject": index(
+    "project.update",
+    project("project"),
+    "PROJECT_UPDATED",
+    true,
+  ),
+  "flyteidl2.project.ProjectService/GetProject": index("project.read", project(""), "PROJECT_READ"),
+  "flyteidl2.project.ProjectService/ListProjects": index("project.read", project(""), "PROJECT_READ"),
+
+  "flyteidl2.task.TaskService/DeployTask": change("task.deploy", projectDomain("taskId"), "TASK_DEPLOYED"),
+  "flyteidl2.task.TaskService/GetTaskDetails": read("task.read", projectDomain("taskId"), "TASK_READ"),
+  "flyteidl2.task.TaskService/ListTasks": read("task.read", projectDomain("projectId", "org"), "TASK_READ"),
+  "flyteidl2.task.TaskService/ListVersions": read("task.read", projectDomain("taskName"), "TASK_READ"),
+
+  "flyteidl2.workflow.RunService/CreateRun": change(
+    "run.create",
+    projectDomain("runId", "projectId"),
+    "RUN_CREATED",
+  ),
+  "flyteidl2.workflow.RunService/AbortRun": change("run.abort", run("runId"), "RUN_ABORTED"),
+  "flyteidl2.workflow.RunService/AbortAction": change("run.abort", action("actionId"), "ACTION_ABORTED"),
+  "flyteidl2.workflow.RunService/GetRunDetails": read("run.read", run("runId"), "RUN_READ"),
+  "flyteidl2.workflow.RunService/WatchRunDetails": read("run.read", run("runId"), "RUN_WATCHED"),
+  "flyteidl2.workflow.RunService/GetActionDetails": read("run.read", action("actionId"), "RUN_READ"),
+  "flyteidl2.workflow.RunService/WatchActionDetails": read("run.read", action("actionId"), "RUN_WATCHED"),
+  "flyteidl2.workflow.RunService/GetActionDataURIs": read("data.read", action("actionId"), "DATA_READ"),
+  "flyteidl2.workflow.RunService/ListRuns": read("run.read", runLists, "RUN_LISTED"),
+  "flyteidl2.workflow.RunService/WatchRuns": read("run.read", projectDomain("projectId"), "RUN_WATCHED"),
+  "flyteidl2.workflow.RunService/ListActions": read("run.read", run("runId"), "RUN_READ"),
+  "flyteidl2.workflow.RunService/WatchActions": read("run.read", run("runId"), "RUN_WATCHED"),
+
+  "flyteidl2.dataproxy.DataProxyService/CreateUploadLocation": change(
+    "data.upload",
+    projectDomain(""),
+    "DATA_UPLOAD_GRANTED",
+  ),
+  "flyteidl2.dataproxy.DataProxyService/UploadInputs": change(
+    "data.upload",
+    projectDomain("runId", "projectId"),
+    "INPUTS_UPLOADED",
+  ),
+  "flyteidl2.dataproxy.DataProxyService/GetActionData": read("data.read", action("actionId"), "DATA_READ"),
+  "flyteidl2.dataproxy.DataProxyService/CreateDownloadLink": change(
+    "data.read",
+    projectDomain("actionAttemptId", "taskId"),
+    "DATA_LINK_GRANTED",
+  ),
+  "flyteidl2.dataproxy.DataProxyService/TailLogs": read("data.read", action("actionId"), "LOGS_READ"),
+
+  "flyteidl2.actions.ActionsService/Enqueue": change("children.write", action("action"), "CHILDREN_ENQUEUED"),
+  "flyteidl2.actions.ActionsService/WatchForUpdates": read(
+    "children.read",
+    action("parentActionId"),
+    "CHILDREN_WATCHED",
+  ),
+  "flyteidl2.actions.ActionsService/Abort": change("run.abort", action("actionId"), "CHILDREN_ABORTED"),
+
+  "biplane.data.v1.ChildrenService/Enqueue": change("children.write", action(""), "CHILDREN_ENQUEUED"),
+  "biplane.data.v1.ChildrenService/Watch": read("children.read", action(""), "CHILDREN_WATCHED"),
+  "biplane.data.v1.ChildrenService/RecordTraces": change("children.write", action(""), "TRACES_RECORDED"),
+  "biplane.data.v1.ProgressService/WatchProgress": read("run.read", run("run"), "RUN_WATCHED"),
+  "biplane.data.v1.ObjectsService/ListObjects": read("data.read", projectDomain(""), "DATA_LISTED"),
+  "biplane.data.v1.BorderService/ReadLedger": read("border.read", organization, "BORDER_READ"),
+
+  "biplane.data.v1.ControlPlaneRecordsService/ListProjects": index(
+    "records.read",
+    organization,
+    "RECORDS_READ",
+  ),
+  "biplane.data.v1.ControlPlaneRecordsService/ListClusters": index(
+    "records.read",
+    organization,
+    "RECORDS_READ",
+  ),
+  "biplane.data.v1.ControlPlaneRecordsService/GetRun": index("records.read", run("run"), "RECORDS_READ"),
+  "biplane.data.v1.ControlPlaneRecordsService/ListRuns": index(
+    "records.read",
+    projectDomain(""),
+    "RECORDS_READ",
+  ),
+  "biplane.data.v1.ControlPlaneRecordsService/ListActions": index("records.read", run("run"), "RECORDS_READ"),
+  "biplane.data.v1.ControlPlaneRecordsService/ListAttempts": index(
+    "records.read",
+    run("run"),
+    "RECORDS_READ",
+  ),
+  "biplane.data.v1.ControlPlaneRecordsService/ListTasks": index(
+    "records.read",
+    projectDomain(""),
+    "RECORDS_READ",
+  ),
+  "biplane.data.v1.ControlPlaneRecordsService/Place": index(
+    "cluster.select",
+    projectDomain(""),
+    "PLACEMENT_READ",
+  ),
+};

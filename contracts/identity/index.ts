@@ -1,0 +1,5 @@
+/** Who may do what: tokens, roles, assignments and the decision function. Pure. */
+export * from "./decide.ts";
+export * from "./profile.ts";
+export * from "./roles.ts";
+export * from "./tokens.ts";

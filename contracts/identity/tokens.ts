@@ -1,0 +1,41 @@
+/** What the tokens of the customer's identity authority say. Two audiences, never one token for both. */
+
+export const audiences = {
+  /** Opens the organization's routers. */
+  router: "biplane:router",
+  /** Names the acting subject to the control plane; opens nothing in the data plane. */
+  control: "biplane:control",
+} as const;
+
+export type TokenKind = "user" | "service" | "task";
+
+interface CommonClaims {
+  readonly iss: string;
+  readonly sub: string;
+  readonly aud: string;
+  readonly org: string;
+  readonly jti: string;
+  /** Seconds since 1970. */
+  readonly iat: number;
+  readonly exp: number;
+}
+
+export interface RouterClaims extends CommonClaims {
+  readonly kind: "user" | "service";
+  readonly name?: string;
+  readonly email?: string;
+}
+
+/** Good for one attempt, at the entrance of its own sandbox, until the attempt ends. */
+export interface TaskClaims extends CommonClaims {
+  readonly kind: "task";
+  readonly project: string;
+  readonly domain: string;
+  readonly run: string;
+  readonly action: string;
+  readonly attempt: number;
+  /** Subject of the person or program that submitted the run. */
+  readonly acting_for: string;
+}
+
+export type ControlClaims = CommonClaims;
