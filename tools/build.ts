@@ -3,8 +3,9 @@
  * for the boundary tests.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { build } from "esbuild";
+import { createHash } from "node:crypto";
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type BuildOptions, build } from "esbuild";
 
 /** Shipped entries. What runs in which plane is in the path. */
 export const entries = {
@@ -17,7 +18,7 @@ export const entries = {
 } as const;
 
 /** Loaded from `node_modules` at run time: they bring files or native code of their own. */
-const external = [
+export const externalPackages: readonly string[] = [
   "@electric-sql/pglite",
   "@electric-sql/pglite/*",
   "pg",
@@ -27,11 +28,20 @@ const external = [
   "@duckdb/*",
 ];
 
+const stampPath = "contracts/data-wire/gen/sources.sha256";
+
+/** Generates the wires where a source has changed: tests and tools beside this one never see half of a wire. */
 export function generate(): void {
+  const sources = globSync(["proto/**/*.proto", "buf*.yaml", "package-lock.json"]).sort();
+  const hash = createHash("sha256");
+  for (const path of sources) hash.update(path).update(readFileSync(path));
+  const stamp = hash.digest("hex");
+  if (existsSync(stampPath) && readFileSync(stampPath, "utf8") === stamp) return;
   for (const wire of ["control-wire", "data-wire"])
     rmSync(`contracts/${wire}/gen`, { recursive: true, force: true });
   buf("buf.gen.control.yaml", ["proto/biplane/classes", "proto/biplane/control"]);
   buf("buf.gen.data.yaml", ["proto/biplane/data", "proto/biplane/supplement", "proto/biplane/worker"]);
+  writeFileSync(stampPath, stamp);
 }
 
 function buf(template: string, paths: readonly string[]): void {
@@ -41,26 +51,32 @@ function buf(template: string, paths: readonly string[]): void {
   });
 }
 
+/** How an entry becomes one file. Boundary tests build their controls by the same options. */
+export function bundleOptions(entry: string, outfile: string, external = externalPackages) {
+  return {
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    platform: "node",
+    target: "node24",
+    format: "esm",
+    sourcemap: true,
+    keepNames: true,
+    metafile: true,
+    external: [...external],
+    banner: {
+      js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+    },
+    logLevel: "warning",
+  } as const satisfies BuildOptions;
+}
+
 export async function bundle(): Promise<void> {
   mkdirSync("dist/meta", { recursive: true });
   for (const [name, entry] of Object.entries(entries)) {
     if (!existsSync(entry)) continue;
-    const result = await build({
-      entryPoints: [entry],
-      outfile: `dist/${name}.mjs`,
-      bundle: true,
-      platform: "node",
-      target: "node24",
-      format: "esm",
-      sourcemap: true,
-      keepNames: true,
-      metafile: true,
-      external: name === "worker" ? [...external, "@biplane/sdk"] : external,
-      banner: {
-        js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
-      },
-      logLevel: "warning",
-    });
+    const external = name === "worker" ? [...externalPackages, "@biplane/sdk"] : externalPackages;
+    const result = await build(bundleOptions(entry, `dist/${name}.mjs`, external));
     writeFileSync(`dist/meta/${name}.json`, JSON.stringify(result.metafile));
   }
 }

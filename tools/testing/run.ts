@@ -1,0 +1,76 @@
+/**
+ * `npm test [PROJECT [NAME]] [-- --seeds N]`: checks, then every Vitest project one after the other, then each skip with its
+ * reason and one line of counts. Projects run apart, since slow ones start whole systems and measure memory and time.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { ProjectSummary } from "./reporter.ts";
+
+const projects = ["unit", "boundary", "contract", "conformance", "e2e", "faults"];
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { seeds: { type: "string" }, seed: { type: "string" } },
+});
+const [project, ...names] = positionals;
+if (project !== undefined && !projects.includes(project)) {
+  console.error(`There is no test project ${JSON.stringify(project)}. Use one of: ${projects.join(", ")}.`);
+  process.exit(2);
+}
+
+const folder = mkdtempSync(join(tmpdir(), "biplane-test-"));
+const summaryPath = join(folder, "summary.jsonl");
+const failures: string[] = [];
+if (project === undefined) {
+  for (const program of [
+    ["tsc", "-p", "."],
+    ["biome", "check", "."],
+  ]) {
+    if (!run(`Check: ${program.join(" ")}`, program)) failures.push(program.join(" "));
+  }
+}
+for (const name of project === undefined ? projects : [project]) {
+  if (!runProject(name)) failures.push(`project ${name}`);
+}
+const clean = report();
+rmSync(folder, { recursive: true, force: true });
+process.exit(clean && failures.length === 0 ? 0 : 1);
+
+function runProject(name: string): boolean {
+  const pattern = name === "unit" ? "**/*.test.ts" : `tests/${name}/**/*.test.ts`;
+  const files = globSync(pattern, { exclude: ["**/node_modules/**"] });
+  if (files.length === 0) throw new Error(`Project ${name} has no test: ${pattern} matches nothing.`);
+  const filters = names.map((part) => (existsSync(part) ? part : `tests/${name}/${part}`));
+  const reporters = ["--reporter=default", "--reporter=./tools/testing/reporter.ts"];
+  return run(`Tests: ${name}`, ["vitest", "run", "--project", name, ...reporters, ...filters]);
+}
+
+function run(title: string, program: readonly string[]): boolean {
+  console.log(`\n== ${title}`);
+  const environment = {
+    ...process.env,
+    BIPLANE_TEST_SUMMARY: summaryPath,
+    ...(values.seeds === undefined ? {} : { BIPLANE_FAULT_SEEDS: values.seeds }),
+    ...(values.seed === undefined ? {} : { BIPLANE_FAULT_SEED: values.seed }),
+  };
+  return spawnSync(program[0]!, program.slice(1), { stdio: "inherit", env: environment }).status === 0;
+}
+
+function report(): boolean {
+  const lines = existsSync(summaryPath) ? readFileSync(summaryPath, "utf8").trim().split("\n") : [];
+  const summaries = lines.map((line) => JSON.parse(line) as ProjectSummary);
+  const skipped = summaries.flatMap((summary) => summary.skipped);
+  if (skipped.length > 0) console.log("\n== Skipped");
+  for (const { title, reason } of skipped) console.log(`${title}: ${reason}`);
+  for (const what of failures) console.log(`FAILED: ${what}`);
+  const sum = (pick: (summary: ProjectSummary) => number) =>
+    summaries.reduce((total, summary) => total + pick(summary), 0);
+  const failed = Math.max(
+    sum((summary) => summary.failed),
+    failures.length,
+  );
+  console.log(`\n${sum((summary) => summary.passed)} passed, ${failed} failed, ${skipped.length} skipped`);
+  return failed === 0 && sum((summary) => summary.passed) > 0;
+}
