@@ -9,6 +9,7 @@ export * from "./connect-server.ts";
 export * from "./crypto.ts";
 export * from "./database.ts";
 export * from "./files.ts";
+export * from "./journal.ts";
 export * from "./lifecycle.ts";
 export * from "./logging.ts";
 export * from "./queue.ts";
