@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sql } from "kysely";
 import { afterEach, expect, test, vi } from "vitest";
+import { describeOnBothDatabases } from "../tests/support/postgres.ts";
 import { createRoleIfAbsent, openDatabase, protectTable } from "./database.ts";
 
 vi.mock("node:fs", async (load) => {
@@ -71,4 +72,33 @@ test("a transaction of one organization neither sees nor writes rows of another 
   const control = await database.asOrg("acme", (t) => t.selectFrom("thing").selectAll().execute());
   expect(control).toHaveLength(1);
   await database.close();
+});
+
+test("transactions that come together take turns and each keeps its own rows", async () => {
+  const database = await openThings();
+  const names = Array.from({ length: 20 }, (_, index) => `n${index}`);
+  const outcomes = await Promise.allSettled(
+    names.map((name, index) =>
+      database.asOrg("acme", async (t) => {
+        await t.insertInto("thing").values({ org_id: "acme", name }).execute();
+        await new Promise((resolve) => setTimeout(resolve, index % 3));
+        if (index % 2 === 1) throw new Error("rolled back");
+      }),
+    ),
+  );
+  expect(outcomes.filter((one) => one.status === "fulfilled")).toHaveLength(10);
+  const rows = await database.asOrg("acme", (t) => t.selectFrom("thing").select("name").execute());
+  expect(rows.map((row) => row.name).sort()).toEqual(names.filter((_, index) => index % 2 === 0).sort());
+  await database.close();
+});
+
+describeOnBothDatabases("a database", (fresh) => {
+  test("gives 64-bit integers as numbers and bytes as bytes", async () => {
+    const database = await openDatabase<Schema>(await fresh(), { applicationRole: "nobody", migrations: {} });
+    const { rows } = await sql<{ number: number; bytes: Uint8Array }>`
+      select 1732176000000::bigint as number, '\\x00ff'::bytea as bytes`.execute(database.kysely);
+    expect(rows[0]!.number).toBe(1_732_176_000_000);
+    expect([...rows[0]!.bytes]).toEqual([0, 255]);
+    await database.close();
+  });
 });

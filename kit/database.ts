@@ -7,7 +7,7 @@ import { mkdir } from "node:fs/promises";
 import { BiplaneError } from "@biplane/base";
 import { PGlite } from "@electric-sql/pglite";
 import { NodeFS } from "@electric-sql/pglite/nodefs";
-import { Kysely, PGliteDialect, PostgresDialect, sql, type Transaction } from "kysely";
+import { type Driver, Kysely, PGliteDialect, PostgresDialect, sql, type Transaction } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
 import pg from "pg";
 
@@ -44,14 +44,15 @@ export async function openDatabase<Schema>(
           dialect: new PostgresDialect({ pool: new pg.Pool(poolOptions(location.url)) }),
         });
   await migrate(kysely, migrations.migrations);
-  const role = sql.id(migrations.applicationRole);
+  const role = migrations.applicationRole;
   return {
     kysely,
     kind,
     asOrg: (org, work) =>
       kysely.transaction().execute(async (transaction) => {
-        await sql`set local role ${role}`.execute(transaction);
-        await sql`select set_config('biplane.org', ${org}, true)`.execute(transaction);
+        await sql`select set_config('role', ${role}, true), set_config('biplane.org', ${org}, true)`.execute(
+          transaction,
+        );
         return work(transaction);
       }),
     close: () => kysely.destroy(),
@@ -118,9 +119,61 @@ async function openEmbedded<Schema>(folder: string): Promise<Kysely<Schema>> {
     fs: new SyncingNodeFS(folder),
     startParams: [...startParams, "-c", "wal_sync_method=fsync"],
   });
-  return new Kysely<Schema>({ dialect: new PGliteDialect({ pglite: database }) });
+  return new Kysely<Schema>({ dialect: new SerialPGliteDialect({ pglite: database }) });
+}
+
+/**
+ * Kysely's PGlite driver keeps one connection and remembers one transaction on it: two transactions at once would
+ * commit each other's work or wait for ever. Here each takes its turn.
+ */
+class SerialPGliteDialect extends PGliteDialect {
+  override createDriver(): Driver {
+    const driver = super.createDriver();
+    const acquire = driver.acquireConnection.bind(driver);
+    const release = driver.releaseConnection.bind(driver);
+    const turns = new Turns();
+    driver.acquireConnection = async (options) => {
+      await turns.take();
+      return acquire(options);
+    };
+    driver.releaseConnection = async (connection, options) => {
+      await release(connection, options);
+      turns.pass();
+    };
+    return driver;
+  }
+}
+
+/** First come, first served. */
+class Turns {
+  #taken = false;
+  readonly #waiting: (() => void)[] = [];
+
+  take(): Promise<void> {
+    if (this.#taken) return new Promise((resolve) => this.#waiting.push(resolve));
+    this.#taken = true;
+    return Promise.resolve();
+  }
+
+  pass(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#taken = false;
+    else next();
+  }
 }
 
 function poolOptions(url: string): pg.PoolConfig {
-  return { connectionString: url, max: 8, connectionTimeoutMillis: 10_000, idleTimeoutMillis: 30_000 };
+  return {
+    connectionString: url,
+    max: 8,
+    connectionTimeoutMillis: 10_000,
+    idleTimeoutMillis: 30_000,
+    types: { getTypeParser: parserOf },
+  };
+}
+
+/** 64-bit integers arrive as numbers, as PGlite gives them; `pg` alone would give text. None of ours reaches 2^53. */
+function parserOf(type: number, format?: "text" | "binary") {
+  if (type === pg.types.builtins.INT8) return Number;
+  return pg.types.getTypeParser(type, format as "text");
 }
