@@ -7,7 +7,7 @@ import {
 } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { limits } from "@biplane/base";
-import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
+import type { ConnectRouter, ContextValues, Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { errorInterceptor } from "./connect-errors.ts";
 import type { Closeable } from "./lifecycle.ts";
@@ -26,6 +26,8 @@ export interface ConnectServerOptions {
   /** For paths that are no RPC. */
   readonly fallback?: HttpHandler;
   readonly requestBytesMax?: number;
+  /** What handlers may know of the connection beneath a request, e.g. the peer's certificate. */
+  readonly contextValues?: (request: HttpRequest) => ContextValues;
 }
 
 /** Connect over HTTP/2 and HTTP/1.1 on one TLS server; the caller decides where it listens. */
@@ -36,6 +38,7 @@ export function createConnectServer(options: ConnectServerOptions): Http2SecureS
     readMaxBytes: options.requestBytesMax ?? limits.requestBytesMax,
     writeMaxBytes: options.requestBytesMax ?? limits.requestBytesMax,
     ...(options.fallback === undefined ? {} : { fallback: options.fallback as never }),
+    ...(options.contextValues === undefined ? {} : { contextValues: options.contextValues }),
   });
   const server = createSecureServer({
     ...serverTlsOptions(options.tls),

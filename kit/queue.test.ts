@@ -33,3 +33,12 @@ test("a full queue takes nothing more, and closing lets waiting producers go", a
   queue.close();
   expect(await waiting).toBe(false);
 });
+
+test("a group holds what is queued, in order and never more than asked for", async () => {
+  const queue = new BoundedQueue<number>(10);
+  for (let item = 0; item < 7; item += 1) queue.tryPush(item);
+  queue.close();
+  const groups: number[][] = [];
+  for await (const group of queue.groups(3)) groups.push(group);
+  expect(groups).toEqual([[0, 1, 2], [3, 4, 5], [6]]);
+});

@@ -41,11 +41,16 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<T> {
+    for await (const [item] of this.groups(1)) yield item!;
+  }
+
+  /** Whatever is queued, up to `itemsMax` at once: for consumers that pay per group, as for one sync to the disk. */
+  async *groups(itemsMax: number): AsyncGenerator<T[]> {
     for (;;) {
-      const item = this.#items.shift();
-      if (item !== undefined) {
-        this.#wakeProducers.shift()?.();
-        yield item;
+      const group = this.#items.splice(0, itemsMax);
+      if (group.length > 0) {
+        for (const wake of this.#wakeProducers.splice(0, group.length)) wake();
+        yield group;
       } else if (this.#closed) {
         return;
       } else {

@@ -27,6 +27,8 @@ export interface ServerTlsOptions {
   readonly identity: TlsIdentity;
   /** Given: clients must show a certificate of this authority. */
   readonly clientAuthorityPem?: string;
+  /** Lets clients without a certificate in; the server has to ask `authorized` of each connection. */
+  readonly clientCertificateOptional?: boolean;
   readonly handshakeMs?: number;
 }
 
@@ -38,7 +40,11 @@ export function serverTlsOptions(options: ServerTlsOptions): TlsOptions {
     handshakeTimeout: options.handshakeMs ?? 10_000,
     ...(options.clientAuthorityPem === undefined
       ? {}
-      : { ca: options.clientAuthorityPem, requestCert: true, rejectUnauthorized: true }),
+      : {
+          ca: options.clientAuthorityPem,
+          requestCert: true,
+          rejectUnauthorized: options.clientCertificateOptional !== true,
+        }),
   };
 }
 
