@@ -52,12 +52,16 @@ function requireNode(majorMin) {
 function installPackages() {
   if (packagesAreCurrent()) return;
   console.error("Installing the npm packages of package-lock.json (once; a minute or two) ...");
-  // npm shows nothing while it works where its output is no terminal: a person would think that it hangs.
-  const result = spawnSync(
-    "npm",
-    ["ci", "--no-audit", "--no-fund", "--loglevel=warn", "--progress=true"],
-    inherit,
-  );
+  // `npm ci` demands an entry for every other system's optional package, which mirrors of the registry may lack.
+  const parameters = [
+    "install",
+    "--no-save",
+    "--no-audit",
+    "--no-fund",
+    "--loglevel=error",
+    "--progress=true",
+  ];
+  const result = spawnSync("npm", parameters, inherit);
   if (result.status !== 0) {
     fail(
       "npm could not install the packages.",
