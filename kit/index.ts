@@ -10,6 +10,7 @@ export * from "./crypto.ts";
 export * from "./database.ts";
 export * from "./files.ts";
 export * from "./journal.ts";
+export * from "./framing.ts";
 export * from "./lifecycle.ts";
 export * from "./logging.ts";
 export * from "./queue.ts";
