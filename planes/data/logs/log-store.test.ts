@@ -1,0 +1,123 @@
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { AttemptId } from "@biplane/base";
+import { newKey } from "@biplane/kit";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { openLogStore } from "./log-store.ts";
+import type { LogLine, LogStore } from "./types.ts";
+
+const key = newKey();
+let folder = "";
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "biplane-logs-"));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+function attempt(action: string, number = 1): AttemptId {
+  const names = { org: "acme", project: "flights", domain: "development", run: "r1", action };
+  return { ...names, attempt: number } as AttemptId;
+}
+
+function line(message: string, atMs = 1): LogLine {
+  return { atMs, originator: "user", message };
+}
+
+async function readAll(store: LogStore, id: AttemptId): Promise<LogLine[]> {
+  const lines: LogLine[] = [];
+  for await (const batch of store.tail(id, new AbortController().signal)) lines.push(...batch);
+  return lines;
+}
+
+test("LOG-1, LOG-2: a tail of a running attempt and a read after a restart give the same lines in the same order", async () => {
+  const store = await openLogStore({ folder, key });
+  const writer = await store.open(attempt("a0"));
+  const live = readAll(store, attempt("a0"));
+  const written: LogLine[] = [];
+  for (let number = 0; number < 300; number += 1) {
+    const batch: LogLine[] = [
+      line(`line ${number} \u{1f680}\u0000\ufffd\n`, number),
+      { atMs: number, originator: "system", message: "a note\n" },
+    ];
+    written.push(...batch);
+    await writer.append(batch);
+  }
+  await writer.append([line("no newline at the end", 300)]);
+  written.push(line("no newline at the end", 300));
+  await writer.close();
+  expect(await live).toEqual(written);
+  await store.close();
+
+  const again = await openLogStore({ folder, key });
+  expect(await readAll(again, attempt("a0"))).toEqual(written);
+  await again.close();
+});
+
+test("each attempt has its own lines, however many print at once", async () => {
+  const store = await openLogStore({ folder, key });
+  const actions = Array.from({ length: 50 }, (_, number) => `a${number}`);
+  await Promise.all(
+    actions.map(async (action) => {
+      const writer = await store.open(attempt(action));
+      for (let number = 0; number < 20; number += 1) await writer.append([line(`${action} ${number}\n`)]);
+      await writer.close();
+    }),
+  );
+  for (const action of actions) {
+    const lines = await readAll(store, attempt(action));
+    expect(lines.map((one) => one.message)).toEqual(
+      Array.from({ length: 20 }, (_, number) => `${action} ${number}\n`),
+    );
+  }
+  expect(await store.has(attempt("a0"))).toBe(true);
+  expect(await store.has(attempt("a0", 2))).toBe(false);
+  await store.close();
+});
+
+test("what was acknowledged is there when the store was never closed", async () => {
+  const lost = await openLogStore({ folder, key });
+  const writer = await lost.open(attempt("a0"));
+  await writer.append([line("before the crash\n")]);
+
+  const found = await openLogStore({ folder, key });
+  expect(await readAll(found, attempt("a0"))).toEqual([line("before the crash\n")]);
+  await found.close();
+  await lost.close();
+});
+
+test("an index checkpoint and the batches after it make one log", async () => {
+  const store = await openLogStore({ folder, key });
+  const writer = await store.open(attempt("a0"));
+  const messages = Array.from({ length: 5_000 }, (_, number) => `${number}\n`);
+  await Promise.all(messages.map((message) => writer.append([line(message)])));
+
+  const again = await openLogStore({ folder, key });
+  expect((await readAll(again, attempt("a0"))).map((one) => one.message)).toEqual(messages);
+  await again.close();
+  await store.close();
+});
+
+test("a tail ends when its reader leaves, and a log nobody wrote is empty", async () => {
+  const store = await openLogStore({ folder, key });
+  const writer = await store.open(attempt("a0"));
+  const leaving = new AbortController();
+  const tail = store.tail(attempt("a0"), leaving.signal)[Symbol.asyncIterator]();
+  const next = tail.next();
+  leaving.abort();
+  expect(await next).toEqual({ done: true, value: undefined });
+  expect(await readAll(store, attempt("never"))).toEqual([]);
+  await writer.close();
+  await store.close();
+});
+
+test("nothing that was printed is readable in the files", async () => {
+  const store = await openLogStore({ folder, key });
+  const writer = await store.open(attempt("a0"));
+  await writer.append([line("canary-5d0c3f\n")]);
+  await store.close();
+  const files = await readdir(folder);
+  const contents = await Promise.all(files.map((name) => readFile(join(folder, name))));
+  expect(files.length).toBeGreaterThan(0);
+  expect(Buffer.concat(contents).includes("canary-5d0c3f")).toBe(false);
+});

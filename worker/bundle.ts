@@ -1,0 +1,48 @@
+/** Unpacks a code bundle and imports its `main.mjs`, once per digest. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join, normalize } from "node:path";
+import { pathToFileURL } from "node:url";
+import { gunzipSync } from "node:zlib";
+import { BiplaneError, GiB } from "@biplane/base";
+import { parseTar } from "nanotar";
+
+const unpackedBytesMax = GiB;
+const imported = new Map<string, Readonly<Record<string, unknown>>>();
+
+/** The bundle's exports. `bytes` is empty where this worker was given the digest's bytes before. */
+export async function importBundle(
+  folder: string,
+  digest: string,
+  bytes: Uint8Array,
+): Promise<Readonly<Record<string, unknown>>> {
+  const known = imported.get(digest);
+  if (known !== undefined) return known;
+  const target = join(folder, `bundle-${digest.slice(0, 16)}`);
+  await unpack(bytes, target);
+  const exports: Readonly<Record<string, unknown>> = await import(
+    pathToFileURL(join(target, "main.mjs")).href
+  );
+  imported.set(digest, exports);
+  return exports;
+}
+
+async function unpack(bytes: Uint8Array, target: string): Promise<void> {
+  const tar = gunzipSync(bytes, { maxOutputLength: unpackedBytesMax });
+  await mkdir(target, { recursive: true });
+  for (const entry of parseTar(tar)) {
+    const name = normalize(entry.name);
+    if (name.startsWith("..") || name.startsWith("/")) throw outside(entry.name);
+    const path = join(target, name);
+    if (entry.type === "directory") await mkdir(path, { recursive: true });
+    if (entry.type !== "file" || entry.data === undefined) continue;
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, entry.data);
+  }
+}
+
+function outside(name: string): BiplaneError {
+  return new BiplaneError("invalid_argument", {
+    what: `The code bundle has a file outside its own folder: ${JSON.stringify(name.slice(0, 100))}.`,
+    next: "Make the bundle again with `biplane run` or `biplane deploy`.",
+  });
+}

@@ -1,0 +1,29 @@
+/** Failures of a task's process as the executor records them. */
+import { types } from "node:util";
+import { limits } from "@biplane/base";
+import { FailureKind } from "@biplane/control-wire";
+import { worker } from "@biplane/data-wire";
+import { create } from "@bufbuild/protobuf";
+
+/** What user code threw where the SDK could not catch it, e.g. while its bundle was imported. */
+export function failureOf(code: string, error: unknown): worker.Done {
+  const message = cut(describe(error));
+  return create(worker.DoneSchema, {
+    result: { case: "error", value: { code, message, recoverable: true, kind: FailureKind.USER } },
+  });
+}
+
+function describe(error: unknown): string {
+  if (types.isNativeError(error)) return error.stack ?? error.message;
+  try {
+    return String(error);
+  } catch {
+    return "A value was thrown that can't be shown.";
+  }
+}
+
+function cut(text: string): string {
+  const bytes = Buffer.from(text, "utf8");
+  if (bytes.length <= limits.errorMessageBytesMax) return text;
+  return `${bytes.subarray(0, limits.errorMessageBytesMax).toString("utf8")}…`;
+}

@@ -1,0 +1,85 @@
+/** The SDK's host for one attempt: connections through the sandbox's sockets, and the control channel. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { BiplaneError } from "@biplane/base";
+import { worker } from "@biplane/data-wire";
+import { createClientTransport } from "@biplane/kit/connect-client";
+import type { StoreAccess, StoreRequest, StoreResponse, WorkerHost } from "@biplane/sdk/host";
+import { create } from "@bufbuild/protobuf";
+import type { Interceptor, Transport } from "@connectrpc/connect";
+import type { ControlChannel } from "./control.ts";
+import { createStoreClient } from "./store-client.ts";
+
+/** Outlives attempts: a worker that is used again keeps its connections, and its newest token with them. */
+export class AttemptHost implements WorkerHost {
+  readonly #control: ControlChannel;
+  readonly #socketFolder: string;
+  #token = "";
+  #store: StoreAccess = create(worker.StoreAccessSchema);
+  #cancellation = new AbortController();
+  #routerEndpoint = "";
+  #router: Transport | undefined;
+  #sendToStore: ((request: StoreRequest) => Promise<StoreResponse>) | undefined;
+
+  constructor(control: ControlChannel, socketFolder: string) {
+    this.#control = control;
+    this.#socketFolder = socketFolder;
+  }
+
+  begin(start: worker.Start): void {
+    this.#cancellation = new AbortController();
+    this.#routerEndpoint = start.routerEndpoint;
+    this.renew(start.token, start.store);
+  }
+
+  renew(token: string, store: StoreAccess | undefined): void {
+    this.#token = token;
+    if (store !== undefined) this.#store = store;
+  }
+
+  cancel(): void {
+    this.#cancellation.abort(new BiplaneError("canceled", "The action was aborted."));
+  }
+
+  get cancelled(): AbortSignal {
+    return this.#cancellation.signal;
+  }
+
+  get router(): Transport {
+    this.#router ??= createClientTransport({
+      baseUrl: this.#routerEndpoint,
+      tls: { authorityPem: this.#authorityPem() },
+      socketPath: join(this.#socketFolder, "router.sock"),
+      interceptors: [this.#authorize],
+    });
+    return this.#router;
+  }
+
+  readonly storeAccess = (): StoreAccess => this.#store;
+
+  readonly store = (request: StoreRequest): Promise<StoreResponse> => {
+    this.#sendToStore ??= createStoreClient({
+      socketPath: join(this.#socketFolder, "store.sock"),
+      authorityPem: this.#authorityPem(),
+      host: new URL(this.#store.endpoint).hostname,
+    });
+    return this.#sendToStore(request);
+  };
+
+  readonly sendReport = (html: Uint8Array): void => {
+    void this.#control.send({ case: "report", value: { html } });
+  };
+
+  readonly setWaiting = (waiting: boolean): void => {
+    void this.#control.send({ case: "waiting", value: { waiting } });
+  };
+
+  readonly #authorize: Interceptor = (next) => (request) => {
+    request.header.set("authorization", `Bearer ${this.#token}`);
+    return next(request);
+  };
+
+  #authorityPem(): string {
+    return readFileSync(join(this.#socketFolder, "root.pem"), "utf8");
+  }
+}

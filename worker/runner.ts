@@ -1,0 +1,78 @@
+/** One attempt after the other: environment, bundle, the SDK's run, the last bytes of output, the result. */
+import type { worker } from "@biplane/data-wire";
+import type { RunTask } from "@biplane/sdk/host";
+import { importBundle } from "./bundle.ts";
+import type { ControlChannel, ToWorker } from "./control.ts";
+import { failureOf } from "./failure.ts";
+import type { AttemptHost } from "./host.ts";
+
+export interface RunnerOptions {
+  readonly control: ControlChannel;
+  readonly host: AttemptHost;
+  readonly runTask: RunTask;
+  /** Bundles are unpacked here. */
+  readonly folder: string;
+}
+
+export class TaskRunner {
+  readonly #options: RunnerOptions;
+  readonly #ownEnvironment: ReadonlySet<string>;
+  /** The attempt under way; undefined between attempts. */
+  #current: worker.Start | undefined;
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+    this.#ownEnvironment = new Set(Object.keys(process.env));
+  }
+
+  receive(message: ToWorker): void {
+    if (message.case === "start") void this.#run(message.value);
+    else if (message.case === "cancel") this.#options.host.cancel();
+    else if (message.case === "token") this.#options.host.renew(message.value.token, message.value.store);
+  }
+
+  /** For errors that reach nobody: the attempt fails, and this process, whose state nobody knows, ends. */
+  async failUncaught(code: string, error: unknown): Promise<never> {
+    const current = this.#current;
+    if (current !== undefined) await this.#finish(current, failureOf(code, error));
+    process.exit(1);
+  }
+
+  async #run(start: worker.Start): Promise<void> {
+    this.#current = start;
+    this.#options.host.begin(start);
+    this.#applyEnvironment(start.environment);
+    await this.#finish(start, await this.#execute(start));
+  }
+
+  async #execute(start: worker.Start): Promise<worker.Done> {
+    try {
+      const digest = Buffer.from(start.bundleDigest).toString("hex");
+      const bundle = await importBundle(this.#options.folder, digest, start.bundle);
+      return await this.#options.runTask(start, this.#options.host, bundle);
+    } catch (error) {
+      return failureOf("BundleError", error);
+    }
+  }
+
+  /** The output ends before the result is sent, so that the executor never waits for lines that may come or not. */
+  async #finish(start: worker.Start, done: worker.Done): Promise<void> {
+    if (this.#current !== start) return;
+    this.#current = undefined;
+    await Promise.all([process.stdout, process.stderr].map((stream) => endOutput(stream, start.endOfOutput)));
+    await this.#options.control.send({ case: "done", value: done });
+  }
+
+  /** What an earlier attempt had and this one has not must not be seen by it. */
+  #applyEnvironment(environment: Readonly<Record<string, string>>): void {
+    for (const name of Object.keys(process.env))
+      if (!this.#ownEnvironment.has(name) && !(name in environment)) delete process.env[name];
+    Object.assign(process.env, environment);
+  }
+}
+
+function endOutput(stream: NodeJS.WriteStream, mark: string): Promise<void> {
+  return new Promise((resolve) => {
+    stream.write(`${mark}\n`, () => resolve());
+  });
+}
