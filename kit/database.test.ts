@@ -6,6 +6,7 @@ import { sql } from "kysely";
 import { afterEach, expect, test, vi } from "vitest";
 import { describeOnBothDatabases } from "../tests/support/postgres.ts";
 import { createRoleIfAbsent, openDatabase, protectTable } from "./database.ts";
+import { openSyncedDatabase } from "./embedded-database-thread.ts";
 
 vi.mock("node:fs", async (load) => {
   const fs = await load<typeof import("node:fs")>();
@@ -44,16 +45,13 @@ async function openThings() {
 }
 
 test("every committed transaction of the embedded database is synced to the disk", async () => {
-  const database = await openThings();
+  const folder = await mkdtemp(join(tmpdir(), "biplane-database-"));
+  folders.push(folder);
+  const database = await openSyncedDatabase(folder);
+  await database.exec("create table thing (name text)");
   vi.mocked(fdatasyncSync).mockClear();
-  for (let index = 0; index < 50; index += 1) {
-    await database.asOrg("acme", (t) =>
-      t
-        .insertInto("thing")
-        .values({ org_id: "acme", name: `n${index}` })
-        .execute(),
-    );
-  }
+  for (let index = 0; index < 50; index += 1)
+    await database.query("insert into thing values ($1)", [`n${index}`]);
   expect(vi.mocked(fdatasyncSync).mock.calls.length).toBeGreaterThanOrEqual(50);
   await database.close();
 });

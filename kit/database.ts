@@ -2,14 +2,11 @@
  * One way to a database for both planes: PGlite in a folder by default, PostgreSQL by URL. Both speak Kysely's
  * PostgreSQL dialect. Every transaction of tenants' data names its organization, which row-level security checks.
  */
-import { fdatasyncSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { BiplaneError } from "@biplane/base";
-import { PGlite } from "@electric-sql/pglite";
-import { NodeFS } from "@electric-sql/pglite/nodefs";
-import { type Driver, Kysely, PGliteDialect, PostgresDialect, sql, type Transaction } from "kysely";
+import { type Dialect, Kysely, PostgresDialect, sql, type Transaction } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
 import pg from "pg";
+import { embeddedDialect } from "./embedded-database.ts";
 
 export interface DatabaseLocation {
   /** `postgres://…`; used where given. */
@@ -37,12 +34,7 @@ export async function openDatabase<Schema>(
   migrations: MigrationSet,
 ): Promise<Database<Schema>> {
   const kind = location.url === undefined ? "pglite" : "postgres";
-  const kysely =
-    location.url === undefined
-      ? await openEmbedded<Schema>(location.folder)
-      : new Kysely<Schema>({
-          dialect: new PostgresDialect({ pool: new pg.Pool(poolOptions(location.url)) }),
-        });
+  const kysely = new Kysely<Schema>({ dialect: await dialectOf(location) });
   await migrate(kysely, migrations.migrations);
   const role = migrations.applicationRole;
   return {
@@ -86,80 +78,9 @@ async function migrate<Schema>(kysely: Kysely<Schema>, migrations: Record<string
   }
 }
 
-/** PGlite has no `fsync` of its own and starts PostgreSQL without it: a power cut would lose acknowledged rows. */
-class SyncingNodeFS extends NodeFS {
-  override async init(...args: Parameters<NodeFS["init"]>): ReturnType<NodeFS["init"]> {
-    const [database, options] = args;
-    const { emscriptenOpts } = await super.init(database, options);
-    const preRun = [
-      ...((emscriptenOpts.preRun as ((module: EmscriptenModule) => void)[]) ?? []),
-      installSync,
-    ];
-    return { emscriptenOpts: { ...emscriptenOpts, preRun } } as Awaited<ReturnType<NodeFS["init"]>>;
-  }
-}
-
-interface EmscriptenModule {
-  FS: { filesystems: { NODEFS: { stream_ops: { fsync?: (stream: { nfd: number }) => number } } } };
-  NODEFS?: { stream_ops: { fsync?: (stream: { nfd: number }) => number } };
-}
-
-function installSync(module: EmscriptenModule): void {
-  const nodeFs = module.NODEFS ?? module.FS.filesystems.NODEFS;
-  nodeFs.stream_ops.fsync = (stream) => {
-    fdatasyncSync(stream.nfd);
-    return 0;
-  };
-}
-
-async function openEmbedded<Schema>(folder: string): Promise<Kysely<Schema>> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const startParams = PGlite.defaultStartParams.filter((parameter) => parameter !== "-F");
-  const database = await PGlite.create({
-    fs: new SyncingNodeFS(folder),
-    startParams: [...startParams, "-c", "wal_sync_method=fsync"],
-  });
-  return new Kysely<Schema>({ dialect: new SerialPGliteDialect({ pglite: database }) });
-}
-
-/**
- * Kysely's PGlite driver keeps one connection and remembers one transaction on it: two transactions at once would
- * commit each other's work or wait for ever. Here each takes its turn.
- */
-class SerialPGliteDialect extends PGliteDialect {
-  override createDriver(): Driver {
-    const driver = super.createDriver();
-    const acquire = driver.acquireConnection.bind(driver);
-    const release = driver.releaseConnection.bind(driver);
-    const turns = new Turns();
-    driver.acquireConnection = async (options) => {
-      await turns.take();
-      return acquire(options);
-    };
-    driver.releaseConnection = async (connection, options) => {
-      await release(connection, options);
-      turns.pass();
-    };
-    return driver;
-  }
-}
-
-/** First come, first served. */
-class Turns {
-  #taken = false;
-  readonly #waiting: (() => void)[] = [];
-
-  take(): Promise<void> {
-    if (this.#taken) return new Promise((resolve) => this.#waiting.push(resolve));
-    this.#taken = true;
-    return Promise.resolve();
-  }
-
-  pass(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#taken = false;
-    else next();
-  }
+async function dialectOf(location: DatabaseLocation): Promise<Dialect> {
+  if (location.url === undefined) return embeddedDialect(location.folder);
+  return new PostgresDialect({ pool: new pg.Pool(poolOptions(location.url)) });
 }
 
 function poolOptions(url: string): pg.PoolConfig {
