@@ -1,3 +1,4 @@
+/** The test projects: fast ones beside the source, slow ones that start real processes under tests/. */
 import { defineConfig } from "vitest/config";
 
 const inline = [/@biplane\//, /@flyteorg\/flyteidl2/];

@@ -1,3 +1,4 @@
+/** How long to wait before the next try: grows, has a cap, and spreads so that many clients do not come at once. */
 export interface BackoffOptions {
   readonly firstMs: number;
   readonly lastMs: number;

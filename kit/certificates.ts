@@ -1,3 +1,4 @@
+/** Authorities and certificates that Biplane makes for itself: roots, intermediates, leaves, requests. */
 import { createHash, randomBytes, webcrypto, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import "reflect-metadata";

@@ -1,3 +1,4 @@
+/** Connect clients over TLS with a named root. */
 import { limits } from "@biplane/base";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";

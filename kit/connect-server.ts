@@ -1,3 +1,4 @@
+/** One TLS server for Connect over HTTP/2 and HTTP/1.1, wherever its connections come from. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import {
   createSecureServer,

@@ -1,3 +1,4 @@
+/** Structured logs on stderr that let only named fields through. */
 import { type DestinationStream, type Logger as PinoLogger, pino } from "pino";
 
 export type Logger = Pick<PinoLogger, "trace" | "debug" | "info" | "warn" | "error" | "fatal">;

@@ -13,6 +13,7 @@ const inherit = { cwd: root, stdio: "inherit" };
 /** What each word starts. `python`: the parts from PyPI are wanted too. `typed`: runs sources that hold enums. */
 const commands = {
   build: { program: ["tools/build.ts"], build: false, python: false },
+  dependencies: { program: ["tools/dependencies.ts"], build: true, python: false },
   demo: { program: ["dist/demo.mjs"], build: true, python: false },
   test: { program: ["tools/testing/run.ts"], build: true, python: true },
   bench: { program: ["--import", "./tools/typescript.mjs", "bench/run.ts"], build: true, python: false },

@@ -1,3 +1,4 @@
+/** Units of size and time by name, so that a bare number never has to be counted. */
 export const KiB = 1024;
 export const MiB = 1024 * KiB;
 export const GiB = 1024 * MiB;

@@ -1,3 +1,4 @@
+/** What the data plane knows of who is calling, and the tokens that it issues. */
 import type { AttemptId, OrgId, Secret } from "@biplane/base";
 
 export type PrincipalKind = "user" | "service" | "task";

@@ -1,3 +1,4 @@
+/** Log lines of attempts, as the rest of the data plane sees their store. */
 import type { AttemptId } from "@biplane/base";
 
 export type LogOriginator = "user" | "system";
