@@ -1,0 +1,32 @@
+/** Reads small request bodies whole, within a bound. */
+import { BiplaneError } from "@biplane/base";
+import type { HttpRequest } from "./connect-server.ts";
+
+export async function readBody(request: HttpRequest, bytesMax: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > bytesMax) {
+      throw new BiplaneError("resource_exhausted", {
+        what: "The request is too large.",
+        why: `At most ${bytesMax} bytes are taken here.`,
+      });
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+export async function readForm(request: HttpRequest, bytesMax: number): Promise<URLSearchParams> {
+  return new URLSearchParams((await readBody(request, bytesMax)).toString("utf8"));
+}
+
+export async function readJson(request: HttpRequest, bytesMax: number): Promise<unknown> {
+  const body = await readBody(request, bytesMax);
+  try {
+    return JSON.parse(body.toString("utf8"));
+  } catch {
+    throw new BiplaneError("invalid_argument", "The request's body is not JSON.");
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * Who is calling? A token of the identity authority is good at the public entrance, a task token at its own sandbox's
+ * entrance; each entrance knows one issuer, one key and one type of token, so that no other one can pass.
+ */
+import { createHash } from "node:crypto";
+import {
+  type AttemptId,
+  BiplaneError,
+  type ClusterId,
+  type OrgId,
+  parseActionName,
+  parseDomainId,
+  parseProjectId,
+  parseRunName,
+  second,
+} from "@biplane/base";
+import { audiences } from "@biplane/identity";
+import type { Clock } from "@biplane/kit/clock";
+import { type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
+import { z } from "zod";
+import type { Revocations } from "./revocations.ts";
+import { type SigningKeys, signingAlgorithm } from "./signing-keys.ts";
+import { attemptKey, type ClusterTokens, clusterIssuer, taskTokenType } from "./tokens.ts";
+import type { Authenticator, Entrance, Principal } from "./types.ts";
+
+const common = { sub: z.string().min(1).max(255), jti: z.string().min(1), exp: z.number(), org: z.string() };
+const routerClaims = z.object({
+  ...common,
+  kind: z.enum(["user", "service"]),
+  name: z.string().optional(),
+  email: z.string().optional(),
+  grant: z.string().optional(),
+});
+const taskClaims = z.object({
+  ...common,
+  kind: z.literal("task"),
+  project: z.string(),
+  domain: z.string(),
+  run: z.string(),
+  action: z.string(),
+  attempt: z.int().positive(),
+  acting_for: z.string().min(1),
+});
+
+interface Verified {
+  readonly principal: Principal;
+  readonly grant: string | undefined;
+}
+
+const verifiedMax = 10_000;
+const tokenCharactersMax = 8_192;
+const clockToleranceSeconds = 5;
+
+export class RouterAuthenticator implements Authenticator {
+  readonly #org: OrgId;
+  readonly #keys: Pick<SigningKeys, "authority" | "task">;
+  readonly #revocations: Revocations;
+  readonly #tokens: ClusterTokens;
+  readonly #clock: Clock;
+  readonly #publicOptions: JWTVerifyOptions;
+  readonly #sandboxOptions: JWTVerifyOptions;
+  /** Checked signatures by digest of the token; a signature costs more than the rest of a request. */
+  readonly #verified = new Map<string, Verified>();
+
+  constructor(parts: {
+    org: OrgId;
+    cluster: ClusterId;
+    /** Issuer of people's and programs' tokens. */
+    authority: string;
+    keys: Pick<SigningKeys, "authority" | "task">;
+    revocations: Revocations;
+    tokens: ClusterTokens;
+    clock: Clock;
+  }) {
+    this.#org = parts.org;
+    this.#keys = parts.keys;
+    this.#revocations = parts.revocations;
+    this.#tokens = parts.tokens;
+    this.#clock = parts.clock;
+    const shared = { audience: audiences.router, algorithms: [signingAlgorithm] };
+    this.#publicOptions = { ...shared, issuer: parts.authority, typ: "at+jwt" };
+    this.#sandboxOptions = {
+      ...shared,
+      issuer: clusterIssuer(parts.org, parts.cluster),
+      typ: taskTokenType,
+    };
+  }
+
+  async authenticate(authorization: string | undefined, entrance: Entrance): Promise<Principal> {
+    const token = bearerOf(authorization);
+    const verified = await this.#verify(token, entrance);
+    const { principal, grant } = verified;
+    if (principal.expiresAtMs + clockToleranceSeconds * second <= this.#clock.now()) throw expired();
+    if (grant !== undefined && this.#revocations.isRevoked(grant)) throw refused("The token was revoked.");
+    if (entrance.kind === "sandbox") this.#requireOwnSandbox(principal, entrance.attempt());
+    return principal;
+  }
+
+  async #verify(token: string, entrance: Entrance): Promise<Verified> {
+    const key = `${entrance.kind}:${createHash("sha256").update(token).digest("base64url")}`;
+    const known = this.#verified.get(key);
+    if (known !== undefined) return known;
+    const verified =
+      entrance.kind === "public" ? await this.#verifyRouterToken(token) : await this.#verifyTaskToken(token);
+    if (this.#verified.size >= verifiedMax) this.#verified.delete(this.#verified.keys().next().value!);
+    this.#verified.set(key, verified);
+    return verified;
+  }
+
+  async #verifyRouterToken(token: string): Promise<Verified> {
+    const payload = await this.#checkSignature(token, this.#keys.authority.publicKey, this.#publicOptions);
+    const claims = parseClaims(routerClaims, payload);
+    if (claims.org !== this.#org) throw refused("The token is another organization's.");
+    return {
+      grant: claims.grant,
+      principal: {
+        org: this.#org,
+        subject: claims.sub,
+        kind: claims.kind,
+        tokenId: claims.jti,
+        expiresAtMs: claims.exp * second,
+        name: claims.name,
+        email: claims.email,
+        attempt: undefined,
+        actingFor: undefined,
+      },
+    };
+  }
+
+  async #verifyTaskToken(token: string): Promise<Verified> {
+    const payload = await this.#checkSignature(token, this.#keys.task.publicKey, this.#sandboxOptions);
+    const claims = parseClaims(taskClaims, payload);
+    const attempt: AttemptId = {
+      org: this.#org,
+      project: parseProjectId(claims.project),
+      domain: parseDomainId(claims.domain),
+      run: parseRunName(claims.run),
+      action: parseActionName(claims.action),
+      attempt: claims.attempt,
+    };
+    if (claims.org !== this.#org) throw refused("The token is another organization's.");
+    return {
+      grant: undefined,
+      principal: {
+        org: this.#org,
+        subject: claims.sub,
+        kind: "task",
+        tokenId: claims.jti,
+        expiresAtMs: claims.exp * second,
+        name: undefined,
+        email: undefined,
+        attempt,
+        actingFor: claims.acting_for,
+      },
+    };
+  }
+
+  async #checkSignature(
+    token: string,
+    key: Parameters<typeof jwtVerify>[1],
+    options: JWTVerifyOptions,
+  ): Promise<JWTPayload> {
+    const currentDate = new Date(this.#clock.now());
+    try {
+      return (await jwtVerify(token, key, { ...options, currentDate, clockTolerance: clockToleranceSeconds }))
+        .payload;
+    } catch (error) {
+      if ((error as { code?: string }).code === "ERR_JWT_EXPIRED") throw expired();
+      throw refused("The token can't be verified here.", error);
+    }
+  }
+
+  #requireOwnSandbox(principal: Principal, inside: AttemptId | undefined): void {
+    const { attempt } = principal;
+    if (attempt === undefined) throw refused("Only task tokens are accepted here.");
+    const isThis = inside !== undefined && attemptKey(inside) === attemptKey(attempt);
+    if (isThis && !this.#tokens.hasEnded(attempt)) return;
+    // Not `unauthenticated`: a client would try to sign in again for ever.
+    throw new BiplaneError(
+      "permission_denied",
+      {
+        what: "The attempt that this token belongs to is not the one in this sandbox.",
+        why: "It has ended.",
+      },
+      { reason: "attempt_ended" },
+    );
+  }
+}
+
+function bearerOf(authorization: string | undefined): string {
+  const match = /^Bearer +(\S+)$/i.exec(authorization ?? "");
+  if (match === null || match[1]!.length > tokenCharactersMax) {
+    throw new BiplaneError(
+      "unauthenticated",
+      { what: "The request has no access token.", next: "Sign in with `biplane login`, then try again." },
+      { reason: "token_missing" },
+    );
+  }
+  return match[1]!;
+}
+
+function parseClaims<T>(schema: z.ZodType<T>, payload: JWTPayload): T {
+  const parsed = schema.safeParse(payload);
+  if (!parsed.success) throw refused("The token lacks claims that every token of this organization has.");
+  return parsed.data;
+}
+
+function refused(why: string, cause?: unknown): BiplaneError {
+  const text = {
+    what: "The access token is not accepted.",
+    why,
+    next: "Sign in again with `biplane login`.",
+  };
+  return new BiplaneError("unauthenticated", text, { cause, reason: "token_refused" });
+}
+
+function expired(): BiplaneError {
+  const text = { what: "The access token has expired.", next: "Sign in again with `biplane login`." };
+  return new BiplaneError("unauthenticated", text, { reason: "token_expired" });
+}

@@ -1,0 +1,378 @@
+import { createHash, randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import type { Server } from "node:https";
+import { request } from "node:https";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ClusterId, type OrgId, Secret } from "@biplane/base";
+import { createRootAuthority, issueCertificate } from "@biplane/kit/certificates";
+import { systemClock } from "@biplane/kit/clock";
+import { newKey } from "@biplane/kit/crypto";
+import { type Database, openDatabase } from "@biplane/kit/database";
+import { createLogger } from "@biplane/kit/logging";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { AuditLog } from "../audit/log.ts";
+import { dataMigrations } from "../store/migrations.ts";
+import type { DataSchema } from "../store/schema.ts";
+import { type Identity, openIdentity } from "./index.ts";
+
+const org = "acme" as OrgId;
+const publicEntrance = { kind: "public", address: "" } as const;
+let folder: string;
+let database: Database<DataSchema>;
+let audit: AuditLog;
+let identity: Identity;
+let server: Server;
+let issuer: string;
+let rootPem: string;
+let browser: Browser;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "authority-"));
+  const systemKey = newKey();
+  database = await openDatabase<DataSchema>({ folder: join(folder, "database") }, dataMigrations);
+  audit = await AuditLog.open(join(folder, "audit"), systemKey);
+  const root = await createRootAuthority("acme", 3_600_000);
+  rootPem = root.certificatePem;
+  const port = await freePort();
+  issuer = `https://localhost:${port}`;
+  identity = await openIdentity({
+    org,
+    cluster: "home" as ClusterId,
+    folder: join(folder, "identity"),
+    systemKey,
+    database: database as never,
+    audit,
+    authority: issuer,
+    router: "https://localhost:1",
+    addressFrom: "peer",
+    clock: systemClock,
+    log: createLogger({ component: "test", level: "warn" }),
+  });
+  const tls = await issueCertificate(root, {
+    commonName: "authority",
+    hosts: ["localhost"],
+    uses: ["server"],
+    lifetimeMs: 3_600_000,
+  });
+  server = identity.createServer(tls);
+  await new Promise<void>((resolve) => server.listen(port, "localhost", resolve));
+  browser = new Browser();
+  const claim = await identity.claims.create();
+  const person = { email: "ada@example.com", name: "Ada", password: new Secret("correct horse battery") };
+  await identity.claims.redeem({ claim, person });
+  await identity.policy.reload();
+});
+
+afterAll(async () => {
+  server?.close();
+  await audit?.close();
+  await database?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe("the one-time claim", () => {
+  test("makes a machine client an administrator, once", async () => {
+    const claim = await identity.claims.create();
+    const body = JSON.stringify({ claim: claim.reveal(), client: { name: "bootstrap" } });
+    const first = await call("POST", "/claim", { "content-type": "application/json" }, body);
+    expect(first.status).toBe(200);
+    const { client } = JSON.parse(first.body) as { client: { client_id: string; client_secret: string } };
+    expect(identity.policy.bundle.assignments).toContainEqual({
+      subject: client.client_id,
+      role: "Admin",
+      scope: {},
+    });
+    const second = await call("POST", "/claim", { "content-type": "application/json" }, body);
+    expect(second.status).toBe(403);
+    expect(second.body).not.toContain("client_secret");
+  });
+
+  test("is refused when wrong, and the refusal is on record", async () => {
+    const body = JSON.stringify({ claim: "wrong", client: { name: "bootstrap" } });
+    const answer = await call("POST", "/claim", { "content-type": "application/json" }, body);
+    expect(answer.status).toBe(403);
+    const codes: string[] = [];
+    for await (const record of audit.read()) codes.push(record.code);
+    expect(codes).toContain("CLAIM_REFUSED");
+  });
+
+  test("is not used up by a password that is too short", async () => {
+    const claim = await identity.claims.create();
+    const user = { email: "b@example.com", name: "B", password: "short" };
+    const headers = { "content-type": "application/json" };
+    const refused = await call("POST", "/claim", headers, JSON.stringify({ claim: claim.reveal(), user }));
+    expect(refused.status).toBe(400);
+    expect(JSON.parse(refused.body).message).toContain("12");
+    const better = { ...user, password: "long enough, this" };
+    const taken = await call(
+      "POST",
+      "/claim",
+      headers,
+      JSON.stringify({ claim: claim.reveal(), user: better }),
+    );
+    expect(taken.status).toBe(200);
+  });
+
+  test("has a page under a strict content security policy", async () => {
+    const page = await call("GET", "/claim");
+    expect(page.status).toBe(200);
+    expect(page.headers["content-security-policy"]).toContain("default-src 'none'");
+    expect(page.body).toContain('<label for="claim">');
+    expect(page.body).not.toContain("<script");
+  });
+});
+
+describe("client credentials", () => {
+  test("give a token that opens the router (claim IAM-1)", async () => {
+    const client = await machineClient();
+    const answer = await token({ grant_type: "client_credentials", audience: "" }, basic(client));
+    expect(answer.status).toBe(200);
+    expect(answer.json).toMatchObject({ token_type: "Bearer", expires_in: 900 });
+    const principal = await identity.authenticator.authenticate(
+      `Bearer ${answer.json["access_token"]}`,
+      publicEntrance,
+    );
+    expect(principal).toMatchObject({ subject: client.id, kind: "service", org: "acme" });
+  });
+
+  test("tolerate the scopes that stock Flyte clients send", async () => {
+    const client = await machineClient();
+    const form = { grant_type: "client_credentials", scope: "openid offline_access" };
+    expect((await token(form, basic(client))).status).toBe(200);
+  });
+
+  test("are refused with a wrong secret", async () => {
+    const client = await machineClient();
+    const answer = await token({ grant_type: "client_credentials" }, basic({ ...client, secret: "no" }));
+    expect(answer.status).toBe(401);
+    expect(answer.json["error"]).toBe("invalid_client");
+  });
+});
+
+describe("people", () => {
+  test("sign in with PKCE on any loopback port, and refresh with rotation", async () => {
+    const { code, verifier, redirect } = await browser.authorize();
+    const form = { grant_type: "authorization_code", code, code_verifier: verifier, redirect_uri: redirect };
+    const answer = await token({ ...form, client_id: "biplane-cli" });
+    expect(answer.json).toMatchObject({ token_type: "Bearer", expires_in: 900 });
+    const principal = await authenticate(answer.json);
+    expect(principal).toMatchObject({ kind: "user", name: "Ada", email: "ada@example.com" });
+
+    const refresh = { grant_type: "refresh_token", client_id: "biplane-cli" };
+    const renewed = await token({ ...refresh, refresh_token: String(answer.json["refresh_token"]) });
+    expect(renewed.status).toBe(200);
+    await authenticate(renewed.json);
+    // The old one again: somebody else may have it, so everything of this sign-in stops working.
+    const stolen = await token({ ...refresh, refresh_token: String(answer.json["refresh_token"]) });
+    expect(stolen.json["error"]).toBe("invalid_grant");
+    await expect(authenticate(renewed.json)).rejects.toMatchObject({ code: "unauthenticated" });
+  });
+
+  test("get nothing without the code verifier", async () => {
+    const { code, redirect } = await browser.authorize();
+    const form = { grant_type: "authorization_code", code, redirect_uri: redirect, client_id: "biplane-cli" };
+    expect((await token({ ...form, code_verifier: randomBytes(32).toString("base64url") })).status).toBe(400);
+  });
+
+  test("are not sent to redirect addresses that nobody registered", async () => {
+    const answer = await call(
+      "GET",
+      `/auth?${browser.authorizeQuery("https://evil.example/callback").query}`,
+    );
+    expect(answer.status).toBe(400);
+    expect(answer.headers.location).toBeUndefined();
+  });
+
+  test("see an error, not a sign-in, for a wrong password", async () => {
+    const stranger = new Browser();
+    const start = await stranger.follow(`/auth?${stranger.authorizeQuery(stranger.redirect).query}`);
+    const wrong = await stranger.submit(start.url, { email: "ada@example.com", password: "nope nope nope" });
+    expect(wrong.status).toBe(401);
+    expect(wrong.body).toContain("The e-mail address or the password is wrong.");
+  });
+
+  test("sign a device in with its code", async () => {
+    const started = await call(
+      "POST",
+      "/device/auth",
+      { "content-type": "application/x-www-form-urlencoded" },
+      new URLSearchParams({
+        client_id: "biplane-cli",
+        scope: "openid offline_access",
+        audience: "x",
+      }).toString(),
+    );
+    const device = JSON.parse(started.body) as Record<string, string>;
+    const poll = {
+      grant_type: "urn:ietf:params:oauth:grant-type:device_code",
+      device_code: device["device_code"]!,
+      client_id: "biplane-cli",
+    };
+    expect((await token(poll)).json["error"]).toBe("authorization_pending");
+    await browser.approveDevice(device["user_code"]!);
+    const answer = await token(poll);
+    expect(answer.json).toMatchObject({ expires_in: 900 });
+    expect((await authenticate(answer.json)).kind).toBe("user");
+  });
+});
+
+test("a request for another host is answered 421", async () => {
+  expect((await call("GET", "/claim", { host: "evil.example" })).status).toBe(421);
+});
+
+test("nothing that the provider stores can be read or matched without the key", async () => {
+  const rows = await database.kysely.selectFrom("identity_oidc").selectAll().execute();
+  expect(rows.length).toBeGreaterThan(0);
+  const everything = JSON.stringify(
+    rows.map((row) => ({ ...row, payload: Buffer.from(row.payload).toString("latin1") })),
+  );
+  expect(everything).not.toContain("biplane-cli");
+  expect(everything).not.toContain("accountId");
+});
+
+async function authenticate(json: Record<string, unknown>) {
+  return identity.authenticator.authenticate(`Bearer ${json["access_token"]}`, publicEntrance);
+}
+
+async function machineClient(): Promise<{ id: string; secret: string }> {
+  const claim = await identity.claims.create();
+  const { client } = await identity.claims.redeem({ claim, clientName: "machine" });
+  return { id: client!.clientId, secret: client!.clientSecret.reveal() };
+}
+
+function basic(client: { id: string; secret: string }): string {
+  return `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString("base64")}`;
+}
+
+async function token(form: Record<string, string>, authorization?: string) {
+  const headers = {
+    "content-type": "application/x-www-form-urlencoded",
+    ...(authorization === undefined ? {} : { authorization }),
+  };
+  const answer = await call("POST", "/token", headers, new URLSearchParams(form).toString());
+  return { status: answer.status, json: JSON.parse(answer.body) as Record<string, unknown> };
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Record<string, string | string[] | undefined>;
+  readonly body: string;
+}
+
+function call(
+  method: string,
+  path: string,
+  headers: Record<string, string> = {},
+  body?: string,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      new URL(path, issuer),
+      { method, headers, ca: rootPem, servername: "localhost" },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk) => chunks.push(chunk));
+        response.on("end", () =>
+          resolve({
+            status: response.statusCode!,
+            headers: response.headers,
+            body: Buffer.concat(chunks).toString(),
+          }),
+        );
+      },
+    );
+    outgoing.on("error", reject);
+    outgoing.end(body);
+  });
+}
+
+/** As much of a browser as a sign-in needs: cookies, redirects, forms. */
+class Browser {
+  readonly redirect = "http://localhost:40123/callback";
+  readonly #cookies = new Map<string, string>();
+
+  authorizeQuery(redirect: string) {
+    const verifier = randomBytes(32).toString("base64url");
+    const query = new URLSearchParams({
+      client_id: "biplane-cli",
+      response_type: "code",
+      scope: "openid offline_access",
+      redirect_uri: redirect,
+      state: "s",
+      audience: "anything",
+      code_challenge: createHash("sha256").update(verifier).digest("base64url"),
+      code_challenge_method: "S256",
+    });
+    return { verifier, query };
+  }
+
+  async authorize(): Promise<{ code: string; verifier: string; redirect: string }> {
+    const { verifier, query } = this.authorizeQuery(this.redirect);
+    const end = await this.#signInAt(await this.follow(`/auth?${query}`));
+    const code = new URL(end.url).searchParams.get("code");
+    expect(code).not.toBeNull();
+    return { code: code!, verifier, redirect: this.redirect };
+  }
+
+  async approveDevice(userCode: string): Promise<void> {
+    const page = await this.follow("/device");
+    const entered = await this.submit(page.url, { ...hidden(page.body), user_code: userCode });
+    const agreed = await this.submit("/device", { ...hidden(entered.body), user_code: userCode });
+    const end = await this.#signInAt(agreed);
+    expect(end.body).toContain("You are signed in");
+  }
+
+  async #signInAt(page: Answer & { url: string }): Promise<Answer & { url: string }> {
+    let current = page;
+    if (current.body.includes('name="password"')) {
+      current = await this.submit(current.url, {
+        email: "ada@example.com",
+        password: "correct horse battery",
+      });
+    }
+    if (current.body.includes("Allow access?")) current = await this.submit(current.url, {});
+    return current;
+  }
+
+  async submit(url: string, form: Record<string, string>): Promise<Answer & { url: string }> {
+    return this.follow(url, "POST", new URLSearchParams(form).toString());
+  }
+
+  async follow(url: string, method = "GET", body?: string): Promise<Answer & { url: string }> {
+    const target = new URL(url, issuer);
+    if (target.origin !== issuer) return { status: 0, headers: {}, body: "", url: target.href };
+    const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+    const headers = {
+      ...(cookie === "" ? {} : { cookie }),
+      ...(body === undefined ? {} : { "content-type": "application/x-www-form-urlencoded" }),
+    };
+    const answer = await call(method, target.href, headers, body);
+    for (const line of answer.headers["set-cookie"] ?? []) {
+      const [name, value] = line.split(";")[0]!.split("=") as [string, string];
+      this.#cookies.set(name, value);
+    }
+    const { location } = answer.headers;
+    return typeof location === "string"
+      ? this.follow(new URL(location, target).href)
+      : { ...answer, url: target.href };
+  }
+}
+
+function hidden(page: string): Record<string, string> {
+  const fields: Record<string, string> = {};
+  const form = page.split("</form>")[0]!;
+  for (const [, name, value] of form.matchAll(/type="hidden" name="([^"]+)" value="([^"]*)"/g))
+    fields[name!] = value!;
+  return fields;
+}
+
+async function freePort(): Promise<number> {
+  const { createServer } = await import("node:net");
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, "localhost", resolve));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}

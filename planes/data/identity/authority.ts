@@ -1,0 +1,89 @@
+/** The identity authority's web server: OpenID provider, sign-in pages, claim. It is fed connections, it opens no port. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer, type Server } from "node:https";
+import { html, send, sendPage, serveStylesheet } from "@biplane/kit/html";
+import type { Logger } from "@biplane/kit/logging";
+import { serverTlsOptions, type TlsIdentity } from "@biplane/kit/tls";
+import type Provider from "oidc-provider";
+import { type ClaimPageParts, handleClaim } from "./claim-pages.ts";
+import { handleInteraction, type InteractionParts } from "./interactions.ts";
+
+export interface AuthorityParts {
+  readonly tls: TlsIdentity;
+  /** `https://host:port`; requests for any other host are refused with 421. */
+  readonly issuer: string;
+  readonly claim: ClaimPageParts;
+  readonly interactions: InteractionParts;
+  readonly log: Logger;
+}
+
+const requestMs = 30_000;
+const requestBytesMax = 64 * 1024;
+
+export function createAuthorityServer(parts: AuthorityParts): Server {
+  const { provider } = parts.interactions;
+  const handleProtocol = provider.callback();
+  observeTokens(provider, parts);
+  const host = new URL(parts.issuer).host;
+  const options = { ...serverTlsOptions({ identity: parts.tls }), requestTimeout: requestMs };
+  return createServer(options, (request, response) => {
+    void answer(request, response).catch((error: unknown) => fail(parts.log, error, response));
+  });
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.headers.host !== host) return misdirected(response);
+    if (Number(request.headers["content-length"] ?? 0) > requestBytesMax) {
+      return sendPage(response, 413, { title: "Too large", body: html`<p>The request is too large.</p>` });
+    }
+    if (serveStylesheet(request, response)) return;
+    const path = (request.url ?? "").split("?")[0]!;
+    if (path === "/healthz") return send(response, 200, { "content-type": "text/plain" }, "ok\n");
+    if (path === "/claim") return handleClaim(parts.claim, request, response);
+    if (path.startsWith("/interaction/")) return handleInteraction(parts.interactions, request, response);
+    await handleProtocol(request, response);
+  }
+}
+
+/** RFC 9110 section 15.5.20: this connection is not for that host. */
+function misdirected(response: ServerResponse): void {
+  send(
+    response,
+    421,
+    { "content-type": "text/plain", connection: "close" },
+    "This server has another name.\n",
+  );
+}
+
+function fail(log: Logger, error: unknown, response: ServerResponse): void {
+  // An interaction that has expired or belongs to another browser: a page, not a failure of ours.
+  const expired = error instanceof Error && error.name === "SessionNotFound";
+  if (!expired) log.error({ event: "authority_failed", error }, "a request to the authority failed");
+  if (response.headersSent) return void response.destroy();
+  sendPage(response, expired ? 400 : 500, {
+    title: expired ? "This page has expired" : "Something failed",
+    body: html`<p class="error" role="alert">Go back to where you came from and begin again.</p>`,
+  });
+}
+
+function observeTokens(provider: Provider, parts: AuthorityParts): void {
+  const { audit } = parts.interactions;
+  const report = (error: unknown) =>
+    parts.log.error({ event: "audit_failed", error }, "an identity event could not be recorded");
+  provider.on("grant.success", (context) => {
+    const { entities } = context.oidc;
+    const subject = entities.Account?.accountId ?? context.oidc.client?.clientId ?? "";
+    audit("TOKEN_ISSUED", "allowed", { subject }, context.req).catch(report);
+  });
+  provider.on("grant.error", (context, error) => {
+    const subject = context.oidc.client?.clientId ?? "";
+    // A device that is waiting for its person asks every few seconds; that is no refusal.
+    if (error.error === "authorization_pending" || error.error === "slow_down") return;
+    audit("TOKEN_REFUSED", "refused", { subject, reason: error.error }, context.req).catch(report);
+  });
+  provider.on("grant.revoked", (context) => {
+    audit("GRANT_REVOKED", "allowed", {}, context.req).catch(report);
+  });
+  provider.on("server_error", (_context, error) => {
+    parts.log.error({ event: "provider_failed", error }, "the OpenID provider failed");
+  });
+}

@@ -1,0 +1,100 @@
+/** Identity of the organization, put together: directory, provider, tokens, authenticator, the authority's server. */
+import type { Server } from "node:https";
+import { join } from "node:path";
+import type { ClusterId, OrgId } from "@biplane/base";
+import type { Clock } from "@biplane/kit/clock";
+import type { Key } from "@biplane/kit/crypto";
+import type { Database } from "@biplane/kit/database";
+import type { Logger } from "@biplane/kit/logging";
+import type { TlsIdentity } from "@biplane/kit/tls";
+import type { AuditLog } from "../audit/log.ts";
+import { Policy } from "../policy/assignments.ts";
+import type { IdentityTables } from "../store/identity.ts";
+import { AttemptLimiter } from "./attempts.ts";
+import { createIdentityAudit } from "./audit.ts";
+import { RouterAuthenticator } from "./authenticator.ts";
+import { createAuthorityServer } from "./authority.ts";
+import { Claims } from "./claims.ts";
+import { Directory } from "./directory.ts";
+import { deleteExpired } from "./oidc-adapter.ts";
+import { createProvider } from "./provider.ts";
+import { Revocations } from "./revocations.ts";
+import { createSealing, type Sealing } from "./sealing.ts";
+import { openSigningKeys, type SigningKeys } from "./signing-keys.ts";
+import { ClusterTokens } from "./tokens.ts";
+
+export interface IdentityOptions {
+  readonly org: OrgId;
+  readonly cluster: ClusterId;
+  readonly folder: string;
+  readonly systemKey: Key;
+  readonly database: Database<IdentityTables>;
+  readonly audit: AuditLog;
+  /** Addresses as clients dial them, `https://host:port`. */
+  readonly authority: string;
+  readonly router: string;
+  readonly addressFrom: "edge" | "peer";
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface Identity {
+  readonly keys: SigningKeys;
+  readonly sealing: Sealing;
+  readonly policy: Policy;
+  readonly claims: Claims;
+  readonly directory: Directory;
+  readonly tokens: ClusterTokens;
+  readonly authenticator: RouterAuthenticator;
+  createServer(tls: TlsIdentity): Server;
+}
+
+export function signingKeysPath(folder: string): string {
+  return join(folder, "signing-keys.sealed");
+}
+
+export async function openIdentity(options: IdentityOptions): Promise<Identity> {
+  const { org, cluster, database, clock, log } = options;
+  const keys = await openSigningKeys(signingKeysPath(options.folder), options.systemKey);
+  const sealing = createSealing(org, options.systemKey);
+  const directory = new Directory(org, database, sealing, clock);
+  const claims = new Claims({ org, database, sealing, directory, clock });
+  const policy = new Policy(org, database);
+  const revocations = new Revocations(org, database, sealing, clock);
+  const tokens = new ClusterTokens({ org, cluster, keys, clock });
+  const { authority, router } = options;
+  const authenticator = new RouterAuthenticator({
+    org,
+    cluster,
+    authority,
+    keys,
+    revocations,
+    tokens,
+    clock,
+  });
+  const stored = { org, database, sealing, directory, revocations, clock };
+  await policy.reload();
+  await revocations.load();
+  await deleteExpired(stored);
+  return {
+    keys,
+    sealing,
+    policy,
+    claims,
+    directory,
+    tokens,
+    authenticator,
+    createServer: (tls) => {
+      const provider = createProvider({ ...stored, issuer: authority, router, keys });
+      const audit = createIdentityAudit(options.audit, org, options.addressFrom, clock);
+      const limiter = new AttemptLimiter(clock);
+      return createAuthorityServer({
+        tls,
+        issuer: authority,
+        claim: { org, claims, audit, onRedeemed: () => policy.reload() },
+        interactions: { provider, directory, limiter, audit },
+        log,
+      });
+    },
+  };
+}

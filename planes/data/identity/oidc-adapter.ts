@@ -1,0 +1,189 @@
+/**
+ * Where the OpenID provider keeps sessions, grants, codes and refresh tokens: one table of the data plane's database.
+ * The provider's ids are bearer secrets, so rows are found by keyed hashes and payloads are sealed.
+ */
+import { type OrgId, second } from "@biplane/base";
+import type { Clock } from "@biplane/kit/clock";
+import type { Database } from "@biplane/kit/database";
+import type { Adapter, AdapterPayload } from "oidc-provider";
+import type { IdentityTables, OidcModelTable } from "../store/identity.ts";
+import type { Directory } from "./directory.ts";
+import type { Revocations } from "./revocations.ts";
+import type { Sealing } from "./sealing.ts";
+
+export interface AdapterParts {
+  readonly org: OrgId;
+  readonly database: Database<IdentityTables>;
+  readonly sealing: Sealing;
+  readonly directory: Directory;
+  readonly revocations: Revocations;
+  readonly clock: Clock;
+}
+
+const table = "identity_oidc";
+
+/** A constructor as the provider wants it: one instance per kind of thing. */
+export function createAdapterFactory(parts: AdapterParts): (model: string) => Adapter {
+  return (model) => (model === "Client" ? new ClientAdapter(parts) : new ModelAdapter(model, parts));
+}
+
+class ModelAdapter implements Adapter {
+  readonly #model: string;
+  readonly #parts: AdapterParts;
+
+  constructor(model: string, parts: AdapterParts) {
+    this.#model = model;
+    this.#parts = parts;
+  }
+
+  async upsert(id: string, payload: AdapterPayload, expiresInSeconds?: number): Promise<void> {
+    const { org, sealing, clock, database } = this.#parts;
+    const idHash = this.#hash("id", id);
+    const row = {
+      payload: sealing.seal(table, "payload", this.#row(idHash), payload),
+      grant_hash: payload.grantId === undefined ? null : this.#hash("grant", payload.grantId),
+      user_code_hash: payload.userCode === undefined ? null : this.#hash("user code", payload.userCode),
+      uid_hash: payload.uid === undefined ? null : this.#hash("uid", payload.uid),
+      expires_at_ms: expiresInSeconds === undefined ? null : clock.now() + expiresInSeconds * second,
+    };
+    await database.asOrg(org, (transaction) =>
+      transaction
+        .insertInto(table)
+        .values({ org_id: org, model: this.#model, id_hash: idHash, consumed_at_ms: null, ...row })
+        .onConflict((conflict) => conflict.columns(["org_id", "model", "id_hash"]).doUpdateSet(row))
+        .execute(),
+    );
+  }
+
+  find(id: string): Promise<AdapterPayload | undefined> {
+    return this.#findBy("id_hash", this.#hash("id", id));
+  }
+
+  findByUserCode(userCode: string): Promise<AdapterPayload | undefined> {
+    return this.#findBy("user_code_hash", this.#hash("user code", userCode));
+  }
+
+  findByUid(uid: string): Promise<AdapterPayload | undefined> {
+    return this.#findBy("uid_hash", this.#hash("uid", uid));
+  }
+
+  async consume(id: string): Promise<void> {
+    const { org, clock, database } = this.#parts;
+    await database.asOrg(org, (transaction) =>
+      transaction
+        .updateTable(table)
+        .set({ consumed_at_ms: clock.now() })
+        .where("org_id", "=", org)
+        .where("model", "=", this.#model)
+        .where("id_hash", "=", this.#hash("id", id))
+        .execute(),
+    );
+  }
+
+  async destroy(id: string): Promise<void> {
+    const { org, database } = this.#parts;
+    await database.asOrg(org, (transaction) =>
+      transaction
+        .deleteFrom(table)
+        .where("org_id", "=", org)
+        .where("model", "=", this.#model)
+        .where("id_hash", "=", this.#hash("id", id))
+        .execute(),
+    );
+  }
+
+  /** Called when a code or a rotated refresh token is used twice: somebody else may have it. */
+  async revokeByGrantId(grantId: string): Promise<void> {
+    const { org, database, revocations } = this.#parts;
+    await revocations.revoke(grantId);
+    await database.asOrg(org, (transaction) =>
+      transaction
+        .deleteFrom(table)
+        .where("org_id", "=", org)
+        .where("grant_hash", "=", this.#hash("grant", grantId))
+        .execute(),
+    );
+  }
+
+  async #findBy(
+    column: "id_hash" | "user_code_hash" | "uid_hash",
+    hash: string,
+  ): Promise<AdapterPayload | undefined> {
+    const { org, sealing, clock, database } = this.#parts;
+    const row = await database.asOrg(org, (transaction) =>
+      transaction
+        .selectFrom(table)
+        .select(["id_hash", "payload", "expires_at_ms", "consumed_at_ms"])
+        .where("org_id", "=", org)
+        .where("model", "=", this.#model)
+        .where(column, "=", hash)
+        .executeTakeFirst(),
+    );
+    if (row === undefined) return undefined;
+    if (row.expires_at_ms !== null && Number(row.expires_at_ms) < clock.now()) return undefined;
+    const payload = sealing.open<AdapterPayload>(table, "payload", this.#row(row.id_hash), row.payload);
+    const consumed = row.consumed_at_ms === null ? {} : { consumed: consumedSeconds(row.consumed_at_ms) };
+    return { ...payload, ...consumed };
+  }
+
+  #row(idHash: string): string {
+    return JSON.stringify([this.#model, idHash]);
+  }
+
+  #hash(purpose: "id" | "grant" | "user code" | "uid", value: string): string {
+    const scope = purpose === "grant" ? "" : this.#model;
+    return this.#parts.sealing.hash(`oidc ${purpose} ${scope}`, value);
+  }
+}
+
+function consumedSeconds(ms: NonNullable<OidcModelTable["consumed_at_ms"]>["__select__"]): number {
+  return Math.floor(Number(ms) / second);
+}
+
+/** Machine clients live in the directory; the provider only reads them. */
+class ClientAdapter implements Adapter {
+  readonly #parts: AdapterParts;
+
+  constructor(parts: AdapterParts) {
+    this.#parts = parts;
+  }
+
+  async find(id: string): Promise<AdapterPayload | undefined> {
+    const found = await this.#parts.directory.find(id);
+    if (found?.kind !== "service" || found.credential.scheme !== "sha256") return undefined;
+    return {
+      client_id: found.subject,
+      client_name: found.profile.name,
+      // The provider compares through `compareClientSecret`, which checks against this hash.
+      client_secret: found.credential.hash,
+      grant_types: ["client_credentials"],
+      redirect_uris: [],
+      response_types: [],
+      token_endpoint_auth_method: "client_secret_basic",
+    };
+  }
+
+  async findByUid(): Promise<undefined> {
+    return undefined;
+  }
+  async findByUserCode(): Promise<undefined> {
+    return undefined;
+  }
+  async upsert(): Promise<void> {
+    throw new Error("Clients are made in the directory.");
+  }
+  async consume(): Promise<void> {}
+  async destroy(): Promise<void> {}
+  async revokeByGrantId(): Promise<void> {}
+}
+
+/** Deletes what has expired, so that abandoned sign-ins do not pile up. */
+export async function deleteExpired(parts: AdapterParts): Promise<void> {
+  await parts.database.asOrg(parts.org, (transaction) =>
+    transaction
+      .deleteFrom(table)
+      .where("org_id", "=", parts.org)
+      .where("expires_at_ms", "<", parts.clock.now())
+      .execute(),
+  );
+}

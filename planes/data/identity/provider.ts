@@ -1,0 +1,176 @@
+/**
+ * The OpenID provider of the organization: its clients, its tokens, its rules. Access tokens are short-lived JWTs for
+ * the organization's routers; the same issuer serves people (PKCE, device code) and machines (client credentials).
+ */
+import { limits, minute, type OrgId, second } from "@biplane/base";
+import { audiences, publicClientId } from "@biplane/identity";
+import Provider, {
+  type AccessToken,
+  type ClientCredentials,
+  type ClientMetadata,
+  type Configuration,
+  type KoaContextWithOIDC,
+} from "oidc-provider";
+import { confirmDevicePage, deviceDonePage, deviceInputPage, sendProviderError } from "./device-pages.ts";
+import { type AdapterParts, createAdapterFactory } from "./oidc-adapter.ts";
+import { hashSecret } from "./passwords.ts";
+import { type SigningKeys, signingAlgorithm } from "./signing-keys.ts";
+
+export const routerClientId = "biplane-router";
+/** What stock Flyte clients listen on; other loopback ports work too (RFC 8252 section 7.3). */
+export const flyteRedirectUri = "http://localhost:53593/callback";
+
+export interface ProviderParts extends AdapterParts {
+  readonly org: OrgId;
+  /** `https://host:port` of the authority; the issuer. */
+  readonly issuer: string;
+  /** `https://host:port` of the router, whose pages sign people in too. */
+  readonly router: string;
+  readonly keys: SigningKeys;
+}
+
+const day = 24 * 60 * minute;
+
+export function createProvider(parts: ProviderParts): Provider {
+  const provider = new Provider(parts.issuer, configuration(parts));
+  // Secrets of machine clients are kept as hashes.
+  const clientPrototype = provider.Client.prototype as { compareClientSecret(shown: string): boolean };
+  clientPrototype.compareClientSecret = function (this: { clientSecret: string }, shown: string) {
+    return hashSecret(shown).hash === this.clientSecret;
+  };
+  return provider;
+}
+
+function configuration(parts: ProviderParts): Configuration {
+  return {
+    adapter: createAdapterFactory(parts),
+    clients: [publicClient(), routerClient(parts.router)],
+    jwks: { keys: [parts.keys.authority.privateJwk as never] },
+    cookies: cookies(parts),
+    scopes: ["openid", "offline_access", "profile", "email", "all"],
+    claims: { openid: ["sub"], profile: ["name"], email: ["email"] },
+    responseTypes: ["code"],
+    pkce: { required: () => true },
+    rotateRefreshToken: true,
+    issueRefreshToken: async (_context, client) => client.grantTypeAllowed("refresh_token"),
+    clientBasedCORS: () => false,
+    clientDefaults: { id_token_signed_response_alg: signingAlgorithm },
+    enabledJWA: { idTokenSigningAlgValues: [signingAlgorithm] },
+    interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
+    findAccount: (_context, subject) => findAccount(parts, subject),
+    loadExistingGrant,
+    extraTokenClaims: (_context, token) => tokenClaims(parts, token as AccessToken | ClientCredentials),
+    renderError: sendProviderError,
+    features: features(),
+    ttl: {
+      AccessToken: limits.accessTokenMs / second,
+      ClientCredentials: limits.accessTokenMs / second,
+      AuthorizationCode: minute / second,
+      DeviceCode: (10 * minute) / second,
+      IdToken: limits.accessTokenMs / second,
+      Interaction: (30 * minute) / second,
+      RefreshToken: (14 * day) / second,
+      Grant: (14 * day) / second,
+      Session: (12 * 60 * minute) / second,
+    },
+  };
+}
+
+function features(): Configuration["features"] {
+  return {
+    devInteractions: { enabled: false },
+    clientCredentials: { enabled: true },
+    revocation: { enabled: true },
+    rpInitiatedLogout: { enabled: false },
+    userinfo: { enabled: true },
+    deviceFlow: {
+      enabled: true,
+      userCodeInputSource: deviceInputPage,
+      userCodeConfirmSource: confirmDevicePage,
+      successSource: deviceDonePage,
+    },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: () => audiences.router,
+      useGrantedResource: () => true,
+      getResourceServerInfo: () => ({
+        scope: "all",
+        audience: audiences.router,
+        accessTokenTTL: limits.accessTokenMs / second,
+        accessTokenFormat: "jwt",
+        jwt: { sign: { alg: signingAlgorithm } },
+      }),
+    },
+  };
+}
+
+/** `lax`, because the sign-in begins with a link from elsewhere; names say that only this host may set them. */
+function cookies(parts: ProviderParts): Configuration["cookies"] {
+  const options = { httpOnly: true, secure: true, sameSite: "lax", signed: true } as const;
+  return {
+    keys: [parts.keys.cookieSecret],
+    long: options,
+    short: options,
+    names: {
+      session: "__Host-biplane-session",
+      interaction: "biplane-interaction",
+      resume: "biplane-resume",
+    },
+  };
+}
+
+function publicClient(): ClientMetadata {
+  return {
+    client_id: publicClientId,
+    client_name: "Biplane command line",
+    application_type: "native",
+    token_endpoint_auth_method: "none",
+    grant_types: ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
+    response_types: ["code"],
+    redirect_uris: [flyteRedirectUri, "http://127.0.0.1/callback"],
+  };
+}
+
+function routerClient(router: string): ClientMetadata {
+  return {
+    client_id: routerClientId,
+    client_name: "Biplane pages",
+    application_type: "web",
+    token_endpoint_auth_method: "none",
+    grant_types: ["authorization_code"],
+    response_types: ["code"],
+    redirect_uris: [`${router}/v2/callback`],
+  };
+}
+
+async function findAccount(parts: ProviderParts, accountId: string) {
+  const found = await parts.directory.find(accountId);
+  if (found?.kind !== "user") return undefined;
+  return { accountId, claims: async () => ({ sub: accountId, ...found.profile }) };
+}
+
+/** What every access token says besides the standard's claims (contracts/identity). */
+async function tokenClaims(parts: ProviderParts, token: AccessToken | ClientCredentials) {
+  const subject = "accountId" in token && token.accountId ? token.accountId : token.clientId;
+  const found = subject === undefined ? undefined : await parts.directory.find(subject);
+  const grantId = "grantId" in token ? token.grantId : undefined;
+  return {
+    org: parts.org,
+    kind: found?.kind ?? "service",
+    ...(found === undefined ? {} : found.profile),
+    ...(grantId === undefined ? {} : { grant: parts.revocations.nameOf(grantId) }),
+  };
+}
+
+/** The organization's own pages need no consent; native clients are asked each time by the provider's own rule. */
+async function loadExistingGrant(context: KoaContextWithOIDC) {
+  const { client, session, provider, result } = context.oidc;
+  if (client === undefined || session === undefined) return undefined;
+  const grantId = result?.consent?.grantId ?? session.grantIdFor(client.clientId);
+  if (grantId !== undefined) return provider.Grant.find(grantId);
+  if (client.clientId !== routerClientId || session.accountId === undefined) return undefined;
+  const grant = new provider.Grant({ clientId: client.clientId, accountId: session.accountId });
+  grant.addOIDCScope("openid profile email");
+  await grant.save();
+  return grant;
+}

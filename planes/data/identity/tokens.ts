@@ -1,0 +1,105 @@
+/** Mints the two kinds of token that this cluster issues itself: for its tasks, and for the control plane to see. */
+import { randomUUID } from "node:crypto";
+import { type AttemptId, type ClusterId, limits, type OrgId, Secret, second } from "@biplane/base";
+import { audiences } from "@biplane/identity";
+import type { Clock } from "@biplane/kit/clock";
+import { SignJWT } from "jose";
+import { type SigningKey, type SigningKeys, signingAlgorithm } from "./signing-keys.ts";
+import type { TokenIssuer } from "./types.ts";
+
+export const taskTokenType = "biplane-task+jwt";
+export const controlTokenType = "biplane-control+jwt";
+
+/** Issuer of a cluster's own tokens. */
+export function clusterIssuer(org: string, cluster: string): string {
+  return `urn:biplane:cluster:${org}:${cluster}`;
+}
+
+export function attemptKey(attempt: AttemptId): string {
+  return [attempt.org, attempt.project, attempt.domain, attempt.run, attempt.action, attempt.attempt].join(
+    "/",
+  );
+}
+
+const endedAttemptsMax = 100_000;
+
+export class ClusterTokens implements TokenIssuer {
+  readonly #org: OrgId;
+  readonly #issuer: string;
+  readonly #keys: Pick<SigningKeys, "task" | "control">;
+  readonly #clock: Clock;
+  /** Attempts whose tokens may still be in date, oldest first. */
+  readonly #ended = new Map<string, number>();
+
+  constructor(parts: {
+    org: OrgId;
+    cluster: ClusterId;
+    keys: Pick<SigningKeys, "task" | "control">;
+    clock: Clock;
+  }) {
+    this.#org = parts.org;
+    this.#issuer = clusterIssuer(parts.org, parts.cluster);
+    this.#keys = parts.keys;
+    this.#clock = parts.clock;
+  }
+
+  async taskToken(attempt: AttemptId, submitter: string): Promise<Secret<string>> {
+    const { project, domain, run, action } = attempt;
+    const claims = {
+      kind: "task",
+      project,
+      domain,
+      run,
+      action,
+      attempt: attempt.attempt,
+      acting_for: submitter,
+    };
+    const subject = `task:${project}/${domain}/${run}/${action}/${attempt.attempt}`;
+    return this.#sign(this.#keys.task, taskTokenType, audiences.router, subject, claims, limits.taskTokenMs);
+  }
+
+  controlToken(subject: string): Promise<Secret<string>> {
+    return this.#sign(
+      this.#keys.control,
+      controlTokenType,
+      audiences.control,
+      subject,
+      {},
+      limits.controlTokenMs,
+    );
+  }
+
+  revokeAttempt(attempt: AttemptId): void {
+    const now = this.#clock.now();
+    for (const [key, endsAtMs] of this.#ended) {
+      if (endsAtMs > now && this.#ended.size < endedAttemptsMax) break;
+      this.#ended.delete(key);
+    }
+    this.#ended.set(attemptKey(attempt), now + limits.taskTokenMs);
+  }
+
+  hasEnded(attempt: AttemptId): boolean {
+    return this.#ended.has(attemptKey(attempt));
+  }
+
+  async #sign(
+    key: SigningKey,
+    type: string,
+    audience: string,
+    subject: string,
+    claims: object,
+    lifetimeMs: number,
+  ): Promise<Secret<string>> {
+    const nowSeconds = Math.floor(this.#clock.now() / second);
+    const token = await new SignJWT({ ...claims, org: this.#org })
+      .setProtectedHeader({ alg: signingAlgorithm, kid: key.kid, typ: type })
+      .setIssuer(this.#issuer)
+      .setSubject(subject)
+      .setAudience(audience)
+      .setJti(randomUUID())
+      .setIssuedAt(nowSeconds)
+      .setExpirationTime(nowSeconds + lifetimeMs / second)
+      .sign(key.privateKey);
+    return new Secret(token);
+  }
+}
