@@ -3,7 +3,6 @@ import { defineConfig } from "vitest/config";
 
 const inline = [/@biplane\//, /@flyteorg\/flyteidl2/];
 
-/** `npm test` runs all projects; one by `npx vitest run --project NAME`. Slow ones start real processes. */
 export default defineConfig({
   test: {
     server: { deps: { inline } },

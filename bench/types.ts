@@ -1,0 +1,52 @@
+/** One figure of a benchmark, beside the reference that was measured in the same run on the same machine. */
+export interface BenchRow {
+  /** Stable name that others compare by, e.g. `put.1KiB`. */
+  readonly measure: string;
+  readonly value: number;
+  readonly unit: string;
+  /** What the value is compared with, in words; where it is not installed, that is said here. */
+  readonly reference: string;
+  /** In the same unit; null where the reference is missing or the goal is absolute. */
+  readonly referenceValue: number | null;
+  /** `value / referenceValue`; null without a reference. */
+  readonly ratio: number | null;
+  /** What counts as good, e.g. `ratio >= 0.5`. */
+  readonly goal: string;
+  /** Null where it can't be decided for want of the reference. */
+  readonly met: boolean | null;
+}
+
+/** A row that is judged by its ratio to a reference. */
+export function ratioRow(
+  row: Pick<BenchRow, "measure" | "value" | "unit" | "reference"> & {
+    readonly referenceValue: number | null;
+  },
+  goal: { readonly atLeast?: number; readonly atMost?: number; readonly below?: number },
+): BenchRow {
+  const ratio = row.referenceValue === null ? null : row.value / row.referenceValue;
+  return { ...row, ratio, goal: `ratio ${goalText(goal)}`, met: ratio === null ? null : meets(ratio, goal) };
+}
+
+/** A row that is judged by its own value. */
+export function absoluteRow(
+  row: Pick<BenchRow, "measure" | "value" | "unit" | "reference">,
+  goal: { readonly atLeast?: number; readonly atMost?: number; readonly below?: number },
+): BenchRow {
+  const met = meets(row.value, goal);
+  return { ...row, referenceValue: null, ratio: null, goal: `${goalText(goal)} ${row.unit}`, met };
+}
+
+function meets(value: number, goal: { atLeast?: number; atMost?: number; below?: number }): boolean {
+  if (goal.atLeast !== undefined && value < goal.atLeast) return false;
+  if (goal.atMost !== undefined && value > goal.atMost) return false;
+  return goal.below === undefined || value < goal.below;
+}
+
+function goalText(goal: { atLeast?: number; atMost?: number; below?: number }): string {
+  const parts = [
+    goal.atLeast === undefined ? undefined : `>= ${goal.atLeast}`,
+    goal.atMost === undefined ? undefined : `<= ${goal.atMost}`,
+    goal.below === undefined ? undefined : `< ${goal.below}`,
+  ];
+  return parts.filter((part) => part !== undefined).join(" and ");
+}
