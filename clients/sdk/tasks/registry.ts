@@ -1,0 +1,28 @@
+/** All tasks of this process, so that a worker finds the one it has to run by its name. */
+import { fullName, type TaskDefinition } from "./definition.ts";
+
+const registered: TaskDefinition[] = [];
+const key = Symbol.for("biplane.task");
+
+export function register(definition: TaskDefinition): void {
+  registered.push(definition);
+}
+
+/** Gives tasks without a name the name of their export. A bundle ends with this call. */
+export function registerModule(module: Readonly<Record<string, unknown>>): void {
+  for (const [exportName, value] of Object.entries(module)) {
+    if (typeof value !== "function" || !(key in value)) continue;
+    const definition = value[key] as TaskDefinition;
+    definition.name ??= exportName === "default" ? "main" : exportName;
+  }
+}
+
+/** Tasks that have a name, the newest definition of each. */
+export function registeredTasks(): ReadonlyMap<string, TaskDefinition> {
+  const named = registered.filter((definition) => definition.name !== undefined);
+  return new Map(named.map((definition) => [fullName(definition), definition]));
+}
+
+export function findTask(name: string): TaskDefinition | undefined {
+  return registeredTasks().get(name);
+}
