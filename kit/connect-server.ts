@@ -33,6 +33,11 @@ export interface ConnectServerOptions {
 
 /** Connect over HTTP/2 and HTTP/1.1 on one TLS server; the caller decides where it listens. */
 export function createConnectServer(options: ConnectServerOptions): Http2SecureServer {
+  return createHttpServer(options.tls, createConnectHandler(options));
+}
+
+/** What answers the requests of one or more servers. */
+export function createConnectHandler(options: Omit<ConnectServerOptions, "tls">): HttpHandler {
   const adapter = connectNodeAdapter({
     routes: options.routes,
     interceptors: [errorInterceptor, ...(options.interceptors ?? [])],
@@ -41,15 +46,20 @@ export function createConnectServer(options: ConnectServerOptions): Http2SecureS
     ...(options.fallback === undefined ? {} : { fallback: options.fallback as never }),
     ...(options.contextValues === undefined ? {} : { contextValues: options.contextValues }),
   });
+  return async (request, response) => {
+    if (options.before !== undefined && (await options.before(request, response))) return;
+    adapter(request as never, response as never);
+  };
+}
+
+/** HTTP/2 and HTTP/1.1 over TLS, for any handler. */
+export function createHttpServer(tls: ServerTlsOptions, handler: HttpHandler): Http2SecureServer {
   const server = createSecureServer({
-    ...serverTlsOptions(options.tls),
+    ...serverTlsOptions(tls),
     allowHTTP1: true,
     settings: { initialWindowSize: 1024 * 1024, maxConcurrentStreams: 1_000 },
   });
-  server.on("request", async (request, response) => {
-    if (options.before !== undefined && (await options.before(request, response))) return;
-    adapter(request as never, response as never);
-  });
+  server.on("request", handler);
   return server;
 }
 

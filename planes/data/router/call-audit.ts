@@ -1,0 +1,71 @@
+/** One audit record for each request, whatever became of it. */
+import type { AuditDecision, AuditRecord } from "@biplane/audit";
+import { isBiplaneError } from "@biplane/base";
+import type { Decision } from "@biplane/identity";
+import type { Clock } from "@biplane/kit/clock";
+import type { AuditLog } from "../audit/log.ts";
+import type { Call } from "./call.ts";
+import type { SeenRequest } from "./gate.ts";
+
+export interface CallAudit {
+  /** Resolves once on disk. */
+  decided(call: Call, decision: Decision): Promise<void>;
+  /** For requests that ended before there was a decision. */
+  refused(seen: SeenRequest | Call, error: unknown): Promise<void>;
+}
+
+export function createCallAudit(
+  log: Pick<AuditLog, "record">,
+  publicAddressFrom: "edge" | "peer",
+  clock: Clock,
+): CallAudit {
+  return {
+    decided: (call, decision) =>
+      log.record({
+        ...base(call),
+        code: call.row.audit,
+        decision: decision.kind,
+        subject: call.principal?.subject ?? "",
+        ...(decision.kind === "allowed" && decision.delegated && call.principal?.actingFor !== undefined
+          ? { actingFor: call.principal.actingFor }
+          : {}),
+        ...resourceFields(call),
+      }),
+    refused: (seen, error) =>
+      log.record({
+        ...base(seen),
+        code: "row" in seen ? seen.row.audit : "REQUEST_REFUSED",
+        decision: refusalOf(error),
+        subject: "principal" in seen ? (seen.principal?.subject ?? "") : "",
+        ...(isBiplaneError(error) ? { reason: error.reason ?? error.code } : { reason: "internal" }),
+      }),
+  };
+
+  function base(
+    seen: SeenRequest,
+  ): Pick<AuditRecord, "atMs" | "method" | "org" | "requestId" | "address" | "addressFrom"> {
+    return {
+      atMs: clock.now(),
+      method: seen.method,
+      org: seen.org,
+      requestId: seen.requestId,
+      address: seen.address,
+      addressFrom: seen.entrance.kind === "sandbox" ? "sandbox" : publicAddressFrom,
+    };
+  }
+}
+
+function refusalOf(error: unknown): AuditDecision {
+  if (isBiplaneError(error, "unauthenticated")) return "unauthenticated";
+  return isBiplaneError(error, "permission_denied") ? "denied" : "refused";
+}
+
+function resourceFields(call: Call): Pick<AuditRecord, "project" | "domain" | "run" | "action"> {
+  const { project, domain, run, action } = call.resource ?? {};
+  return {
+    ...(project === undefined ? {} : { project }),
+    ...(domain === undefined ? {} : { domain }),
+    ...(run === undefined ? {} : { run }),
+    ...(action === undefined ? {} : { action }),
+  };
+}
