@@ -1,0 +1,228 @@
+/**
+ * A whole Biplane on this machine for tests: control plane, edge and data plane as separate processes from dist/, each
+ * with its own state folder, reached as any client reaches them. Ports are free ones and stay the same over restarts.
+ */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createClientTransport } from "@biplane/kit";
+import type { Interceptor, Transport } from "@connectrpc/connect";
+import { Daemon, runProgram } from "../support/daemon.ts";
+import type { PostgresServer } from "../support/postgres.ts";
+import { missingTools } from "../support/tools.ts";
+import { redeemClaim, requestToken } from "./sign-in.ts";
+
+export const org = "acme";
+export const cluster = "home";
+export const project = "flights";
+export const domain = "development";
+
+export interface SystemOptions {
+  /** Both planes use databases of this server; PGlite otherwise. */
+  readonly postgres?: PostgresServer;
+  readonly slots?: number;
+  readonly environment?: Record<string, string>;
+}
+
+export interface Profile {
+  readonly org: string;
+  readonly cluster: string;
+  readonly router: string;
+  readonly authority: string;
+  readonly objects: string;
+  readonly rootPem: string;
+}
+
+export interface System extends AsyncDisposable {
+  readonly folder: string;
+  readonly control: Daemon;
+  readonly edge: Daemon;
+  readonly data: Daemon;
+  readonly profile: Profile;
+  readonly profilePath: string;
+  readonly client: { readonly id: string; readonly secret: string };
+  /** Connect to the router through the edge, signed in as the first administrator. */
+  transport(): Transport;
+  token(): Promise<string>;
+  /** Environment for programs that find their cluster and credentials by it. */
+  environment(): Record<string, string>;
+  close(): Promise<void>;
+}
+
+interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
+export async function startSystem(options: SystemOptions = {}): Promise<System> {
+  const folder = mkdtempSync(join(tmpdir(), "biplane-system-"));
+  try {
+    return await startIn(folder, options);
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function startIn(folder: string, options: SystemOptions): Promise<System> {
+  const states = Object.fromEntries(["control", "edge", "data"].map((name) => [name, join(folder, name)]));
+  for (const state of Object.values(states)) mkdirSync(state, { mode: 0o700 });
+  const control = await startControl(folder, states["control"]!, options);
+  const edge = await startEdge(folder, states);
+  const data = await startData(folder, states, { ...control, ...edge }, options);
+  const profilePath = join(states["data"]!, "profile.json");
+  const profile = JSON.parse(readFileSync(profilePath, "utf8")) as Profile;
+  const client = await redeemClaim(profile, data.claim);
+  const daemons = [data.daemon, edge.daemon, control.daemon];
+  const tokens = cachedToken(() => requestToken(profile, client));
+  const close = async () => {
+    for (const daemon of daemons) await daemon.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return {
+    folder,
+    control: control.daemon,
+    edge: edge.daemon,
+    data: data.daemon,
+    profile,
+    profilePath,
+    client,
+    transport: () => signedInTransport(profile, tokens),
+    token: tokens,
+    environment: () => ({
+      BIPLANE_PROFILE: profilePath,
+      BIPLANE_CLIENT_ID: client.id,
+      BIPLANE_CLIENT_SECRET: client.secret,
+    }),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+async function startControl(folder: string, state: string, options: SystemOptions) {
+  const url = await options.postgres?.createDatabase();
+  const environment = { ...options.environment, ...(url === undefined ? {} : { BIPLANE_DATABASE_URL: url }) };
+  await runProgram("control", ["init", "--state", state], environment);
+  let port = 0;
+  const daemon = new Daemon({
+    program: "control",
+    parameters: () => ["start", "--state", state, "--listen", `127.0.0.1:${port}`],
+    environment,
+    logPath: join(folder, "control.log"),
+  });
+  const { link } = await daemon.start<{ link: Place }>();
+  port = link.port;
+  return { daemon, state, environment };
+}
+
+async function startEdge(folder: string, states: Record<string, string>) {
+  const state = states["edge"]!;
+  await runProgram("control", [
+    "edge-identity",
+    "--state",
+    states["control"]!,
+    "--out",
+    state,
+    "--host",
+    "localhost",
+  ]);
+  const services = ["router", "authority", "objects"];
+  const ports = new Map<string, number>();
+  const configPath = join(state, "edge.json");
+  const writeConfig = () => {
+    const listeners = services.map((name) => ({
+      name,
+      port: ports.get(name) ?? 0,
+      tunnel: `${name}.${cluster}.${org}.tunnel.biplane.internal`,
+    }));
+    writeFileSync(
+      configPath,
+      JSON.stringify({ tunnel: { port: ports.get("tunnel") ?? 0 }, listeners, drainMs: 500 }),
+    );
+  };
+  writeConfig();
+  const daemon = new Daemon({
+    program: "edge",
+    parameters: () => ["--state", state, "--config", configPath],
+    logPath: join(folder, "edge.log"),
+  });
+  const ready = await daemon.start<{ tunnel: Place; listeners: (Place & { name: string })[] }>();
+  ports.set("tunnel", ready.tunnel.port);
+  for (const { name, port } of ready.listeners) ports.set(name, port);
+  writeConfig();
+  return { daemon, ports };
+}
+
+async function startData(
+  folder: string,
+  states: Record<string, string>,
+  neighbours: { state: string; environment: Record<string, string>; ports: Map<string, number> },
+  options: SystemOptions,
+) {
+  const state = states["data"]!;
+  const address = (name: string) => `localhost:${neighbours.ports.get(name)}`;
+  const { code } = await runProgram<{ code: string }>(
+    "control",
+    [
+      "enroll-code",
+      "--state",
+      neighbours.state,
+      "--org",
+      org,
+      "--cluster",
+      cluster,
+      "--edge-address",
+      address("tunnel"),
+    ],
+    neighbours.environment,
+  );
+  const url = await options.postgres?.createDatabase();
+  const environment = { ...options.environment, ...(url === undefined ? {} : { BIPLANE_DATABASE_URL: url }) };
+  const places = ["router", "authority", "objects"].flatMap((name) => [
+    `--${name}`,
+    `https://${address(name)}`,
+  ]);
+  const { claim } = await runProgram<{ claim: string }>(
+    "data",
+    ["init", "--state", state, "--org", org, "--cluster", cluster, "--enroll-code", code, ...places],
+    environment,
+  );
+  const daemon = new Daemon({
+    program: "data",
+    parameters: () => [
+      ...["start", "--state", state],
+      ...(options.slots === undefined ? [] : ["--slots", String(options.slots)]),
+      // A machine without bubblewrap can run all but what is about the sandbox; those tests ask for the tool themselves.
+      ...(missingTools(["bubblewrap"]) === undefined ? [] : ["--allow-unsandboxed"]),
+    ],
+    environment,
+    logPath: join(folder, "data.log"),
+  });
+  await daemon.start();
+  return { daemon, claim };
+}
+
+function signedInTransport(profile: Profile, token: () => Promise<string>): Transport {
+  const signIn: Interceptor = (next) => async (request) => {
+    request.header.set("authorization", `Bearer ${await token()}`);
+    return next(request);
+  };
+  const tls = { authorityPem: profile.rootPem };
+  return createClientTransport({ baseUrl: profile.router, tls, interceptors: [signIn] });
+}
+
+/** Tokens last 15 minutes; one is kept for ten. */
+function cachedToken(request: () => Promise<string>): () => Promise<string> {
+  let current: Promise<string> | undefined;
+  let until = 0;
+  return () => {
+    if (current === undefined || Date.now() > until) {
+      until = Date.now() + 10 * 60_000;
+      current = request();
+      current.catch(() => {
+        current = undefined;
+      });
+    }
+    return current;
+  };
+}
