@@ -1,0 +1,74 @@
+/** What a control plane's operator does beside running it. One implementation; `socket.ts` carries it to a live process. */
+import { minute, parseClusterId, parseOrgId } from "@biplane/base";
+import { type Clock, systemClock } from "@biplane/kit";
+import { z } from "zod";
+import { addressesSchema, issueCode } from "../enrollment/codes.ts";
+import { createOrganization } from "../enrollment/organizations.ts";
+import type { ControlState } from "../state.ts";
+
+const codeMinutesMax = 7 * 24 * 60;
+
+/** Each operation by name: what it takes, parsed from text; it answers with JSON. */
+export const operations = {
+  "create-org": z.strictObject({ org: z.string() }),
+  "enroll-code": z.strictObject({
+    org: z.string(),
+    cluster: z.string(),
+    lifetimeMinutes: z.number().int().min(1).max(codeMinutesMax),
+    addresses: addressesSchema,
+  }),
+  "edge-identity": z.strictObject({ hosts: z.array(z.string().min(1).max(253)).min(1).max(100) }),
+} as const;
+export type Operation = keyof typeof operations;
+export type Parameters<O extends Operation> = z.infer<(typeof operations)[O]>;
+
+export interface Answers {
+  "create-org": { readonly org: string };
+  "enroll-code": { readonly code: string };
+  "edge-identity": {
+    readonly certificatePem: string;
+    readonly privateKeyPem: string;
+    readonly clientAuthorityPem: string;
+  };
+}
+
+export interface Admin {
+  run<O extends Operation>(operation: O, parameters: Parameters<O>): Promise<Answers[O]>;
+}
+
+export interface LocalAdminOptions {
+  readonly state: ControlState;
+  /** As data planes dial it; part of each code. */
+  readonly linkAddress: () => string;
+  /** For addresses that an operation does not name. */
+  readonly addresses: Parameters<"enroll-code">["addresses"];
+  readonly clock?: Clock;
+}
+
+export function createLocalAdmin(options: LocalAdminOptions): Admin {
+  const { state } = options;
+  const clock = options.clock ?? systemClock;
+  const handlers: { [O in Operation]: (parameters: Parameters<O>) => Promise<Answers[O]> } = {
+    "create-org": async (parameters) => {
+      const org = parseOrgId(parameters.org);
+      await createOrganization(state.store, org, clock.now());
+      return { org };
+    },
+    "enroll-code": async ({ org, cluster, lifetimeMinutes, addresses }) => {
+      const parsed = { org: parseOrgId(org), cluster: parseClusterId(cluster) };
+      await createOrganization(state.store, parsed.org, clock.now());
+      const merged = {
+        edge: addresses.edge === "" ? options.addresses.edge : addresses.edge,
+        public: { ...options.addresses.public, ...addresses.public },
+      };
+      const expiresAtMs = clock.now() + lifetimeMinutes * minute;
+      const code = { ...parsed, expiresAtMs, addresses: merged };
+      return { code: await issueCode(state.store, code, options.linkAddress(), state.authority.rootPem) };
+    },
+    "edge-identity": async ({ hosts }) => {
+      const identity = await state.authority.issueServer("biplane edge", hosts);
+      return { ...identity, clientAuthorityPem: state.authority.rootPem };
+    },
+  };
+  return { run: (operation, parameters) => handlers[operation](parameters) };
+}

@@ -1,0 +1,40 @@
+/** The live links by cluster. One cluster has one link: a newer connection ends the older one before it goes on. */
+import type { Command } from "@biplane/control-wire";
+
+export interface LiveLink {
+  /** False where the link is too busy: it stays due and goes out at the next connection. */
+  sendCommand(command: Command): boolean;
+  /** Resolves when nothing of the link is at work any more. */
+  end(reason: "replaced" | "shutdown"): Promise<void>;
+}
+
+export class LinkSessions {
+  readonly #links = new Map<string, LiveLink>();
+  #closed = false;
+
+  async enter(org: string, cluster: string, link: LiveLink): Promise<void> {
+    const key = `${org}/${cluster}`;
+    for (let older = this.#links.get(key); older !== undefined; older = this.#links.get(key)) {
+      this.#links.delete(key);
+      await older.end("replaced");
+    }
+    this.#links.set(key, link);
+    if (this.#closed) await link.end("shutdown");
+  }
+
+  leave(org: string, cluster: string, link: LiveLink): void {
+    const key = `${org}/${cluster}`;
+    if (this.#links.get(key) === link) this.#links.delete(key);
+  }
+
+  find(org: string, cluster: string): LiveLink | undefined {
+    return this.#links.get(`${org}/${cluster}`);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const links = [...this.#links.values()];
+    this.#links.clear();
+    await Promise.all(links.map((link) => link.end("shutdown")));
+  }
+}

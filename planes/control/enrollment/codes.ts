@@ -1,0 +1,92 @@
+/** One-time codes that a provider gives to a data plane. Only the hash of a code's secret is kept. */
+import { createHash, randomBytes } from "node:crypto";
+import { BiplaneError } from "@biplane/base";
+import { fingerprint } from "@biplane/kit";
+import { z } from "zod";
+import type { ControlTransaction, Store } from "../store/open.ts";
+
+/** Where the cluster's edge and its public listeners are, by service. */
+export const addressesSchema = z.object({
+  edge: z.string().max(255).default(""),
+  public: z.partialRecord(z.enum(["router", "authority", "objects"]), z.string().max(255)).default({}),
+});
+export interface ClusterAddresses {
+  readonly edge: string;
+  readonly public: Readonly<Partial<Record<"router" | "authority" | "objects", string>>>;
+}
+
+export interface NewCode {
+  readonly org: string;
+  readonly cluster: string;
+  readonly expiresAtMs: number;
+  readonly addresses: ClusterAddresses;
+}
+
+/** What goes to the data plane: where the control plane is, how to know it, and the secret. */
+export async function issueCode(
+  store: Store,
+  code: NewCode,
+  linkAddress: string,
+  rootPem: string,
+): Promise<string> {
+  const { org, cluster, expiresAtMs, addresses } = code;
+  const secret = randomBytes(32);
+  const proof = proofOf(secret);
+  await store.asOrg(org, (transaction) =>
+    transaction
+      .insertInto("enrollment_code")
+      .values({
+        org_id: org,
+        proof,
+        cluster,
+        expires_at: expiresAtMs,
+        used_at: null,
+        addresses_sealed: store.seal(addressesPlace(org, proof), JSON.stringify(addresses)),
+      })
+      .execute(),
+  );
+  const content = { address: linkAddress, root: fingerprint(rootPem), secret: secret.toString("base64url") };
+  return Buffer.from(JSON.stringify(content)).toString("base64url");
+}
+
+export function proofOf(secret: Uint8Array): Uint8Array {
+  return new Uint8Array(createHash("sha256").update(secret).digest());
+}
+
+/** Marks the code as used; of two at once one wins. Throws the same for every code that does not work. */
+export async function redeemCode(
+  store: Store,
+  transaction: ControlTransaction,
+  { org, cluster, proof, nowMs }: { org: string; cluster: string; proof: Uint8Array; nowMs: number },
+): Promise<ClusterAddresses> {
+  const row = await transaction
+    .updateTable("enrollment_code")
+    .set({ used_at: nowMs })
+    .where((where) => where.and({ org_id: org, cluster, proof }))
+    .where("used_at", "is", null)
+    .where("expires_at", ">", nowMs)
+    .returning("addresses_sealed")
+    .executeTakeFirst();
+  if (row !== undefined) {
+    const text = store.open(addressesPlace(org, proof), row.addresses_sealed);
+    return addressesSchema.parse(JSON.parse(text));
+  }
+  throw new BiplaneError(
+    "permission_denied",
+    {
+      what: "The enrollment code does not work.",
+      why: "It was used, it expired, or it was made for another cluster.",
+      next: "Ask the control plane's operator for a new one: biplane control enroll-code.",
+    },
+    { reason: "enrollment_code" },
+  );
+}
+
+function addressesPlace(org: string, proof: Uint8Array) {
+  return {
+    org,
+    table: "enrollment_code",
+    column: "addresses",
+    key: [Buffer.from(proof).toString("hex")],
+  } as const;
+}

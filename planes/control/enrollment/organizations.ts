@@ -1,0 +1,96 @@
+/** Organizations, and what the first data plane of each pinned: its root and the keys of its control tokens. */
+import { X509Certificate } from "node:crypto";
+import { BiplaneError } from "@biplane/base";
+import { createLocalJWKSet, type JSONWebKeySet } from "jose";
+import { z } from "zod";
+import type { ControlTransaction, Store } from "../store/open.ts";
+
+/** Idempotent. */
+export async function createOrganization(store: Store, org: string, nowMs: number): Promise<void> {
+  await store.asOrg(org, (transaction) =>
+    transaction
+      .insertInto("organization")
+      .values({ org_id: org, created_at: nowMs, root_certificate: null, token_keys: null })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute(),
+  );
+}
+
+/** The first enrollment pins the organization's root; later ones have to show the same. */
+export async function pinOrganization(
+  transaction: ControlTransaction,
+  org: string,
+  root: Uint8Array,
+  tokenKeys: string,
+): Promise<void> {
+  checkRoot(root);
+  checkKeys(tokenKeys);
+  const row = await transaction
+    .selectFrom("organization")
+    .select("root_certificate")
+    .where("org_id", "=", org)
+    .executeTakeFirstOrThrow();
+  if (row.root_certificate !== null && !Buffer.from(row.root_certificate).equals(root)) throw otherRoot(org);
+  await transaction
+    .updateTable("organization")
+    .set({ root_certificate: root, token_keys: tokenKeys })
+    .where("org_id", "=", org)
+    .execute();
+}
+
+function checkRoot(der: Uint8Array): void {
+  try {
+    if (new X509Certificate(der).ca) return;
+  } catch (cause) {
+    throw new BiplaneError("invalid_argument", "The organization's root certificate can't be read.", {
+      cause,
+    });
+  }
+  throw new BiplaneError("invalid_argument", "The organization's root is no certificate authority.");
+}
+
+/** Public signing keys only: a private part would be a capability, which has no business here. */
+const keySet = z.object({
+  keys: z
+    .array(
+      z.strictObject({
+        kty: z.enum(["OKP", "EC"]),
+        crv: z.enum(["Ed25519", "P-256"]),
+        x: z.string().max(64),
+        y: z.string().max(64).optional(),
+        kid: z.string().max(128).optional(),
+        alg: z.enum(["EdDSA", "Ed25519", "ES256"]).optional(),
+        use: z.literal("sig").optional(),
+        key_ops: z.array(z.literal("verify")).optional(),
+      }),
+    )
+    .min(1)
+    .max(16),
+});
+
+function checkKeys(text: string): void {
+  try {
+    createLocalJWKSet(keySet.parse(JSON.parse(text)) as JSONWebKeySet);
+  } catch (cause) {
+    throw new BiplaneError(
+      "invalid_argument",
+      {
+        what: "The keys of the control tokens are no set of public keys.",
+        next: "Send a JWK set with Ed25519 or P-256 public keys.",
+      },
+      { cause, reason: "control_token_keys" },
+    );
+  }
+}
+
+function otherRoot(org: string): BiplaneError {
+  return new BiplaneError(
+    "permission_denied",
+    {
+      what: `Organization ${org} has another root.`,
+      why: "The first enrollment of an organization pins its root.",
+      next: "Join the organization's home cluster in place of making a new root.",
+    },
+    { reason: "organization_root" },
+  );
+}

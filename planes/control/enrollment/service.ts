@@ -1,0 +1,110 @@
+/** EnrollmentService: a data plane with a code gets the certificate that names it, and renews it later. */
+import { X509Certificate } from "node:crypto";
+import { isIP } from "node:net";
+import { BiplaneError, parseClusterId, parseOrgId } from "@biplane/base";
+import type { EnrollmentService, EnrollRequest } from "@biplane/control-wire";
+import type { Clock } from "@biplane/kit";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { addCertificate, type NewCertificate, replaceCertificates } from "../clusters/clusters.ts";
+import { requireCluster } from "../clusters/peer.ts";
+import type { ControlTransaction, Store } from "../store/open.ts";
+import { clusterCertificateMs, type ProviderAuthority } from "./authority.ts";
+import { type ClusterAddresses, redeemCode } from "./codes.ts";
+import { pinOrganization } from "./organizations.ts";
+
+export interface EnrollmentDependencies {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly authority: ProviderAuthority;
+  readonly region: string;
+  /** As data planes dial it. Known only once the listener has its port. */
+  readonly linkAddress: () => string;
+}
+
+export function createEnrollmentService(
+  dependencies: EnrollmentDependencies,
+): ServiceImpl<typeof EnrollmentService> {
+  const { store, clock, authority } = dependencies;
+  return {
+    enroll: (request) => enroll(dependencies, request),
+    renew: async (request, context) => {
+      const { org, cluster } = requireCluster(context.values);
+      const pem = await authority.signCluster(request.certificateRequest, org, cluster, []);
+      await store.asOrg(org, (transaction) =>
+        addCertificate(transaction, describe(org, cluster, pem, clock.now())),
+      );
+      return { certificate: derOf(pem) };
+    },
+  };
+}
+
+async function enroll(dependencies: EnrollmentDependencies, request: EnrollRequest) {
+  const { store, clock, authority } = dependencies;
+  const org = parseOrgId(request.org);
+  const cluster = parseClusterId(request.cluster);
+  const nowMs = clock.now();
+  const { pem, addresses } = await store.asOrg(org, async (transaction) => {
+    const proof = request.codeProof;
+    const addresses = await redeemCode(store, transaction, { org, cluster, proof, nowMs });
+    await pinOrganization(transaction, org, request.organizationRoot, request.controlTokenKeys);
+    const hosts = publicHosts(addresses);
+    const pem = await authority.signCluster(request.certificateRequest, org, cluster, hosts);
+    await recordCluster(transaction, org, cluster, request.region, nowMs);
+    await replaceCertificates(transaction, describe(org, cluster, pem, nowMs));
+    return { pem, addresses };
+  });
+  return {
+    certificate: derOf(pem),
+    providerRoot: derOf(authority.rootPem),
+    linkAddress: dependencies.linkAddress(),
+    edgeAddress: addresses.edge,
+    controlPlaneRegion: dependencies.region,
+    addresses: Object.entries(addresses.public).map(([service, address]) => ({ service, address })),
+  };
+}
+
+async function recordCluster(
+  transaction: ControlTransaction,
+  org: string,
+  name: string,
+  region: string,
+  nowMs: number,
+): Promise<void> {
+  await transaction
+    .insertInto("cluster")
+    .values({
+      org_id: org,
+      name,
+      region,
+      software_version: "",
+      router_address_sealed: null,
+      enrolled_at: nowMs,
+      last_seen_at: null,
+    })
+    .onConflict((conflict) =>
+      conflict.columns(["org_id", "name"]).doUpdateSet({ region, enrolled_at: nowMs }),
+    )
+    .execute();
+}
+
+/** Names that the edge may route to this cluster by server name; addresses and `localhost` belong to nobody. */
+function publicHosts(addresses: ClusterAddresses): string[] {
+  const hosts = Object.values(addresses.public).map((address) => new URL(`https://${address}`).hostname);
+  return [...new Set(hosts)].filter(
+    (host) => host !== "localhost" && isIP(host.replace(/^\[|\]$/g, "")) === 0,
+  );
+}
+
+function describe(org: string, cluster: string, pem: string, nowMs: number): NewCertificate {
+  const certificate = new X509Certificate(pem);
+  const fingerprint = Buffer.from(certificate.fingerprint256.replaceAll(":", ""), "hex");
+  return { org, cluster, fingerprint, expiresAtMs: nowMs + clusterCertificateMs };
+}
+
+function derOf(pem: string): Uint8Array {
+  try {
+    return new Uint8Array(new X509Certificate(pem).raw);
+  } catch (cause) {
+    throw new BiplaneError("internal", "A certificate of our own can't be read.", { cause });
+  }
+}

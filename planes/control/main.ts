@@ -1,0 +1,91 @@
+/** `biplane control`: runs the control plane, or does one of its operator's errands. */
+import { join } from "node:path";
+import { BiplaneError, isBiplaneError } from "@biplane/base";
+import { Closers, createLogger, type Logger, runUntilSignal, writeFileDurably } from "@biplane/kit";
+import { type Admin, createLocalAdmin } from "./admin/admin.ts";
+import { findRunningAdmin } from "./admin/socket.ts";
+import { type ControlOptions, readOptions } from "./options.ts";
+import { startControlPlane } from "./server.ts";
+import { openState } from "./state.ts";
+
+async function main(log: Logger): Promise<void> {
+  const options = readOptions(process.argv.slice(2), process.env);
+  switch (options.command) {
+    case "start":
+      return start(options, log);
+    case "init":
+      return withAdmin(options, async () => print({ initialized: true, state: options.state }));
+    case "create-org":
+      return withAdmin(options, async (admin) => print(await admin.run("create-org", { org: options.org })));
+    case "enroll-code": {
+      const { org, cluster, lifetimeMinutes, addresses } = options;
+      const parameters = { org, cluster, lifetimeMinutes, addresses };
+      return withAdmin(options, async (admin) => print(await admin.run("enroll-code", parameters)));
+    }
+    case "edge-identity":
+      return withAdmin(options, (admin) => writeEdgeIdentity(options, admin));
+  }
+}
+
+async function start(options: ControlOptions, log: Logger): Promise<void> {
+  // Two processes on one embedded database would destroy it.
+  if ((await findRunningAdmin(options.state)) !== undefined) throw alreadyRunning(options.state);
+  const closers = new Closers();
+  const state = closers.add(await openState({ folder: options.state, databaseUrl: options.databaseUrl }));
+  const { host, port, advertise, region, addresses } = options;
+  const plane = closers.add(
+    await startControlPlane({ state, host, port, advertise, region, addresses, log }),
+  );
+  print({ ready: true, link: { host: plane.host, port: plane.port } });
+  await runUntilSignal(closers, log);
+}
+
+/** Asks the running process where there is one; else opens the state itself. */
+async function withAdmin(options: ControlOptions, work: (admin: Admin) => Promise<void>): Promise<void> {
+  const running = await findRunningAdmin(options.state);
+  if (running !== undefined) return work(running);
+  const state = await openState({ folder: options.state, databaseUrl: options.databaseUrl });
+  try {
+    const linkAddress = () => options.advertise ?? `localhost:${options.port}`;
+    await work(createLocalAdmin({ state, linkAddress, addresses: options.addresses }));
+  } finally {
+    await state.close();
+  }
+}
+
+/** Files as `biplane edge` reads them from its state folder. */
+async function writeEdgeIdentity({ out, hosts }: ControlOptions, admin: Admin): Promise<void> {
+  if (out === "" || hosts.length === 0) {
+    throw new BiplaneError("invalid_argument", {
+      what: "edge-identity needs a folder and the edge's host names.",
+      next: "Give --out DIR and --host HOST, which may be repeated.",
+    });
+  }
+  const identity = await admin.run("edge-identity", { hosts: [...hosts] });
+  await writeFileDurably(join(out, "identity.key"), identity.privateKeyPem);
+  await writeFileDurably(join(out, "identity.crt"), identity.certificatePem, 0o644);
+  await writeFileDurably(join(out, "clients-ca.crt"), identity.clientAuthorityPem, 0o644);
+  print({ written: out });
+}
+
+function alreadyRunning(folder: string): BiplaneError {
+  return new BiplaneError("failed_precondition", {
+    what: `A control plane is running on ${folder} already.`,
+    next: "Stop it first, or choose another folder with --state.",
+  });
+}
+
+/** The one line on standard output that programs read; logs go to standard error. */
+function print(answer: object): void {
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
+
+const log = createLogger({ component: "control" });
+try {
+  await main(log);
+} catch (error) {
+  const text = isBiplaneError(error) ? error.message : `Something failed inside: ${(error as Error).message}`;
+  process.stderr.write(`biplane control: ${text}\n`);
+  if (!isBiplaneError(error)) log.fatal({ event: "failed", error }, "failed");
+  process.exitCode = isBiplaneError(error, "invalid_argument") ? 2 : 1;
+}

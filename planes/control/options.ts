@@ -1,0 +1,114 @@
+/** Options of `biplane control`: command line, else environment, else a default that is safe. */
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { BiplaneError } from "@biplane/base";
+import { addressesSchema } from "./enrollment/codes.ts";
+
+const options = {
+  state: { type: "string" },
+  listen: { type: "string" },
+  advertise: { type: "string" },
+  region: { type: "string" },
+  "database-url": { type: "string" },
+  "edge-address": { type: "string" },
+  "public-address": { type: "string", multiple: true },
+  org: { type: "string" },
+  cluster: { type: "string" },
+  "lifetime-minutes": { type: "string" },
+  out: { type: "string" },
+  host: { type: "string", multiple: true },
+} as const;
+
+export type Command = "init" | "start" | "create-org" | "enroll-code" | "edge-identity";
+const commands: readonly string[] = ["init", "start", "create-org", "enroll-code", "edge-identity"];
+
+export interface ControlOptions {
+  readonly command: Command;
+  readonly state: string;
+  readonly databaseUrl: string | undefined;
+  readonly host: string;
+  readonly port: number;
+  readonly advertise: string | undefined;
+  readonly region: string;
+  readonly addresses: ReturnType<typeof addressesSchema.parse>;
+  readonly org: string;
+  readonly cluster: string;
+  readonly lifetimeMinutes: number;
+  readonly out: string;
+  readonly hosts: readonly string[];
+}
+
+export function readOptions(parameters: readonly string[], environment: NodeJS.ProcessEnv): ControlOptions {
+  const { values, command } = parse(parameters);
+  const { host, port } = parseAddress(
+    values.listen ?? environment["BIPLANE_CONTROL_LISTEN"] ?? "127.0.0.1:8447",
+  );
+  return {
+    command,
+    state: values.state ?? environment["BIPLANE_CONTROL_STATE"] ?? defaultState(),
+    databaseUrl: values["database-url"] ?? environment["BIPLANE_DATABASE_URL"],
+    host,
+    port,
+    advertise: values.advertise ?? environment["BIPLANE_CONTROL_ADVERTISE"],
+    region: values.region ?? environment["BIPLANE_REGION"] ?? "local",
+    addresses: parseAddresses(values["edge-address"], values["public-address"] ?? []),
+    org: values.org ?? "",
+    cluster: values.cluster ?? "",
+    lifetimeMinutes: Number(values["lifetime-minutes"] ?? 60),
+    out: values.out ?? "",
+    hosts: values.host ?? [],
+  };
+}
+
+function parse(parameters: readonly string[]) {
+  try {
+    const { values, positionals } = parseArgs({ args: [...parameters], options, allowPositionals: true });
+    const [command = "start", ...rest] = positionals;
+    if (!commands.includes(command) || rest.length > 0) throw unknownCommand(positionals.join(" "));
+    return { values, command: command as Command };
+  } catch (error) {
+    if (error instanceof BiplaneError) throw error;
+    throw new BiplaneError("invalid_argument", {
+      what: (error as Error).message,
+      next: `Commands: ${commands.join(", ")}.`,
+    });
+  }
+}
+
+/** `host:port`; the port may be 0, which takes a free one. */
+function parseAddress(address: string): { host: string; port: number } {
+  const match = /^(.+):(\d{1,5})$/.exec(address);
+  const port = Number(match?.[2]);
+  if (match === null || port > 65_535) {
+    throw new BiplaneError("invalid_argument", {
+      what: `${JSON.stringify(address)} is not an address.`,
+      next: "Give --listen (or BIPLANE_CONTROL_LISTEN) as HOST:PORT.",
+    });
+  }
+  return { host: match[1]!.replace(/^\[|\]$/g, ""), port };
+}
+
+function parseAddresses(edge: string | undefined, given: readonly string[]) {
+  const entries = given.map((one) => {
+    const [service, address] = one.split(/=(.*)/s);
+    return [service, address] as const;
+  });
+  const parsed = addressesSchema.safeParse({ edge: edge ?? "", public: Object.fromEntries(entries) });
+  if (parsed.success) return parsed.data;
+  throw new BiplaneError("invalid_argument", {
+    what: "A public address is not right.",
+    next: "Give --public-address SERVICE=HOST:PORT, the service being router, authority or objects.",
+  });
+}
+
+function defaultState(): string {
+  return join(homedir(), ".local", "share", "biplane", "control");
+}
+
+function unknownCommand(text: string): BiplaneError {
+  return new BiplaneError("invalid_argument", {
+    what: `There is no command ${JSON.stringify(text)} of biplane control.`,
+    next: `Commands: ${commands.join(", ")}.`,
+  });
+}

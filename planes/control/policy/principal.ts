@@ -1,0 +1,76 @@
+/**
+ * Who a call of the index acts for: a `control` token of the organization's own identity authority, whose keys were
+ * pinned at enrollment. The control plane can check such a token and can't make one (claims IDN, architecture 3).
+ */
+import { BiplaneError, limits, minute, type OrgId, parseOrgId } from "@biplane/base";
+import type { Clock } from "@biplane/kit";
+import { createContextKey } from "@connectrpc/connect";
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTPayload, jwtVerify } from "jose";
+import type { ClusterPeer } from "../clusters/peer.ts";
+import type { Store } from "../store/open.ts";
+
+export interface Principal {
+  readonly org: OrgId;
+  readonly cluster: string;
+  readonly subject: string;
+  readonly tokenId: string;
+}
+
+export const controlAudience = "biplane:control";
+const skewSeconds = 30;
+
+export const principalKey = createContextKey<Principal | undefined>(undefined);
+
+export async function verifyControlToken(
+  store: Store,
+  clock: Clock,
+  peer: ClusterPeer,
+  authorization: string | null,
+): Promise<Principal> {
+  const token = /^Bearer ([A-Za-z0-9_.-]{1,8192})$/.exec(authorization ?? "")?.[1];
+  if (token === undefined) throw refused("No control token came with the call.");
+  const payload = await verify(await pinnedKeys(store, peer.org), clock, token);
+  const { sub, jti, iat, exp } = payload;
+  if (!isName(sub) || !isName(jti)) throw refused("The control token names no subject or no token id.");
+  if (payload["org"] !== peer.org) throw refused("The control token belongs to another organization.");
+  if (exp === undefined || iat === undefined || (exp - iat) * 1_000 > limits.controlTokenMs + minute) {
+    throw refused("The control token lives too long.");
+  }
+  return { org: parseOrgId(peer.org), cluster: peer.cluster, subject: sub, tokenId: jti };
+}
+
+async function pinnedKeys(store: Store, org: string): Promise<JSONWebKeySet> {
+  const row = await store.asOrg(org, (transaction) =>
+    transaction.selectFrom("organization").select("token_keys").where("org_id", "=", org).executeTakeFirst(),
+  );
+  if (row?.token_keys == null) throw refused("The organization has no keys for control tokens here.");
+  return JSON.parse(row.token_keys) as JSONWebKeySet;
+}
+
+async function verify(keys: JSONWebKeySet, clock: Clock, token: string): Promise<JWTPayload> {
+  try {
+    const { payload } = await jwtVerify(token, createLocalJWKSet(keys), {
+      audience: controlAudience,
+      algorithms: ["EdDSA", "Ed25519", "ES256"],
+      requiredClaims: ["sub", "jti", "iat", "exp", "org"],
+      clockTolerance: skewSeconds,
+      currentDate: new Date(clock.now()),
+    });
+    return payload;
+  } catch (cause) {
+    const expired = cause instanceof errors.JWTExpired;
+    throw refused(expired ? "The control token expired." : "The control token is not valid here.", cause);
+  }
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === "string" && value.length > 0 && value.length <= 255;
+}
+
+function refused(what: string, cause?: unknown): BiplaneError {
+  return new BiplaneError(
+    "unauthenticated",
+    { what, next: "Ask the organization's identity authority for a new control token." },
+    { cause, reason: "control_token" },
+  );
+}

@@ -1,0 +1,115 @@
+/** Projects: the one thing that the control plane decides about, beside admission (rule of state 1). */
+import { BiplaneError, defaultDomains, parseProjectId } from "@biplane/base";
+import {
+  type CreateProjectRequest,
+  type ListProjectsRequest,
+  type Project,
+  ProjectSchema,
+  type UpdateProjectRequest,
+} from "@biplane/control-wire";
+import { create } from "@bufbuild/protobuf";
+import type { Selectable } from "kysely";
+import { toTimestamp } from "../runs/rows.ts";
+import { cutPage, readPage } from "../store/cursors.ts";
+import type { Store } from "../store/open.ts";
+import type { ProjectTable } from "../store/schema.ts";
+
+export async function createProject(
+  store: Store,
+  org: string,
+  request: CreateProjectRequest,
+  nowMs: number,
+): Promise<Project> {
+  const id = parseProjectId(request.id);
+  const row = {
+    org_id: org,
+    id,
+    display_name_sealed: store.seal(namePlace(org, id), request.displayName),
+    archived: false,
+    created_at: nowMs,
+  };
+  const inserted = await store.asOrg(org, (transaction) =>
+    transaction
+      .insertInto("project")
+      .values(row)
+      .onConflict((conflict) => conflict.doNothing())
+      .returning("id")
+      .executeTakeFirst(),
+  );
+  if (inserted === undefined) {
+    throw new BiplaneError("already_exists", {
+      what: `There is a project ${id} already.`,
+      next: "Use it, or choose another id.",
+    });
+  }
+  return projectOf(store, row);
+}
+
+export async function updateProject(
+  store: Store,
+  org: string,
+  { id, displayName, archived }: UpdateProjectRequest,
+): Promise<Project> {
+  const changes = {
+    ...(displayName === undefined
+      ? {}
+      : { display_name_sealed: store.seal(namePlace(org, id), displayName) }),
+    ...(archived === undefined ? {} : { archived }),
+  };
+  if (Object.keys(changes).length > 0) {
+    await store.asOrg(org, (transaction) =>
+      transaction
+        .updateTable("project")
+        .set(changes)
+        .where((where) => where.and({ org_id: org, id }))
+        .execute(),
+    );
+  }
+  return getProject(store, org, id);
+}
+
+export async function getProject(store: Store, org: string, id: string): Promise<Project> {
+  const row = await store.asOrg(org, (transaction) =>
+    transaction
+      .selectFrom("project")
+      .selectAll()
+      .where((where) => where.and({ org_id: org, id }))
+      .executeTakeFirst(),
+  );
+  if (row !== undefined) return projectOf(store, row);
+  throw new BiplaneError("not_found", {
+    what: "There is no such project in this organization.",
+    next: "List the projects, or create it.",
+  });
+}
+
+/** By id. */
+export async function listProjects(store: Store, org: string, request: ListProjectsRequest) {
+  const scope = { org, list: "projects", filters: [] };
+  const page = readPage(store, scope, request.page);
+  const rows = await store.asOrg(org, (transaction) => {
+    let query = transaction.selectFrom("project").selectAll().where("org_id", "=", org);
+    if (page.after !== undefined) query = query.where("id", ">", String(page.after[0]));
+    return query
+      .orderBy("id")
+      .limit(page.limit + 1)
+      .execute();
+  });
+  const cut = cutPage(store, scope, page, rows, (row) => [row.id]);
+  return { projects: cut.items.map((row) => projectOf(store, row)), nextCursor: cut.nextCursor };
+}
+
+function projectOf(store: Store, row: Selectable<ProjectTable>): Project {
+  return create(ProjectSchema, {
+    org: row.org_id,
+    id: row.id,
+    displayName: store.open(namePlace(row.org_id, row.id), row.display_name_sealed),
+    domains: [...defaultDomains],
+    archived: row.archived,
+    createdAt: toTimestamp(row.created_at),
+  });
+}
+
+function namePlace(org: string, id: string) {
+  return { org, table: "project", column: "display_name", key: [id] } as const;
+}

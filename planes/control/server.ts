@@ -1,0 +1,97 @@
+/** The control plane as a whole: one listener with the link, the index and enrollment, over one state. */
+import type { ServerResponse } from "node:http";
+import { limits } from "@biplane/base";
+import { EnrollmentService, IndexService, LinkService } from "@biplane/control-wire";
+import {
+  type Clock,
+  Closers,
+  createConnectServer,
+  type HttpRequest,
+  type HttpResponse,
+  type Logger,
+  listen,
+  serverCloser,
+  systemClock,
+} from "@biplane/kit";
+import { createLocalAdmin, type Parameters } from "./admin/admin.ts";
+import { serveAdmin } from "./admin/socket.ts";
+import { peerContext } from "./clusters/peer.ts";
+import { LinkSessions } from "./clusters/sessions.ts";
+import { createEnrollmentService } from "./enrollment/service.ts";
+import { createInterceptors } from "./interceptors.ts";
+import { createIndexService } from "./link/index-service.ts";
+import { createLinkService } from "./link/service.ts";
+import type { ControlState } from "./state.ts";
+
+export interface ControlPlaneOptions {
+  readonly state: ControlState;
+  readonly host: string;
+  readonly port: number;
+  /** `host:port` as data planes dial it; undefined: where it listens. */
+  readonly advertise: string | undefined;
+  readonly region: string;
+  readonly addresses: Parameters<"enroll-code">["addresses"];
+  readonly log: Logger;
+  readonly clock?: Clock;
+}
+
+export interface ControlPlane {
+  readonly host: string;
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { state, host, log, region } = options;
+  const clock = options.clock ?? systemClock;
+  const closers = new Closers();
+  const sessions = new LinkSessions();
+  let port = options.port;
+  const linkAddress = () => options.advertise ?? `${host === "127.0.0.1" ? "localhost" : host}:${port}`;
+  const link = { store: state.store, sessions, clock, log, region };
+  const enrollment = { store: state.store, clock, authority: state.authority, region, linkAddress };
+  const server = createConnectServer({
+    tls: {
+      identity: await state.authority.issueServer("biplane control plane", hostsOf(host, options.advertise)),
+      clientAuthorityPem: state.authority.rootPem,
+      // Enrollment is for those who have no certificate yet; every other method asks for one.
+      clientCertificateOptional: true,
+    },
+    requestBytesMax: limits.linkMessageBytesMax,
+    contextValues: peerContext,
+    before: refuseText,
+    interceptors: createInterceptors({ store: state.store, clock, audit: state.audit }),
+    routes: (router) => {
+      router.service(LinkService, createLinkService(link));
+      router.service(IndexService, createIndexService(link));
+      router.service(EnrollmentService, createEnrollmentService(enrollment));
+    },
+  });
+  closers.add(serverCloser(server));
+  closers.add(sessions);
+  port = await listen(server, options.port, host);
+  try {
+    const admin = createLocalAdmin({ state, linkAddress, addresses: options.addresses, clock });
+    closers.add(await serveAdmin(state.folder, admin));
+  } catch (error) {
+    await closers.close();
+    throw error;
+  }
+  log.info({ event: "listening", host, port }, "control plane is listening");
+  return { host, port, close: () => closers.close() };
+}
+
+function hostsOf(host: string, advertise: string | undefined): string[] {
+  const advertised = advertise === undefined ? [] : [new URL(`https://${advertise}`).hostname];
+  return [...new Set(["localhost", "127.0.0.1", host, ...advertised])];
+}
+
+/** Text forms drop unknown fields in silence; the link is binary, so that they are seen and refused (claim CLS-2). */
+function refuseText(request: HttpRequest, response: HttpResponse): boolean {
+  const type = request.headers["content-type"] ?? "";
+  if (type === "application/proto" || type === "application/connect+proto") return false;
+  const plain = response as ServerResponse;
+  plain.writeHead(415, { "content-type": "text/plain" });
+  plain.end("The control plane speaks binary Connect only.\n");
+  return true;
+}

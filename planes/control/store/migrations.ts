@@ -1,0 +1,20 @@
+/** Brings a database to the present schema, step by step. Steps that were released never change. */
+import { createRoleIfAbsent, type MigrationSet, protectTable } from "@biplane/kit";
+import type { Kysely } from "kysely";
+import { createOrganizationTables } from "./tables-organization.ts";
+import { createWorkTables } from "./tables-work.ts";
+
+const applicationRole = "biplane_control";
+
+export const controlMigrations: MigrationSet = {
+  applicationRole,
+  migrations: {
+    "2026-11-21-first": {
+      async up(kysely: Kysely<unknown>) {
+        await createRoleIfAbsent(kysely, applicationRole);
+        const tables = [...(await createOrganizationTables(kysely)), ...(await createWorkTables(kysely))];
+        for (const table of tables) await protectTable(kysely, table, applicationRole);
+      },
+    },
+  },
+};

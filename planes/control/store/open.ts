@@ -1,0 +1,54 @@
+/**
+ * The control plane's store: its database and the key of its sealed columns. `asOrg` is the only way to rows, so no
+ * query runs without an organization.
+ */
+import {
+  type Database,
+  type DatabaseLocation,
+  deriveKey,
+  type Key,
+  openColumn,
+  openDatabase,
+  sealColumn,
+} from "@biplane/kit";
+import type { Transaction } from "kysely";
+import { controlMigrations } from "./migrations.ts";
+import type { ControlSchema } from "./schema.ts";
+
+export type ControlTransaction = Transaction<ControlSchema>;
+
+/** Where a sealed value belongs: its table, column, and primary key below the organization. */
+export interface Place {
+  readonly org: string;
+  readonly table: keyof ControlSchema;
+  readonly column: string;
+  readonly key: readonly string[];
+}
+
+export interface Store {
+  readonly kind: Database<ControlSchema>["kind"];
+  asOrg<T>(org: string, work: (transaction: ControlTransaction) => Promise<T>): Promise<T>;
+  seal(place: Place, text: string): Uint8Array;
+  open(place: Place, sealed: Uint8Array): string;
+  /** Encrypts the cursors of lists. */
+  readonly cursorKey: Key;
+  close(): Promise<void>;
+}
+
+export async function openStore(location: DatabaseLocation, rootKey: Key): Promise<Store> {
+  const database = await openDatabase<ControlSchema>(location, controlMigrations);
+  const columnKey = deriveKey(rootKey, "control-plane columns");
+  return {
+    kind: database.kind,
+    asOrg: database.asOrg,
+    seal: (place, text) => sealColumn(columnKey, columnPlace(place), Buffer.from(text, "utf8")),
+    open: (place, sealed) => Buffer.from(openColumn(columnKey, columnPlace(place), sealed)).toString("utf8"),
+    cursorKey: deriveKey(rootKey, "control-plane list cursors"),
+    close: database.close,
+  };
+}
+
+function columnPlace(place: Place) {
+  const { org, table, column, key } = place;
+  return { org, table, column, row: JSON.stringify(key) };
+}

@@ -1,0 +1,65 @@
+/** First form of the tables about organizations, their clusters and projects. */
+import type { Kysely } from "kysely";
+import { createTable } from "./create-table.ts";
+
+export async function createOrganizationTables(kysely: Kysely<unknown>): Promise<string[]> {
+  return [
+    await createTable(
+      kysely,
+      "organization",
+      {},
+      { created_at: "bigint not null", root_certificate: "bytea", token_keys: "text" },
+    ),
+    await createTable(
+      kysely,
+      "enrollment_code",
+      { proof: "bytea" },
+      {
+        cluster: "text not null",
+        expires_at: "bigint not null",
+        used_at: "bigint",
+        addresses_sealed: "bytea not null",
+      },
+    ),
+    await createTable(
+      kysely,
+      "project",
+      { id: "text" },
+      {
+        display_name_sealed: "bytea not null",
+        archived: "boolean not null",
+        created_at: "bigint not null",
+      },
+    ),
+    ...(await createClusterTables(kysely)),
+  ];
+}
+
+async function createClusterTables(kysely: Kysely<unknown>): Promise<string[]> {
+  return [
+    await createTable(
+      kysely,
+      "cluster",
+      { name: "text" },
+      {
+        region: "text not null",
+        software_version: "text not null",
+        router_address_sealed: "bytea",
+        enrolled_at: "bigint not null",
+        last_seen_at: "bigint",
+      },
+    ),
+    await createTable(
+      kysely,
+      "cluster_certificate",
+      { cluster: "text", fingerprint: "bytea" },
+      { expires_at: "bigint not null" },
+    ),
+    await createTable(
+      kysely,
+      "link_cursor",
+      { cluster: "text", incarnation: "text" },
+      { cursor: "bigint not null", state: "text not null", snapshot: "text not null", as_of: "bigint" },
+    ),
+  ];
+}
