@@ -1,0 +1,115 @@
+/** One signed-in connection to a data plane: what every command and the remote client share. */
+import { BiplaneError, Secret } from "@biplane/base";
+import { border, flyte, objects, progress, records } from "@biplane/data-wire";
+import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { ConfigStore, defaultDomain } from "./config-store.ts";
+import { PinnedHttp } from "./pinned-http.ts";
+import { type Profile, readProfile } from "./profile.ts";
+import { createRouterTransport } from "./router-transport.ts";
+import { clientCredentials, storedTokens, type TokenSource } from "./tokens.ts";
+
+export interface ConnectOptions {
+  /** Name of a stored profile, or path of a `profile.json`. Default: `BIPLANE_PROFILE`, else the current one. */
+  readonly profile?: string;
+  readonly project?: string;
+  readonly domain?: string;
+  /** A machine's credentials. Default: `BIPLANE_CLIENT_ID` and `BIPLANE_CLIENT_SECRET`, else the stored sign-in. */
+  readonly clientId?: string;
+  readonly clientSecret?: Secret<string>;
+}
+
+export interface Connection {
+  readonly profile: Profile;
+  readonly project: string | undefined;
+  readonly domain: string;
+  readonly http: PinnedHttp;
+  readonly router: Transport;
+  readonly tokens: TokenSource;
+  readonly runs: Client<typeof flyte.workflow.RunService>;
+  readonly data: Client<typeof flyte.dataproxy.DataProxyService>;
+  readonly tasks: Client<typeof flyte.task.TaskService>;
+  readonly projects: Client<typeof flyte.project.ProjectService>;
+  readonly identity: Client<typeof flyte.auth.IdentityService>;
+  readonly records: Client<typeof records.ControlPlaneRecordsService>;
+  readonly border: Client<typeof border.BorderService>;
+  readonly progress: Client<typeof progress.ProgressService>;
+  readonly objects: Client<typeof objects.ObjectsService>;
+}
+
+export async function openConnection(options: ConnectOptions = {}): Promise<Connection> {
+  const store = new ConfigStore();
+  const found = await findProfile(options.profile ?? nonEmpty(process.env["BIPLANE_PROFILE"]), store);
+  const http = new PinnedHttp(found.profile.rootPem);
+  const tokens = await findTokens(options, found, http, store);
+  const router = createRouterTransport(found.profile, tokens);
+  return {
+    profile: found.profile,
+    project: options.project ?? nonEmpty(process.env["BIPLANE_PROJECT"]) ?? found.project,
+    domain: options.domain ?? nonEmpty(process.env["BIPLANE_DOMAIN"]) ?? found.domain ?? defaultDomain,
+    http,
+    router,
+    tokens,
+    ...clientsOf(router),
+  };
+}
+
+function clientsOf(router: Transport) {
+  return {
+    runs: createClient(flyte.workflow.RunService, router),
+    data: createClient(flyte.dataproxy.DataProxyService, router),
+    tasks: createClient(flyte.task.TaskService, router),
+    projects: createClient(flyte.project.ProjectService, router),
+    identity: createClient(flyte.auth.IdentityService, router),
+    records: createClient(records.ControlPlaneRecordsService, router),
+    border: createClient(border.BorderService, router),
+    progress: createClient(progress.ProgressService, router),
+    objects: createClient(objects.ObjectsService, router),
+  };
+}
+
+/** The project that a command works in; it says how to name one where none is. */
+export function requireProject(connection: Connection): string {
+  if (connection.project !== undefined) return connection.project;
+  throw new BiplaneError("invalid_argument", {
+    what: "No project is chosen.",
+    next: "Give --project NAME, set BIPLANE_PROJECT, or run `biplane config set project NAME`. `biplane get project` lists them.",
+  });
+}
+
+interface FoundProfile {
+  readonly name: string | undefined;
+  readonly profile: Profile;
+  readonly project: string | undefined;
+  readonly domain: string | undefined;
+}
+
+async function findProfile(nameOrPath: string | undefined, store: ConfigStore): Promise<FoundProfile> {
+  if (nameOrPath !== undefined && /[/\\]|\.json$/.test(nameOrPath)) {
+    return { name: undefined, profile: await readProfile(nameOrPath), project: undefined, domain: undefined };
+  }
+  const { name, entry } = await store.entry(nameOrPath);
+  return { name, profile: entry.profile, project: entry.project, domain: entry.domain };
+}
+
+async function findTokens(
+  options: ConnectOptions,
+  found: FoundProfile,
+  http: PinnedHttp,
+  store: ConfigStore,
+): Promise<TokenSource> {
+  const clientId = options.clientId ?? nonEmpty(process.env["BIPLANE_CLIENT_ID"]);
+  const secretText = nonEmpty(process.env["BIPLANE_CLIENT_SECRET"]);
+  const secret = options.clientSecret ?? (secretText === undefined ? undefined : new Secret(secretText));
+  if (clientId !== undefined && secret !== undefined) {
+    return clientCredentials(found.profile, http, clientId, secret);
+  }
+  if (found.name !== undefined) return storedTokens(found.profile, http, store, found.name);
+  throw new BiplaneError("unauthenticated", {
+    what: "A profile given as a file has no stored credentials.",
+    next: "Set BIPLANE_CLIENT_ID and BIPLANE_CLIENT_SECRET, or run `biplane login --profile PATH` and use its name.",
+  });
+}
+
+function nonEmpty(value: string | undefined): string | undefined {
+  return value === "" ? undefined : value;
+}

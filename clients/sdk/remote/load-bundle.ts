@@ -1,0 +1,64 @@
+/** Loads a code bundle into this process to learn which tasks it has, the way a worker would load it. */
+
+import { existsSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { registerHooks } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { BiplaneError } from "@biplane/base";
+import type { describeTasks, TaskDescription } from "../tasks/describe.ts";
+import type { TaskPlace } from "../tasks/specification.ts";
+import type { CodeBundle } from "./bundle.ts";
+
+type BuiltSdk = { readonly describeTasks: typeof describeTasks };
+
+/** The bundle's exported tasks, for code that lies at `place`. */
+export async function tasksOfBundle(
+  bundle: CodeBundle,
+  place: TaskPlace,
+): Promise<readonly TaskDescription[]> {
+  const sdkUrl = pathToFileURL(builtSdkFile()).href;
+  const folder = await mkdtemp(join(tmpdir(), "biplane-bundle-"));
+  const file = join(folder, "main.mjs");
+  const hooks = registerHooks({
+    resolve(specifier, context, nextResolve) {
+      if (specifier === "@biplane/sdk") return { url: sdkUrl, format: "module", shortCircuit: true };
+      const isFromBundle =
+        context.parentURL === pathToFileURL(file).href && !/^(\.|\/|[a-z]+:)/.test(specifier);
+      if (!isFromBundle) return nextResolve(specifier, context);
+      return nextResolve(specifier, { ...context, parentURL: pathToFileURL(bundle.entry).href });
+    },
+  });
+  try {
+    await writeFile(file, bundle.main);
+    const sdk = (await import(sdkUrl)) as BuiltSdk;
+    const module = (await import(pathToFileURL(file).href)) as Readonly<Record<string, unknown>>;
+    return sdk.describeTasks(module, place);
+  } catch (cause) {
+    throw new BiplaneError(
+      "invalid_argument",
+      {
+        what: `${bundle.entry} can't be loaded.`,
+        why: cause instanceof Error ? cause.message : String(cause),
+        next: "The module is loaded to learn its tasks; what it does on import has to work on this machine too.",
+      },
+      { cause },
+    );
+  } finally {
+    hooks.deregister();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Beside this program where it is built, in `dist` where it runs from sources. */
+function builtSdkFile(): string {
+  const here = fileURLToPath(import.meta.url);
+  const candidates = [join(here, "../sdk.mjs"), join(here, "../../../../dist/sdk.mjs")];
+  const found = candidates.find((candidate) => existsSync(candidate));
+  if (found !== undefined) return found;
+  throw new BiplaneError("failed_precondition", {
+    what: "The built SDK (dist/sdk.mjs) is missing.",
+    next: "Run `npm run build`.",
+  });
+}

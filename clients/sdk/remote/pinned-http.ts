@@ -1,0 +1,122 @@
+/** HTTPS that believes one root certificate and no other, in the shape of `fetch` and for streamed bodies. */
+import { Agent, request as httpsRequest } from "node:https";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { BiplaneError, MiB } from "@biplane/base";
+import { clientTlsOptions } from "@biplane/kit/tls";
+
+export interface PinnedRequest {
+  readonly method: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
+  readonly signal?: AbortSignal;
+}
+
+export interface PinnedResponse {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Readable;
+}
+
+const silenceMsMax = 60_000;
+const textBytesMax = 4 * MiB;
+
+export class PinnedHttp {
+  readonly #agent: Agent;
+
+  constructor(rootPem: string) {
+    this.#agent = new Agent({
+      keepAlive: true,
+      maxSockets: 16,
+      ...clientTlsOptions({ authorityPem: rootPem }),
+    });
+  }
+
+  send(url: string, options: PinnedRequest): Promise<PinnedResponse> {
+    return new Promise((resolve, reject) => {
+      const outgoing = httpsRequest(
+        url,
+        {
+          agent: this.#agent,
+          method: options.method,
+          headers: { ...options.headers },
+          timeout: silenceMsMax,
+          ...(options.signal === undefined ? {} : { signal: options.signal }),
+        },
+        (incoming) => {
+          const headers = new Headers();
+          for (const [name, value] of Object.entries(incoming.headersDistinct))
+            for (const one of value ?? []) headers.append(name, one);
+          resolve({ status: incoming.statusCode ?? 0, headers, body: incoming });
+        },
+      );
+      outgoing.on("timeout", () => outgoing.destroy(new Error(`${new URL(url).host} fell silent.`)));
+      outgoing.on("error", (cause) => reject(unreachable(url, cause)));
+      if (options.body === undefined || options.body instanceof Uint8Array) outgoing.end(options.body);
+      else pipeline(Readable.from(options.body), outgoing).catch(reject);
+    });
+  }
+
+  async text(response: PinnedResponse): Promise<string> {
+    const chunks: Uint8Array[] = [];
+    let sizeBytes = 0;
+    for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+      sizeBytes += chunk.byteLength;
+      if (sizeBytes > textBytesMax) throw new BiplaneError("resource_exhausted", "The answer is too large.");
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks).toString("utf8");
+  }
+
+  /** For libraries that want `fetch`. */
+  readonly fetch = async (url: string, init: RequestInit = {}): Promise<Response> => {
+    const body = init.body === undefined || init.body === null ? undefined : String(init.body);
+    const response = await this.send(url, {
+      method: init.method ?? "GET",
+      headers: Object.fromEntries(new Headers(init.headers)),
+      ...(body === undefined ? {} : { body: Buffer.from(body) }),
+      ...(init.signal ? { signal: init.signal } : {}),
+    });
+    const text = await this.text(response);
+    const isEmpty = response.status === 204 || response.status === 304;
+    return new Response(isEmpty ? null : text, { status: response.status, headers: response.headers });
+  };
+
+  close(): void {
+    this.#agent.destroy();
+  }
+}
+
+const untrustedCodes = new Set([
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "ERR_TLS_CERT_ALTNAME_INVALID",
+  "CERT_SIGNATURE_FAILURE",
+]);
+
+/** The network's error for people: what was dialled, and what to check. */
+export function unreachable(url: string, cause: unknown): BiplaneError {
+  const { code } = cause as { code?: string };
+  const { host } = new URL(url);
+  if (code !== undefined && untrustedCodes.has(code)) {
+    return new BiplaneError(
+      "permission_denied",
+      {
+        what: `${host} showed a certificate that this profile does not trust (${code}).`,
+        why: "A profile believes its data plane's own root certificate and no other.",
+        next: "Take the data plane's present profile.json; if that changes nothing, someone is in between.",
+      },
+      { cause },
+    );
+  }
+  return new BiplaneError(
+    "unavailable",
+    {
+      what: `${host} can't be reached (${code ?? "connection lost"}).`,
+      next: "Is the system running, and the edge with it?",
+    },
+    { cause },
+  );
+}

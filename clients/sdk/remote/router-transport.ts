@@ -1,0 +1,53 @@
+/** Calls to the router: signed in, repeated where that is safe, each under one id so that a repeat is known as one. */
+import { randomUUID } from "node:crypto";
+import { backoffMs, sleep } from "@biplane/kit/backoff";
+import { createClientTransport } from "@biplane/kit/connect-client";
+import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
+import type { Profile } from "./profile.ts";
+import type { TokenSource } from "./tokens.ts";
+
+const triesMax = 4;
+const repeatable = new Set([Code.Unavailable, Code.ResourceExhausted]);
+
+export function createRouterTransport(
+  profile: Profile,
+  tokens: TokenSource,
+  address = profile.router,
+): Transport {
+  return createClientTransport({
+    baseUrl: address,
+    tls: { authorityPem: profile.rootPem },
+    interceptors: [oneId, repeat, signIn(tokens)],
+  });
+}
+
+/** The id stays the same through all tries: the router gives a repeated request its first answer again. */
+const oneId: Interceptor = (next) => (request) => {
+  request.header.set("x-request-id", randomUUID());
+  return next(request);
+};
+
+const repeat: Interceptor = (next) => async (request) => {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await next(request);
+    } catch (error) {
+      const mayRepeat = !request.stream && repeatable.has(ConnectError.from(error).code);
+      if (!mayRepeat || attempt + 1 >= triesMax || request.signal.aborted) throw error;
+      await sleep(backoffMs(attempt, { firstMs: 500, lastMs: 10_000 }), request.signal);
+    }
+  }
+};
+
+function signIn(tokens: TokenSource): Interceptor {
+  return (next) => async (request) => {
+    request.header.set("authorization", `Bearer ${await tokens.token(false)}`);
+    try {
+      return await next(request);
+    } catch (error) {
+      if (ConnectError.from(error).code !== Code.Unauthenticated) throw error;
+      request.header.set("authorization", `Bearer ${await tokens.token(true)}`);
+      return next(request);
+    }
+  };
+}
