@@ -9,6 +9,7 @@ export * from "./connect-server.ts";
 export * from "./crypto.ts";
 export * from "./database.ts";
 export * from "./files.ts";
+export * from "./http2-heartbeat.ts";
 export * from "./journal.ts";
 export * from "./framing.ts";
 export * from "./lifecycle.ts";

@@ -26,15 +26,13 @@ export const tunnelLimits = {
   streamWindowBytes: 1 * MiB,
   /** The same for one tunnel connection as a whole: large, since a stream's own window is what holds it back. */
   sessionWindowBytes: 64 * MiB,
-  /** DATA frames: larger ones cost fewer events, smaller ones let short exchanges pass sooner. */
-  frameBytesMax: 64 * KiB,
   /** Memory that HTTP/2 may use for one tunnel connection before it refuses new streams, in megabytes (Node's unit). */
   sessionMemoryMegabytesMax: 256,
   /** A heartbeat each; a peer silent for the longer time is given up. */
   heartbeatMs: 5 * second,
   silenceMsMax: 15 * second,
   /** Streams under way when a side shuts down get this long to end. */
-  drainMs: 30 * second,
+  drainMs: 5 * second,
   /** Tunnel connections of one connector. */
   connections: 4,
   connectMs: 10 * second,

@@ -1,0 +1,3 @@
+export * from "./connector.ts";
+export * from "./feed-tls-server.ts";
+export type { ConnectionConsumer, TunnelSocket } from "./incoming.ts";

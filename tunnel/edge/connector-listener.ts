@@ -1,0 +1,117 @@
+/**
+ * Accepts connectors: mutual TLS under the provider's authority, in the tunnel's own application protocol. What a
+ * connector may serve is read from its certificate. Handshakes are bounded in number and time.
+ */
+import type { AddressInfo, Socket } from "node:net";
+import { createServer, type Server, type TLSSocket } from "node:tls";
+import type { Logger } from "@biplane/kit/logging";
+import { serverTlsOptions, type TlsIdentity } from "@biplane/kit/tls";
+import { type TunnelLimits, tunnelVersions } from "@biplane/tunnel-protocol";
+import { HalfOpenConnections } from "./half-open.ts";
+import type { RevokedCertificates } from "./revoked-certificates.ts";
+import { type ConnectorCertificate, connectorCertificate } from "./tunnel-connection.ts";
+
+export interface ConnectorListenerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly identity: TlsIdentity;
+  readonly clientAuthorityPem: string;
+  readonly revoked: Pick<RevokedCertificates, "has">;
+  readonly limits: TunnelLimits;
+  readonly onConnector: (socket: TLSSocket, certificate: ConnectorCertificate) => void;
+  readonly log: Logger;
+}
+
+export class ConnectorListener {
+  readonly #options: ConnectorListenerOptions;
+  readonly #server: Server;
+  readonly #halfOpen: HalfOpenConnections;
+  /** By the connector's address and port: a TLS socket does not tell which TCP socket it was made of. */
+  readonly #handshaking = new Map<string, Socket>();
+
+  constructor(options: ConnectorListenerOptions) {
+    this.#options = options;
+    const { limits, log } = options;
+    this.#halfOpen = new HalfOpenConnections({
+      countMax: limits.connectorHandshakesMax,
+      waitMs: limits.connectorHandshakeMs,
+      onGivenUp: (socket, reason) => {
+        log.info({ event: "connector_handshake_missing", reason }, "given up");
+        socket.destroy();
+      },
+    });
+    const tls = serverTlsOptions({ ...options, handshakeMs: limits.connectorHandshakeMs });
+    this.#server = createServer({ ...tls, ALPNProtocols: [...tunnelVersions] });
+    this.#server.maxConnections = limits.connectorsMax;
+    this.#server.on("connection", (socket: Socket) => this.#watchHandshake(socket));
+    this.#server.on("secureConnection", (socket) => this.#admit(socket));
+    this.#server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
+      log.warn(
+        { event: "connector_refused", reason: error.code ?? "tls", host: socket.remoteAddress },
+        "refused",
+      );
+    });
+  }
+
+  get halfOpenCount(): number {
+    return this.#halfOpen.count;
+  }
+
+  listen(): Promise<AddressInfo> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen({ port: this.#options.port, host: this.#options.host, backlog: 1_024 }, () => {
+        this.#server.off("error", reject);
+        resolve(this.#server.address() as AddressInfo);
+      });
+    });
+  }
+
+  stop(): void {
+    this.#server.close();
+  }
+
+  #watchHandshake(socket: Socket): void {
+    socket.setNoDelay(true);
+    this.#halfOpen.add(socket);
+    const endpoint = endpointOf(socket);
+    this.#handshaking.set(endpoint, socket);
+    socket.once("close", () => this.#endHandshake(endpoint));
+  }
+
+  #endHandshake(endpoint: string): void {
+    const socket = this.#handshaking.get(endpoint);
+    if (socket === undefined) return;
+    this.#handshaking.delete(endpoint);
+    this.#halfOpen.remove(socket);
+  }
+
+  #admit(socket: TLSSocket): void {
+    const { revoked, onConnector, log } = this.#options;
+    socket.on("error", () => {});
+    this.#endHandshake(endpointOf(socket));
+    const certificate = connectorCertificate(socket);
+    const reason = refusal(socket, certificate, revoked);
+    if (reason === undefined) {
+      onConnector(socket, certificate);
+      return;
+    }
+    log.warn({ event: "connector_refused", reason, host: socket.remoteAddress }, "refused");
+    socket.destroy();
+  }
+}
+
+function endpointOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
+}
+
+function refusal(
+  socket: TLSSocket,
+  certificate: ConnectorCertificate,
+  revoked: Pick<RevokedCertificates, "has">,
+): string | undefined {
+  if (!(tunnelVersions as readonly unknown[]).includes(socket.alpnProtocol)) return "no tunnel protocol";
+  if (revoked.has(certificate.fingerprint)) return "certificate revoked";
+  if (certificate.names.length === 0) return "certificate names nothing to serve";
+  return undefined;
+}

@@ -1,0 +1,21 @@
+/**
+ * Joins a public TCP connection and a tunnel stream: bytes both ways, each end of one direction passed on, a reset
+ * passed on as a reset. Reading stops where the other side does not take any more, so nothing piles up here.
+ */
+import { type ClientHttp2Stream, constants } from "node:http2";
+import type { Socket } from "node:net";
+
+export function forward(socket: Socket, stream: ClientHttp2Stream): void {
+  socket.once("close", () => {
+    // Only a connection that ended both ways is a completed one; anything else must not look like one inside.
+    if (!stream.destroyed && !(socket.readableEnded && stream.readableEnded)) {
+      stream.close(constants.NGHTTP2_CANCEL);
+    }
+  });
+  stream.once("close", () => {
+    if (stream.rstCode === constants.NGHTTP2_NO_ERROR) socket.destroySoon();
+    else socket.resetAndDestroy();
+  });
+  socket.pipe(stream);
+  stream.pipe(socket);
+}

@@ -1,0 +1,52 @@
+/** `biplane edge`: reads options and state, runs the edge until it is told to end. */
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { BiplaneError } from "@biplane/base";
+import { runUntilSignal } from "@biplane/kit/lifecycle";
+import { createLogger } from "@biplane/kit/logging";
+import { readEdgeConfig, readEdgeState } from "./config.ts";
+import { startEdge } from "./edge.ts";
+
+const usage = `biplane edge: the provider's end of the tunnel; forwards TLS connections without decrypting them
+
+  --state DIR      folder with identity.crt, identity.key, clients-ca.crt, and revoked.txt if any
+                   (BIPLANE_EDGE_STATE; default ~/.local/share/biplane/edge)
+  --config FILE    listeners and their tunnel names, JSON (BIPLANE_EDGE_CONFIG; default DIR/edge.json)
+  --help           this text
+`;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { state: { type: "string" }, config: { type: "string" }, help: { type: "boolean" } },
+  });
+  if (values.help === true) {
+    process.stdout.write(usage);
+    return;
+  }
+  const { env } = process;
+  const folder = values.state ?? env["BIPLANE_EDGE_STATE"] ?? join(homedir(), ".local/share/biplane/edge");
+  const configPath = values.config ?? env["BIPLANE_EDGE_CONFIG"] ?? join(folder, "edge.json");
+  const log = createLogger({ component: "edge" });
+  const [config, state] = await Promise.all([readEdgeConfig(configPath), readEdgeState(folder)]);
+  const edge = await startEdge({ config, state, log });
+  process.stdout.write(
+    `${JSON.stringify({ ready: true, tunnel: edge.tunnel, listeners: edge.listeners })}\n`,
+  );
+  await runUntilSignal(edge, log, (config.drainMs ?? 0) + 10_000);
+}
+
+main().then(
+  () => process.exit(0),
+  (error: unknown) => {
+    const text = error instanceof BiplaneError ? error.message : describe(error);
+    process.stderr.write(`biplane edge: ${text}\n`);
+    process.exit(error instanceof BiplaneError ? 2 : 1);
+  },
+);
+
+/** Node's own errors about options and sockets are fit for people; anything else is shown with its place. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return "code" in error ? error.message : (error.stack ?? error.message);
+}
