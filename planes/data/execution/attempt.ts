@@ -1,0 +1,119 @@
+/** One leased attempt from its specification to its recorded outcome. */
+import { isBiplaneError } from "@biplane/base";
+import { backoffMs, sleep } from "@biplane/kit";
+import type { Lease } from "../runs/types.ts";
+import { AttemptCapabilities } from "./capabilities.ts";
+import { hasReport, runCommand } from "./command-attempt.ts";
+import type { Compartments } from "./compartment.ts";
+import type { ContentLoader } from "./content.ts";
+import type { ExecutorOptions } from "./dependencies.ts";
+import { type AttemptResult, preparationFailure, systemFailure } from "./failures.ts";
+import type { GrantPlanner } from "./grants.ts";
+import { type RecordableResult, recordOutcome } from "./outcome.ts";
+import { type AttemptPlan, planAttempt } from "./plan.ts";
+import type { WorkerPool } from "./pool.ts";
+import { ReportWriter } from "./report-writer.ts";
+import type { HeldSlot } from "./slots.ts";
+import { runInWorker } from "./worker-attempt.ts";
+
+const recordRetryMs = { firstMs: 500, lastMs: 10_000 };
+
+export interface AttemptRunner {
+  readonly options: ExecutorOptions;
+  readonly compartments: Compartments;
+  readonly pool: WorkerPool;
+  readonly content: ContentLoader;
+  readonly grants: GrantPlanner;
+}
+
+/** Never rejects for what a task does. `closing`: the process is about to end, so nothing is waited for. */
+export async function runAttempt(
+  runner: AttemptRunner,
+  lease: Lease,
+  slot: HeldSlot,
+  closing: AbortSignal,
+): Promise<void> {
+  const { options } = runner;
+  const report = new ReportWriter(options.objects, lease);
+  const result = await execute(runner, lease, slot, report);
+  slot.release();
+  if (result.kind === "ended") return options.queue.finish(lease, abandoned);
+  const reported = await (result.kind === "stored_outputs" ? hasReport(options, lease) : report.finish());
+  await recordUntilDone(options, lease, result, reported, closing);
+}
+
+/** A full disk must not lose an outcome: it is tried until it is recorded, or the plane ends and a next attempt runs. */
+async function recordUntilDone(
+  options: ExecutorOptions,
+  lease: Lease,
+  result: RecordableResult,
+  reported: boolean,
+  closing: AbortSignal,
+): Promise<void> {
+  for (let failures = 0; !closing.aborted; failures += 1) {
+    try {
+      const outcome = await recordOutcome(options.objects, lease, result, reported);
+      return await options.queue.finish(lease, outcome);
+    } catch (error) {
+      const { run, action, attempt } = lease;
+      options.log.error({ event: "outcome_not_recorded", run, action, attempt, error }, "trying again");
+      await sleep(backoffMs(failures, recordRetryMs), closing);
+    }
+  }
+}
+
+/** For a lease whose action has ended already; the queue keeps what it has. */
+const abandoned = {
+  kind: "failed",
+  failure: { code: "Aborted", message: "The action was ended.", kind: "user", recoverable: false },
+  hasReport: false,
+} as const;
+
+async function execute(
+  runner: AttemptRunner,
+  lease: Lease,
+  slot: HeldSlot,
+  report: ReportWriter,
+): Promise<AttemptResult> {
+  if (lease.ended.aborted) return { kind: "ended" };
+  try {
+    const plan = planAttempt(lease, runner.options.objects.bucket);
+    const grant = await runner.grants.plan(lease, plan.bundleUri);
+    const capabilities = new AttemptCapabilities(runner.options, lease, grant);
+    try {
+      return await start(runner, lease, plan, capabilities, slot, report);
+    } finally {
+      capabilities.end();
+    }
+  } catch (error) {
+    return describeError(runner, lease, error);
+  }
+}
+
+async function start(
+  runner: AttemptRunner,
+  lease: Lease,
+  plan: AttemptPlan,
+  capabilities: AttemptCapabilities,
+  slot: HeldSlot,
+  report: ReportWriter,
+): Promise<AttemptResult> {
+  const { options, pool, content, compartments } = runner;
+  if (plan.kind === "command") {
+    pool.makeRoom();
+    return runCommand({ options, compartments, lease, plan, capabilities });
+  }
+  const [bundle, inputs] = await Promise.all([
+    content.bundle(lease, plan.bundleUri),
+    content.inputs(lease, plan.inputKey),
+  ]);
+  const waiting = (isWaiting: boolean) => slot.setWaiting(isWaiting);
+  return runInWorker({ options, pool, lease, plan, bundle, inputs, capabilities, report, waiting });
+}
+
+function describeError(runner: AttemptRunner, lease: Lease, error: unknown): AttemptResult {
+  const { run, action, attempt } = lease;
+  runner.options.log.warn({ event: "attempt_not_run", run, action, attempt, error }, "attempt not run");
+  if (isBiplaneError(error)) return preparationFailure(error);
+  return systemFailure("executor_error", "The executor failed inside; the data plane's log has more.");
+}

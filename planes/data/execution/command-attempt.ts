@@ -1,0 +1,113 @@
+/** Runs any other program cold, in a sandbox of its own, and reads from the store what it made (Flyte's contract). */
+import { randomBytes } from "node:crypto";
+import { limits } from "@biplane/base";
+import { flyte } from "@biplane/data-wire";
+import { errorKey, outputsKey, reportKey } from "@biplane/layout";
+import { fromBinary } from "@bufbuild/protobuf";
+import type { Lease } from "../runs/types.ts";
+import { guardAttempt } from "./attempt-guard.ts";
+import { AttemptOutput } from "./attempt-output.ts";
+import type { AttemptCapabilities } from "./capabilities.ts";
+import type { Compartments } from "./compartment.ts";
+import type { ExecutorOptions } from "./dependencies.ts";
+import { type AttemptResult, failed, unexpectedEnd, userFailure } from "./failures.ts";
+import type { AttemptPlan } from "./plan.ts";
+import type { InsidePaths, SandboxEnd } from "./sandbox/types.ts";
+
+export interface CommandAttempt {
+  readonly options: ExecutorOptions;
+  readonly compartments: Compartments;
+  readonly lease: Lease;
+  readonly plan: AttemptPlan;
+  readonly capabilities: AttemptCapabilities;
+}
+
+export async function runCommand(attempt: CommandAttempt): Promise<AttemptResult> {
+  const { options, lease, plan, compartments } = attempt;
+  const writer = await options.logs.open(lease);
+  const mark = randomBytes(24).toString("base64url");
+  const output = new AttemptOutput({ writer, clock: options.clock, log: options.log, mark });
+  try {
+    const compartment = await compartments.open({
+      argv: () => plan.argv,
+      environment: (paths) => ({ ...commandEnvironment(attempt, paths), ...plan.environment }),
+      control: false,
+    });
+    compartment.attempt = lease;
+    const { sandbox } = compartment;
+    const memoryBytes = plan.limits.memoryBytes ?? options.memoryBytesDefault;
+    sandbox.setLimits({ ...plan.limits, memoryBytes });
+    connect(output, sandbox.process);
+    const work = sandbox.ended.then((end) => interpret(attempt, end, memoryBytes));
+    const guards = { timeoutMs: plan.timeoutMs, ended: lease.ended };
+    return await guardAttempt({ kill: () => sandbox.kill() }, guards, work);
+  } finally {
+    await output.close();
+  }
+}
+
+/** Whether the program wrote a report into the store. */
+export async function hasReport(options: ExecutorOptions, lease: Lease): Promise<boolean> {
+  return (await options.objects.head(reportKey(lease))) !== undefined;
+}
+
+function connect(output: AttemptOutput, child: import("node:child_process").ChildProcess): void {
+  const streams = { stdout: child.stdout!, stderr: child.stderr! };
+  output.attach({
+    pause: () => Object.values(streams).forEach((stream) => void stream.pause()),
+    resume: () => Object.values(streams).forEach((stream) => void stream.resume()),
+  });
+  for (const name of ["stdout", "stderr"] as const) {
+    streams[name].on("data", (chunk: Buffer) => output.push(name, chunk));
+    streams[name].on("error", () => {});
+    streams[name].on("close", () => output.finish(name));
+  }
+}
+
+function commandEnvironment(attempt: CommandAttempt, paths: InsidePaths): Record<string, string> {
+  const { options, plan, capabilities } = attempt;
+  const credentials = capabilities.fixedCredentials(plan.timeoutMs);
+  return {
+    _U_RUN_BASE: plan.runBase,
+    _U_EP_OVERRIDE: options.routerEndpoint,
+    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey.reveal(),
+    AWS_SESSION_TOKEN: credentials.sessionToken.reveal(),
+    AWS_REGION: options.objects.region,
+    AWS_ENDPOINT_URL: options.storeEndpoint,
+    FLYTE_AWS_ENDPOINT: options.storeEndpoint,
+    AWS_CA_BUNDLE: `${paths.sockets}/root.pem`,
+    SSL_CERT_FILE: `${paths.sockets}/root.pem`,
+    NODE_EXTRA_CA_CERTS: `${paths.sockets}/root.pem`,
+    REQUESTS_CA_BUNDLE: `${paths.sockets}/root.pem`,
+  };
+}
+
+/** In this order: an error document, an exit code, outputs that are missing; else success. */
+async function interpret(
+  attempt: CommandAttempt,
+  end: SandboxEnd,
+  memoryBytes: number | undefined,
+): Promise<AttemptResult> {
+  const { objects } = attempt.options;
+  const error = await objects.read(errorKey(attempt.lease), limits.readBytesMax);
+  if (error !== undefined) return readError(error);
+  if (end.exitCode !== 0 || end.memoryExceeded) return unexpectedEnd(end, memoryBytes);
+  const outputs = await objects.read(outputsKey(attempt.lease), limits.readBytesMax);
+  if (outputs !== undefined || !attempt.plan.hasOutputs) return { kind: "stored_outputs", outputs };
+  return userFailure("outputs_missing", "The program ended with exit code 0 but wrote no outputs.pb.");
+}
+
+function readError(bytes: Uint8Array): AttemptResult {
+  try {
+    const { error } = fromBinary(flyte.core.ErrorDocumentSchema, bytes);
+    return failed({
+      code: error?.code || "Unknown",
+      message: error?.message ?? "",
+      kind: error?.origin === flyte.core.ExecutionError_ErrorKind.SYSTEM ? "system" : "user",
+      recoverable: error?.kind === flyte.core.ContainerError_Kind.RECOVERABLE,
+    });
+  } catch {
+    return userFailure("error_unreadable", "The program wrote an error.pb that can't be read.");
+  }
+}

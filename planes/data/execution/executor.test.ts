@@ -1,0 +1,133 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { buildInstallation } from "./testing/installation.ts";
+import { TestExecutor } from "./testing/test-executor.ts";
+
+const source = `
+import { connect } from "node:net";
+import { spawn } from "node:child_process";
+export async function hello(start, host) { console.log("hello from", process.env.ACTION_NAME); return "outputs of " + start.action; }
+export async function pid() { return String(globalThis.count = (globalThis.count ?? 0) + 1); }
+export async function whoami() {
+  const socket = connect(process.env.BIPLANE_SOCKETS + "/router.sock");
+  return new Promise((resolve, reject) => { socket.on("data", (data) => resolve(data.toString())); socket.on("error", reject); });
+}
+export async function boom() { throw new Error("it broke"); }
+export async function exits() { process.exit(3); }
+export async function uncaught() { setTimeout(() => { throw new Error("from a timer"); }, 5); await new Promise(() => {}); }
+export async function endless() { setInterval(() => {}, 1000); await new Promise(() => {}); }
+export async function spins() { for (;;); }
+export async function eats() { const held = []; for (;;) { held.push(Buffer.alloc(8 << 20, 1)); await new Promise((resolve) => setTimeout(resolve, 1)); } }
+export async function daemon() { spawn("sleep", ["1000"], { detached: true, stdio: "ignore" }).unref(); return "left one"; }
+export async function junk() { process.stdout.write(Buffer.from([0xff, 0x00, 0xfe, 0x0a])); process.stdout.write("x".repeat(1048576 + 10) + "\\n"); process.stderr.write("no newline at the end"); }
+export async function many() { for (let i = 0; i < 20000; i += 1) console.log("line " + i); }
+export async function reports(start, host) { host.sendReport(Buffer.from("<p>1</p>")); host.sendReport(Buffer.from("<p>2</p>")); }
+export async function waits(start, host) { host.setWaiting(true); await new Promise((resolve) => setTimeout(resolve, 1500)); host.setWaiting(false); }
+export async function cancelled(start, host) { await new Promise((resolve) => host.cancelled.addEventListener("abort", resolve)); console.log("asked to end"); }
+export async function killed() { process.kill(process.pid, "SIGKILL"); await new Promise(() => {}); }
+`;
+
+let system: TestExecutor;
+
+beforeAll(async () => {
+  system = await TestExecutor.start({ installation: await buildInstallation() }, source);
+});
+afterAll(() => system.close());
+
+test("a task's outputs, log and outcome are recorded", async () => {
+  const task = { action: "hello", task: "hello" };
+  expect(await system.run(task)).toEqual({ kind: "succeeded", hasReport: false });
+  expect(system.outputs(task)).toBe("outputs of hello");
+  expect(await system.text(task)).toBe("hello from hello\n");
+  expect(system.revoked.map((id) => id.action)).toContain("hello");
+});
+
+test("a worker is used again for the same run and task, and for nothing else", async () => {
+  const counts: string[] = [];
+  for (const action of ["count1", "count2", "count3"]) {
+    await system.run({ action, task: "pid" });
+    counts.push(system.outputs({ action }));
+  }
+  expect(counts).toEqual(["1", "2", "3"]);
+  await system.run({ action: "other", task: "pid", environment: { SETTING: "other" } });
+  expect(system.outputs({ action: "other" })).toBe("1");
+});
+
+test("the router is told which attempt is inside the sandbox that calls", async () => {
+  await system.run({ action: "who", task: "whoami" });
+  expect(system.outputs({ action: "who" })).toBe("who");
+});
+
+test("what a task throws is its failure", async () => {
+  const failure = { code: "TaskError", message: "it broke", kind: "user", recoverable: true };
+  expect(await system.run({ action: "boom", task: "boom" })).toEqual({
+    kind: "failed",
+    failure,
+    hasReport: false,
+  });
+});
+
+test.each([
+  ["exits", "ProcessExited", "user"],
+  ["uncaught", "UncaughtException", "user"],
+  ["killed", "worker_lost", "system"],
+])("a process that ends by itself has a clear failure: %s", async (name, code, kind) => {
+  expect(await system.run({ action: name, task: name })).toMatchObject({
+    kind: "failed",
+    failure: { code, kind },
+  });
+});
+
+test.each(["endless", "spins"])("a task that never ends is ended at its time-out: %s", async (name) => {
+  const outcome = await system.run({ action: name, task: name, timeoutMs: 500 });
+  expect(outcome).toMatchObject({ kind: "timed_out", failure: { code: "TimedOut" } });
+});
+
+test("a task that eats memory is killed, and only it", async () => {
+  const outcome = system.run({ action: "eats", task: "eats", memory: "256Mi" });
+  const other = await system.run({ action: "beside", task: "hello" });
+  expect(other.kind).toBe("succeeded");
+  expect(await outcome).toMatchObject({ kind: "failed", failure: { code: "OOMKilled", kind: "user" } });
+});
+
+test("LOG-1: output that is binary, too long or without a newline is kept line by line", async () => {
+  expect((await system.run({ action: "junk", task: "junk" })).kind).toBe("succeeded");
+  const lines = await system.lines({ action: "junk" });
+  const user = lines.filter((line) => line.originator === "user").map((line) => line.message);
+  expect(user).toContain("\ufffd\u0000\ufffd\n");
+  expect(user).toContain("no newline at the end");
+  expect(user).toContain(`${"x".repeat(1_048_576)}\n`);
+  const notes = lines.filter((line) => line.originator === "system").map((line) => line.message);
+  expect(notes).toEqual(["The line above was cut: 11 more bytes are not kept.\n"]);
+});
+
+test("LOG-1: every line of a task that prints fast is there, in order", async () => {
+  expect((await system.run({ action: "many", task: "many" })).kind).toBe("succeeded");
+  const expected = Array.from({ length: 20_000 }, (_, number) => `line ${number}\n`).join("");
+  expect((await system.text({ action: "many" })) === expected).toBe(true);
+});
+
+test("the last report counts", async () => {
+  const outcome = await system.run({ action: "reports", task: "reports" });
+  expect(outcome).toEqual({ kind: "succeeded", hasReport: true });
+  const report = system.objects.contents.get("acme/flights/development/r1/reports/1/report.html");
+  expect(Buffer.from(report ?? []).toString()).toBe("<p>2</p>");
+});
+
+test("tasks that wait for sub-actions hold no slot", async () => {
+  const waiting = ["w1", "w2", "w3"].map((action) => system.run({ action, task: "waits" }));
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const started = performance.now();
+  expect((await system.run({ action: "meanwhile", task: "hello" })).kind).toBe("succeeded");
+  expect(performance.now() - started).toBeLessThan(900);
+  expect((await Promise.all(waiting)).map((outcome) => outcome.kind)).toEqual(Array(3).fill("succeeded"));
+});
+
+test("rule of state 6: an aborted task is asked to end and records no outcome", async () => {
+  const ended = new AbortController();
+  const running = system.run({ action: "aborted", task: "cancelled", ended: ended.signal });
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  ended.abort();
+  await running;
+  expect(await system.text({ action: "aborted" })).toBe("asked to end\n");
+  expect(system.objects.contents.has("acme/flights/development/r1/aborted/1/outcome.pb")).toBe(false);
+});

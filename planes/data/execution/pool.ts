@@ -1,0 +1,181 @@
+/**
+ * Warm workers: blank ones started ahead with the SDK loaded, and idle ones that may run another attempt of the same
+ * run, task and secrets. All of them together are bounded.
+ */
+import { BiplaneError, second } from "@biplane/base";
+import type { Compartments } from "./compartment.ts";
+import type { InsidePaths } from "./sandbox/types.ts";
+import { WorkerProcess } from "./worker-process.ts";
+
+const idleMsMax = 10 * second;
+const refillDelayMs = 50;
+
+export interface PoolOptions {
+  readonly compartments: Compartments;
+  /** Blank workers kept ready. */
+  readonly blanks: number;
+  /** Workers and cold sandboxes together. */
+  readonly sandboxesMax: number;
+}
+
+interface IdleWorker {
+  readonly worker: WorkerProcess;
+  readonly key: string;
+  readonly timer: NodeJS.Timeout;
+}
+
+export class WorkerPool {
+  readonly #options: PoolOptions;
+  readonly #blanks: WorkerProcess[] = [];
+  readonly #idle: IdleWorker[] = [];
+  readonly #alive = new Set<WorkerProcess>();
+  #starting = 0;
+  #refill: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#alive.size + this.#starting;
+  }
+
+  /** Starts the blank workers. */
+  async fill(): Promise<void> {
+    while (
+      !this.#closed &&
+      this.#blanks.length < this.#options.blanks &&
+      this.size < this.#options.sandboxesMax
+    ) {
+      const blank = await this.#start();
+      this.#blanks.push(blank);
+      if (!(await blank.ready)) return;
+    }
+  }
+
+  /** A ready worker: one that ran the key before, a blank one, or a new one. */
+  async take(key: string): Promise<WorkerProcess> {
+    const worker = this.#takeIdle(key) ?? this.#takeBlank() ?? (await this.#startWithinBound());
+    if (await worker.ready) return worker;
+    throw new BiplaneError(
+      "unavailable",
+      {
+        what: "A worker could not be started.",
+        why: worker.startupText.trim() || "Its process ended before it was ready.",
+        next: "Check the installation: `npm run build` makes dist/worker.mjs and dist/sdk.mjs.",
+      },
+      { reason: "worker_start_failed" },
+    );
+  }
+
+  /** Keeps it for the key a little while; only a worker whose last task succeeded and left nothing behind. */
+  giveBack(worker: WorkerProcess, key: string): void {
+    if (this.#closed || worker.hasEnded || !worker.compartment.sandbox.isAlone()) {
+      worker.kill();
+      return;
+    }
+    while (this.#idle.length >= this.#options.blanks * 2) this.#evictIdle();
+    const timer = setTimeout(() => this.#dropIdle(worker), idleMsMax).unref();
+    this.#idle.push({ worker, key, timer });
+  }
+
+  /** Starts no more; what runs is ended with the compartments. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#refill);
+  }
+
+  /** Room for one more sandbox, made by ending an idle worker where need be. */
+  makeRoom(): void {
+    if (this.size < this.#options.sandboxesMax || this.#evictIdle()) return;
+    const blank = this.#blanks.pop();
+    if (blank === undefined) throw this.#exhausted();
+    blank.kill();
+  }
+
+  #exhausted(): BiplaneError {
+    return new BiplaneError(
+      "resource_exhausted",
+      {
+        what: `All ${this.#options.sandboxesMax} sandboxes are in use.`,
+        why: "So many tasks wait for sub-actions of their own.",
+        next: "Nest tasks less deeply, or give `biplane data` a higher --sandboxes.",
+      },
+      { reason: "sandboxes_exhausted" },
+    );
+  }
+
+  #takeIdle(key: string): WorkerProcess | undefined {
+    const at = this.#idle.findIndex((one) => one.key === key && !one.worker.hasEnded);
+    if (at < 0) return undefined;
+    const [idle] = this.#idle.splice(at, 1);
+    clearTimeout(idle?.timer);
+    return idle?.worker;
+  }
+
+  #takeBlank(): WorkerProcess | undefined {
+    const blank = this.#blanks.shift();
+    if (blank !== undefined) this.#refillSoon();
+    return blank?.hasEnded ? undefined : blank;
+  }
+
+  /** A moment later: the task that took the blank one starts first. */
+  #refillSoon(): void {
+    this.#refill ??= setTimeout(() => {
+      this.#refill = undefined;
+      void this.fill().catch(() => {});
+    }, refillDelayMs).unref();
+  }
+
+  #startWithinBound(): Promise<WorkerProcess> {
+    this.makeRoom();
+    return this.#start();
+  }
+
+  async #start(): Promise<WorkerProcess> {
+    this.#starting += 1;
+    try {
+      const compartment = await this.#options.compartments.open({
+        argv: workerArguments,
+        environment: (paths) => ({ BIPLANE_BUNDLES: paths.scratch }),
+        control: true,
+      });
+      const worker = new WorkerProcess(compartment);
+      this.#alive.add(worker);
+      void compartment.gone.finally(() => this.#forget(worker));
+      return worker;
+    } finally {
+      this.#starting -= 1;
+    }
+  }
+
+  #forget(worker: WorkerProcess): void {
+    this.#alive.delete(worker);
+    const blank = this.#blanks.indexOf(worker);
+    if (blank >= 0) this.#blanks.splice(blank, 1);
+  }
+
+  #dropIdle(worker: WorkerProcess): void {
+    const at = this.#idle.findIndex((one) => one.worker === worker);
+    if (at >= 0) this.#idle.splice(at, 1);
+    worker.kill();
+  }
+
+  #evictIdle(): boolean {
+    const oldest = this.#idle.shift();
+    if (oldest === undefined) return false;
+    clearTimeout(oldest.timer);
+    oldest.worker.kill();
+    return true;
+  }
+}
+
+function workerArguments(paths: InsidePaths): readonly string[] {
+  return [
+    paths.node,
+    paths.worker,
+    paths.sdk,
+    ...(paths.installation === undefined ? [] : [paths.installation]),
+  ];
+}

@@ -1,0 +1,191 @@
+/**
+ * Control groups below the one that this process is in, v1 or v2, where they can be written. Each sandbox gets one per
+ * controller; limits can be changed while it runs.
+ */
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import type { ResourceLimits } from "./types.ts";
+
+const controllers = ["memory", "pids", "cpu"] as const;
+type Controller = (typeof controllers)[number];
+
+interface Hierarchy {
+  readonly version: 1 | 2;
+  /** Folder of the group that this process is in. */
+  readonly folder: string;
+  readonly controllers: ReadonlySet<Controller>;
+}
+
+const cpuPeriodMicroseconds = 100_000;
+
+export class Cgroups {
+  readonly #hierarchies: readonly Hierarchy[];
+  readonly #prefix = `biplane-${process.pid}-`;
+  #count = 0;
+
+  private constructor(hierarchies: readonly Hierarchy[]) {
+    this.#hierarchies = hierarchies;
+  }
+
+  static detect(): Cgroups {
+    const found = readHierarchies().filter((one) => isWritable(one.folder));
+    for (const { folder } of found) removeLeftovers(folder);
+    return new Cgroups(found.map(narrowToUsable).filter((one) => one.controllers.size > 0));
+  }
+
+  has(controller: Controller): boolean {
+    return this.#hierarchies.some((one) => one.controllers.has(controller));
+  }
+
+  create(processesMax: number): Cgroup {
+    this.#count += 1;
+    const name = `${this.#prefix}${this.#count}`;
+    const parts = this.#hierarchies.map((one) => ({ ...one, folder: join(one.folder, name) }));
+    for (const { folder } of parts) mkdirSync(folder);
+    const group = new Cgroup(parts);
+    group.limitProcesses(processesMax);
+    return group;
+  }
+}
+
+export class Cgroup {
+  readonly #parts: readonly Hierarchy[];
+  #killsBefore = 0;
+
+  constructor(parts: readonly Hierarchy[]) {
+    this.#parts = parts;
+  }
+
+  get folders(): readonly string[] {
+    return this.#parts.map((one) => one.folder);
+  }
+
+  limitProcesses(processesMax: number): void {
+    this.#write("pids", { v1: "pids.max", v2: "pids.max" }, String(processesMax));
+  }
+
+  apply(limits: ResourceLimits): void {
+    this.#killsBefore = this.#oomKills();
+    const memory = limits.memoryBytes === undefined ? undefined : String(limits.memoryBytes);
+    this.#write("memory", { v1: "memory.limit_in_bytes", v2: "memory.max" }, memory ?? "-1", memory ?? "max");
+    const quota =
+      limits.cpus === undefined
+        ? undefined
+        : Math.max(1_000, Math.round(limits.cpus * cpuPeriodMicroseconds));
+    const v2Quota = `${quota ?? "max"} ${cpuPeriodMicroseconds}`;
+    this.#write("cpu", { v1: "cpu.cfs_quota_us", v2: "cpu.max" }, String(quota ?? -1), v2Quota);
+  }
+
+  /** Whether the kernel ended a process of the group for want of memory since the limits were applied. */
+  get memoryExceeded(): boolean {
+    return this.#oomKills() > this.#killsBefore;
+  }
+
+  /** Call it when nothing runs inside any more; a group that the kernel still holds goes at the next start. */
+  remove(): void {
+    for (const { folder } of this.#parts) {
+      try {
+        rmdirSync(folder);
+      } catch {
+        // The kernel lets go of the last process a moment later.
+        setTimeout(() => tryRemove(folder), 500).unref();
+      }
+    }
+  }
+
+  #write(controller: Controller, files: { v1: string; v2: string }, v1: string, v2 = v1): void {
+    const part = this.#parts.find((one) => one.controllers.has(controller));
+    if (part === undefined) return;
+    writeFileSync(join(part.folder, part.version === 1 ? files.v1 : files.v2), part.version === 1 ? v1 : v2);
+  }
+
+  #oomKills(): number {
+    const part = this.#parts.find((one) => one.controllers.has("memory"));
+    if (part === undefined) return 0;
+    const file = part.version === 1 ? "memory.oom_control" : "memory.events";
+    return Number(/^oom_kill (\d+)$/m.exec(readIfAny(join(part.folder, file)))?.[1] ?? 0);
+  }
+}
+
+/** /proc/self/cgroup names the groups, /proc/self/mountinfo where their hierarchies are mounted. */
+function readHierarchies(): Hierarchy[] {
+  const mounts = readIfAny("/proc/self/mountinfo").split("\n").map(parseMount);
+  return readIfAny("/proc/self/cgroup")
+    .split("\n")
+    .flatMap((line) => {
+      const [, names, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+      if (names === undefined || path === undefined) return [];
+      const mount = mounts.find((one) =>
+        one?.options.includes(names === "" ? "cgroup2" : names.split(",")[0]!),
+      );
+      if (mount === undefined) return [];
+      const below = path.startsWith(mount.root) && mount.root !== "/" ? path.slice(mount.root.length) : path;
+      const listed = names === "" ? controllers : controllers.filter((one) => names.split(",").includes(one));
+      const version: 1 | 2 = names === "" ? 2 : 1;
+      return [{ version, folder: join(mount.point, below), controllers: new Set(listed) }];
+    });
+}
+
+function parseMount(line: string): { root: string; point: string; options: string[] } | undefined {
+  const match = /^\d+ \d+ \S+ (\S+) (\S+) .* - (cgroup2?) \S+ (\S+)$/.exec(line);
+  if (match === null) return undefined;
+  return { root: match[1]!, point: match[2]!, options: [match[3]!, ...match[4]!.split(",")] };
+}
+
+/** Keeps what a group made here really has: v2 gives controllers to groups whose parent passes them on only. */
+function narrowToUsable(hierarchy: Hierarchy): Hierarchy {
+  const probe = join(hierarchy.folder, `biplane-${process.pid}-probe`);
+  try {
+    mkdirSync(probe);
+    const files = new Set(readdirSync(probe));
+    const marks = {
+      memory: ["memory.limit_in_bytes", "memory.max"],
+      pids: ["pids.max"],
+      cpu: ["cpu.cfs_quota_us", "cpu.max"],
+    };
+    const usable = [...hierarchy.controllers].filter((one) => marks[one].some((file) => files.has(file)));
+    return { ...hierarchy, controllers: new Set(usable) };
+  } catch {
+    return { ...hierarchy, controllers: new Set() };
+  } finally {
+    tryRemove(probe);
+  }
+}
+
+/** Groups of a process that was killed; those in use refuse to be removed. */
+function removeLeftovers(folder: string): void {
+  for (const name of readdirSync(folder)) if (/^biplane-\d+-/.test(name)) tryRemove(join(folder, name));
+}
+
+function tryRemove(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // In use by another process, or gone already.
+  }
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function readIfAny(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,101 @@
+/** Chooses how sandboxes are made on this machine, once, and starts them. */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { BiplaneError } from "@biplane/base";
+import type { Logger } from "@biplane/kit";
+import { bubblewrapArguments, bubblewrapPaths, processesMax } from "./bubblewrap.ts";
+import { Cgroups } from "./cgroups.ts";
+import { writeEtcFiles } from "./etc-files.ts";
+import { RunningSandbox } from "./running.ts";
+import type { Installation, SandboxLauncher, SandboxOptions } from "./types.ts";
+import { unsandboxedPaths } from "./unsandboxed.ts";
+
+export interface LauncherOptions {
+  readonly installation: Installation;
+  /** Folder for the files that all sandboxes see. */
+  readonly folder: string;
+  readonly allowUnsandboxed: boolean;
+  readonly log: Logger;
+}
+
+const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+export function createLauncher(options: LauncherOptions): SandboxLauncher {
+  const problem = sandboxProblem();
+  if (problem === undefined) return bubblewrapLauncher(options);
+  if (!options.allowUnsandboxed) throw problem;
+  options.log.warn({ event: "unsandboxed" }, "tasks run without a sandbox");
+  const cgroups = Cgroups.detect();
+  return {
+    kind: "none",
+    inside: (socketFolder) => unsandboxedPaths(options.installation, socketFolder),
+    start: (sandbox) => start(cgroups, sandbox, [...sandbox.argv], true),
+  };
+}
+
+function bubblewrapLauncher(options: LauncherOptions): SandboxLauncher {
+  writeEtcFiles(options.folder);
+  const cgroups = Cgroups.detect();
+  options.log.info(
+    { event: "sandbox", reason: cgroups.has("memory") ? "control_groups" : "sampled" },
+    "sandboxes ready",
+  );
+  const paths = bubblewrapPaths(options.installation);
+  return {
+    kind: "bubblewrap",
+    inside: () => paths,
+    start: (sandbox, user) => {
+      const wrapped = bubblewrapArguments(options.installation, options.folder, sandbox, user);
+      return start(cgroups, sandbox, ["bwrap", ...wrapped], false);
+    },
+  };
+}
+
+/** Enters the groups first, so that nothing the task starts is ever outside them. */
+const enterGroups =
+  'while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit 125; shift; done; shift; exec "$@"';
+
+function start(cgroups: Cgroups, options: SandboxOptions, argv: string[], ownGroup: boolean): RunningSandbox {
+  const cgroup = cgroups.create(processesMax);
+  const child: ChildProcess = spawn("/bin/sh", ["-c", enterGroups, "sh", ...cgroup.folders, "--", ...argv], {
+    env: { PATH: systemPath, ...options.environment },
+    stdio: ["ignore", "pipe", "pipe", options.control ? "pipe" : "ignore"],
+    detached: ownGroup,
+  });
+  return new RunningSandbox(child, cgroup, { samples: !cgroups.has("memory"), ownGroup });
+}
+
+/** Tries one, since namespaces can be forbidden in many ways. */
+function sandboxProblem(): BiplaneError | undefined {
+  try {
+    const user = process.getuid?.() === 0 ? [] : ["--unshare-user"];
+    const trial = [
+      ...user,
+      "--unshare-pid",
+      "--unshare-net",
+      "--ro-bind",
+      "/",
+      "/",
+      "--proc",
+      "/proc",
+      "true",
+    ];
+    execFileSync("bwrap", trial, { stdio: ["ignore", "ignore", "pipe"], timeout: 10_000 });
+    execFileSync("setpriv", ["--version"], { stdio: "ignore", timeout: 10_000 });
+    return undefined;
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === "ENOENT";
+    return new BiplaneError(
+      "failed_precondition",
+      {
+        what: "Tasks can't be isolated on this machine.",
+        why: missing
+          ? "`bwrap` (bubblewrap) or `setpriv` (util-linux) is not installed."
+          : "bubblewrap could not make namespaces here.",
+        next: missing
+          ? "Install them, e.g. `apt-get install bubblewrap util-linux`, or pass --allow-unsandboxed where every task is trusted."
+          : "Allow user namespaces (`sysctl user.max_user_namespaces`), or pass --allow-unsandboxed where every task is trusted.",
+      },
+      { cause, reason: "no_sandbox" },
+    );
+  }
+}

@@ -1,0 +1,68 @@
+/** A place where a task's process runs apart from everything else, and what makes such places. */
+import type { ChildProcess } from "node:child_process";
+
+/** The parts of an installation that sandboxes see, read-only. Paths on this machine. */
+export interface Installation {
+  /** The Node binary that runs workers. */
+  readonly node: string;
+  /** Folder with `worker.mjs` and `sdk.mjs`. */
+  readonly dist: string;
+  /** A folder named `node_modules` with the packages that bundles leave out; undefined: none. */
+  readonly taskModules: string | undefined;
+}
+
+/** Paths as the process inside sees them. */
+export interface InsidePaths {
+  readonly node: string;
+  readonly worker: string;
+  readonly sdk: string;
+  /** Folder that holds the task modules; undefined: none. */
+  readonly installation: string | undefined;
+  readonly sockets: string;
+  /** Private and writable. */
+  readonly scratch: string;
+}
+
+export interface ResourceLimits {
+  /** Of the whole tree; undefined: the executor's default. */
+  readonly memoryBytes: number | undefined;
+  /** Cores, fractions allowed; undefined: no limit. */
+  readonly cpus: number | undefined;
+}
+
+export interface SandboxOptions {
+  readonly argv: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  /** Folder with the sandbox's sockets, given to its user. */
+  readonly socketFolder: string;
+  /** A socket on file descriptor 3. */
+  readonly control: boolean;
+}
+
+export interface SandboxEnd {
+  /** Undefined where a signal ended it. */
+  readonly exitCode: number | undefined;
+  readonly signal: string | undefined;
+  /** The tree was ended because it had more memory than it may. */
+  readonly memoryExceeded: boolean;
+}
+
+export interface Sandbox {
+  readonly process: ChildProcess;
+  /** Everything inside has ended. */
+  readonly ended: Promise<SandboxEnd>;
+  setLimits(limits: ResourceLimits): void;
+  /** Whether some memory limit was hit since the limits were set. */
+  memoryExceeded(): boolean;
+  /** False where the task left processes behind. */
+  isAlone(): boolean;
+  /** Ends the whole tree at once, daemons included. */
+  kill(): void;
+}
+
+export interface SandboxLauncher {
+  readonly kind: "bubblewrap" | "none";
+  readonly inside: (socketFolder: string) => InsidePaths;
+  /** User that a sandbox's sockets belong to; undefined: this process's own. */
+  start(options: SandboxOptions, user: number | undefined): Sandbox;
+}

@@ -1,0 +1,158 @@
+/** Runs one TypeScript attempt in a warm worker. */
+import { randomBytes } from "node:crypto";
+import { limits } from "@biplane/base";
+import { FailureKind } from "@biplane/control-wire";
+import type { worker } from "@biplane/data-wire";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { StoreCredentials } from "../objects/types.ts";
+import type { Lease } from "../runs/types.ts";
+import { guardAttempt } from "./attempt-guard.ts";
+import { AttemptOutput } from "./attempt-output.ts";
+import type { AttemptCapabilities, Capabilities } from "./capabilities.ts";
+import type { Bundle } from "./content.ts";
+import type { ExecutorOptions } from "./dependencies.ts";
+import { type AttemptResult, failed, unexpectedEnd, userFailure } from "./failures.ts";
+import type { AttemptPlan } from "./plan.ts";
+import type { WorkerPool } from "./pool.ts";
+import type { ReportWriter } from "./report-writer.ts";
+import type { WorkerProcess, WorkerResult } from "./worker-process.ts";
+
+/** The mark comes before the result; this bounds the wait where a task's children hold the streams. */
+const outputEndMsMax = 2_000;
+
+export interface WorkerAttempt {
+  readonly options: ExecutorOptions;
+  readonly pool: WorkerPool;
+  readonly lease: Lease;
+  readonly plan: AttemptPlan;
+  readonly bundle: Bundle;
+  readonly inputs: Uint8Array;
+  readonly capabilities: AttemptCapabilities;
+  readonly report: ReportWriter;
+  readonly waiting: (waiting: boolean) => void;
+}
+
+export async function runInWorker(attempt: WorkerAttempt): Promise<AttemptResult> {
+  const { lease, pool, options, plan } = attempt;
+  const key = reuseKey(lease);
+  const writer = await options.logs.open(lease);
+  const mark = `\u0004${randomBytes(24).toString("base64url")}`;
+  const output = new AttemptOutput({ writer, clock: options.clock, log: options.log, mark });
+  try {
+    const [worker, minted] = await Promise.all([pool.take(key), attempt.capabilities.mint()]);
+    const memoryBytes = plan.limits.memoryBytes ?? options.memoryBytesDefault;
+    worker.compartment.sandbox.setLimits({ ...plan.limits, memoryBytes });
+    const result = await runGuarded(attempt, worker, minted, { output, mark, memoryBytes });
+    await Promise.race([output.ended, after(outputEndMsMax)]);
+    worker.detach();
+    if (result.kind === "outputs") pool.giveBack(worker, key);
+    else worker.kill();
+    return result;
+  } finally {
+    await output.close();
+  }
+}
+
+/** Same run, same task; tasks have no secrets of their own yet, which would be part of it. */
+function reuseKey(lease: Lease): string {
+  return [lease.org, lease.project, lease.domain, lease.run, lease.record.specDigest ?? ""].join("/");
+}
+
+interface Running {
+  readonly output: AttemptOutput;
+  readonly mark: string;
+  readonly memoryBytes: number | undefined;
+}
+
+async function runGuarded(
+  attempt: WorkerAttempt,
+  worker: WorkerProcess,
+  minted: Capabilities,
+  running: Running,
+): Promise<AttemptResult> {
+  const { lease, plan, options, capabilities } = attempt;
+  const renewed = ({ token, credentials }: Capabilities) =>
+    worker.renew(token.reveal(), storeAccess(options, credentials));
+  capabilities.renew(renewed, (error) =>
+    options.log.warn({ event: "renewal_failed", run: lease.run, action: lease.action, error }, "not renewed"),
+  );
+  const work = worker
+    .run({
+      attempt: lease,
+      start: describeStart(attempt, minted, running.mark),
+      output: running.output,
+      waiting: attempt.waiting,
+      report: (html) => attempt.report.write(html),
+    })
+    .then((result) => interpret(result, worker, running.memoryBytes));
+  const target = { cancel: () => worker.cancel(), kill: () => worker.kill() };
+  return guardAttempt(target, { timeoutMs: plan.timeoutMs, ended: lease.ended }, work);
+}
+
+function describeStart(
+  attempt: WorkerAttempt,
+  minted: Capabilities,
+  mark: string,
+): MessageInitShape<typeof worker.StartSchema> {
+  const { lease, plan, bundle, inputs, options } = attempt;
+  return {
+    org: lease.org,
+    project: lease.project,
+    domain: lease.domain,
+    run: lease.run,
+    action: lease.action,
+    attempt: lease.attempt,
+    taskSpec: plan.taskSpec,
+    inputs,
+    bundle: bundle.bytes,
+    bundleDigest: bundle.digest,
+    environment: { ...plan.environment },
+    token: minted.token.reveal(),
+    outputsPrefix: plan.outputsPrefix,
+    rawDataPrefix: plan.rawDataPrefix,
+    runBase: plan.runBase,
+    previousCheckpoint: plan.previousCheckpoint,
+    store: storeAccess(options, minted.credentials),
+    endOfOutput: mark,
+    runStartTime: plan.runStartTime,
+    routerEndpoint: options.routerEndpoint,
+  };
+}
+
+function storeAccess(options: ExecutorOptions, credentials: StoreCredentials) {
+  return {
+    endpoint: options.storeEndpoint,
+    region: options.objects.region,
+    bucket: options.objects.bucket,
+    accessKeyId: credentials.accessKeyId,
+    secretAccessKey: credentials.secretAccessKey.reveal(),
+    sessionToken: credentials.sessionToken.reveal(),
+  };
+}
+
+function interpret(
+  result: WorkerResult,
+  worker: WorkerProcess,
+  memoryBytes: number | undefined,
+): AttemptResult {
+  if (result.kind === "ended") return unexpectedEnd(result.end, memoryBytes);
+  if (result.kind === "nonsense")
+    return userFailure("ProtocolViolation", "The task wrote to its worker's control socket.");
+  const { result: done } = result.done;
+  if (done.case === "outputs") return checkOutputs(done.value);
+  if (done.case !== "error") return userFailure("ProtocolViolation", "The worker gave no result.");
+  if (worker.compartment.sandbox.memoryExceeded())
+    return unexpectedEnd({ exitCode: undefined, signal: undefined, memoryExceeded: true }, memoryBytes);
+  const { code, message, recoverable, kind } = done.value;
+  return failed({ code, message, recoverable, kind: kind === FailureKind.SYSTEM ? "system" : "user" });
+}
+
+function checkOutputs(outputs: Uint8Array): AttemptResult {
+  if (outputs.length <= limits.readBytesMax) return { kind: "outputs", outputs };
+  const message = `The task's outputs have ${outputs.length} bytes; ${limits.readBytesMax} are the most. Return large data as a File, Dir or DataFrame.`;
+  return userFailure("OutputsTooLarge", message, false);
+}
+
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+}
