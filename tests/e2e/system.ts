@@ -5,8 +5,11 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Secret } from "@biplane/base";
+import { flyte } from "@biplane/data-wire";
 import { createClientTransport } from "@biplane/kit";
-import type { Interceptor, Transport } from "@connectrpc/connect";
+import { connect, type RemoteClient } from "@biplane/sdk/remote/client";
+import { createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { Daemon, runProgram } from "../support/daemon.ts";
 import type { PostgresServer } from "../support/postgres.ts";
 import { missingTools } from "../support/tools.ts";
@@ -41,6 +44,8 @@ export interface System extends AsyncDisposable {
   readonly profile: Profile;
   readonly profilePath: string;
   readonly client: { readonly id: string; readonly secret: string };
+  /** The SDK's client, signed in as the first administrator, working in the test project. */
+  connect(): Promise<RemoteClient>;
   /** Connect to the router through the edge, signed in as the first administrator. */
   transport(): Transport;
   token(): Promise<string>;
@@ -75,6 +80,8 @@ async function startIn(folder: string, options: SystemOptions): Promise<System> 
   const client = await redeemClaim(profile, data.claim);
   const daemons = [data.daemon, edge.daemon, control.daemon];
   const tokens = cachedToken(() => requestToken(profile, client));
+  const transport = () => signedInTransport(profile, tokens);
+  await createProject(transport());
   const close = async () => {
     for (const daemon of daemons) await daemon.stop();
     rmSync(folder, { recursive: true, force: true });
@@ -87,12 +94,21 @@ async function startIn(folder: string, options: SystemOptions): Promise<System> 
     profile,
     profilePath,
     client,
-    transport: () => signedInTransport(profile, tokens),
+    connect: () =>
+      connect({
+        profile: profilePath,
+        project,
+        domain,
+        clientId: client.id,
+        clientSecret: new Secret(client.secret),
+      }),
+    transport,
     token: tokens,
     environment: () => ({
       BIPLANE_PROFILE: profilePath,
       BIPLANE_CLIENT_ID: client.id,
       BIPLANE_CLIENT_SECRET: client.secret,
+      BIPLANE_PROJECT: project,
     }),
     close,
     [Symbol.asyncDispose]: close,
@@ -209,6 +225,23 @@ function signedInTransport(profile: Profile, token: () => Promise<string>): Tran
   };
   const tls = { authorityPem: profile.rootPem };
   return createClientTransport({ baseUrl: profile.router, tls, interceptors: [signIn] });
+}
+
+const linkMsMax = 30_000;
+
+/** The data plane is ready before its link is: the project can be made once the control plane answers. */
+async function createProject(transport: Transport): Promise<void> {
+  const projects = createClient(flyte.project.ProjectService, transport);
+  const deadline = Date.now() + linkMsMax;
+  for (;;) {
+    try {
+      await projects.createProject({ project: { id: project, name: "Flights", org } });
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
 }
 
 /** Tokens last 15 minutes; one is kept for ten. */

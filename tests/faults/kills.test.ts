@@ -1,0 +1,68 @@
+/** Seeded kills during fan-outs: nothing is lost, doubled or reordered, and both planes agree in the end (AVL-1, AVL-2). */
+import { resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { eventually } from "../e2e/eventually.ts";
+import { controlPlaneRecords, dataPlaneRecords } from "../e2e/run-records.ts";
+import { type System, startSystem } from "../e2e/system.ts";
+import { descendants } from "../support/process-tree.ts";
+import { violations } from "./model.ts";
+import { faultSeeds, type Random, seededRandom } from "./seeds.ts";
+
+const workflow = resolve(import.meta.dirname, "../e2e/workflows/numbers.ts");
+const width = 40;
+/** An action survives three deaths of its process; a fourth would fail it, as documented. */
+const killsMax = 3;
+const victims = ["control", "edge", "data", "worker"] as const;
+
+let system: System;
+beforeAll(async () => {
+  system = await startSystem();
+});
+afterAll(() => system?.close());
+
+test.each(faultSeeds())(
+  "seed %i: a fan-out survives kills of control plane, edge, data plane and workers",
+  async (seed) => {
+    const random = seededRandom(seed);
+    const client = await system.connect();
+    const run = await client.run({ file: workflow, task: "squares" }, { width, pauseMs: 50 });
+    const killed = await killAtRandom(random);
+    const note = `seed ${seed}, run ${run.name}, killed ${killed.join(", ")}`;
+    const result = await run.wait(AbortSignal.timeout(120_000));
+    expect(result, note).toMatchObject({ succeeded: true });
+    expect(await run.outputs(), note).toEqual(Array.from({ length: width }, (_, n) => n * n));
+    const actions = await dataPlaneRecords(client, run);
+    expect(violations(actions, width), note).toEqual([]);
+    await eventually(
+      () => controlPlaneRecords(client, run),
+      (index) => JSON.stringify(index) === JSON.stringify(actions),
+      {
+        withinMs: 60_000,
+        what: `The control plane's index agreeing with the data plane (${note})`,
+      },
+    );
+  },
+);
+
+async function killAtRandom(random: Random): Promise<string[]> {
+  const killed: string[] = [];
+  const kills = 1 + random.below(killsMax);
+  for (let index = 0; index < kills; index += 1) {
+    await pause(random.below(700));
+    const victim = random.pick(victims);
+    killed.push(victim);
+    if (victim === "worker") killWorker(random);
+    else {
+      await system[victim].kill();
+      await pause(random.below(300));
+      await system[victim].start();
+    }
+  }
+  return killed;
+}
+
+function killWorker(random: Random): void {
+  const workers = descendants(system.data.pid).filter(({ command }) => command.includes("worker.mjs"));
+  if (workers.length > 0) process.kill(random.pick(workers).pid, "SIGKILL");
+}
