@@ -14,7 +14,7 @@ const drainedBytesMax = 1024 * 1024;
 export function refuse(request: HttpRequest, response: HttpResponse, error: unknown): void {
   const connectError = toConnectError(error);
   const reason = isBiplaneError(error) ? error.reason : undefined;
-  const reasonHeader = reason === undefined ? {} : { "biplane-reason": reason };
+  const reasonHeader: Record<string, string> = reason === undefined ? {} : { "biplane-reason": reason };
   const contentType = request.headers["content-type"] ?? "";
   if (contentType.startsWith("application/grpc"))
     answerGrpc(response, contentType, connectError, reasonHeader);

@@ -1,0 +1,31 @@
+/** Every service of the router: Flyte's where one exists, Biplane's own for the rest. */
+import type { ServedService } from "../router/router.ts";
+import { actionsService } from "./actions.ts";
+import { authMetadataService } from "./auth-metadata.ts";
+import { childrenService } from "./children.ts";
+import { dataProxyService } from "./data-proxy.ts";
+import { clusterService, identityService } from "./identity.ts";
+import { objectsService } from "./objects.ts";
+import type { ApiParts } from "./parts.ts";
+import { projectService } from "./projects.ts";
+import { borderService, progressService, recordsService } from "./records.ts";
+import { runService } from "./runs.ts";
+import { taskService } from "./tasks.ts";
+
+export function createServices(parts: ApiParts): ServedService[] {
+  return [
+    authMetadataService(parts),
+    identityService(),
+    clusterService(parts),
+    projectService(parts),
+    taskService(parts),
+    runService(parts),
+    dataProxyService(parts),
+    actionsService(parts),
+    childrenService(parts),
+    recordsService(parts),
+    borderService(parts),
+    progressService(parts),
+    objectsService(parts),
+  ];
+}

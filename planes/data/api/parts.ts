@@ -1,0 +1,38 @@
+/** What the services behind the router work with: the data plane's modules, as interfaces. */
+import type { ClusterId, OrgId } from "@biplane/base";
+import type { border } from "@biplane/data-wire";
+import type { PolicyBundle } from "@biplane/identity";
+import type { Clock } from "@biplane/kit/clock";
+import type { Logger } from "@biplane/kit/logging";
+import type { ControlPlane } from "../link/types.ts";
+import type { LogStore } from "../logs/types.ts";
+import type { ObjectGrants, ObjectStore } from "../objects/types.ts";
+import type { Runs } from "../runs/types.ts";
+import type { ProjectCache } from "./project-cache.ts";
+import type { SubjectNames } from "./subject-names.ts";
+
+export interface BorderLedger {
+  read(
+    query: { fromSequence: bigint; follow: boolean; run: string },
+    signal: AbortSignal,
+  ): AsyncIterable<border.LedgerEntry>;
+}
+
+export interface ApiParts {
+  readonly org: OrgId;
+  readonly cluster: ClusterId;
+  /** `https://host:port` of the identity authority and of this router. */
+  readonly authority: string;
+  readonly router: string;
+  readonly runs: Runs;
+  readonly objects: ObjectStore;
+  readonly grants: ObjectGrants;
+  readonly logs: LogStore;
+  readonly controlPlane: ControlPlane;
+  readonly ledger: BorderLedger;
+  readonly policy: { readonly bundle: PolicyBundle };
+  readonly projects: ProjectCache;
+  readonly subjects: SubjectNames;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
