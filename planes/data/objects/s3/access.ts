@@ -1,0 +1,20 @@
+/** What a credential may do. The store's own key may do everything; a session, what its prefixes say. */
+import { isWriteOnceKey } from "@biplane/layout";
+import type { Authenticated } from "./authenticate.ts";
+import { S3Error } from "./s3-error.ts";
+
+/** `bucket`: facts about the bucket that say nothing of what is in it. */
+export type Access = "bucket" | "list" | "read" | "write" | "delete";
+
+/** `key` is the listed prefix for `list`. Throws `AccessDenied`, also where there is no such object. */
+export function requireAccess({ principal }: Authenticated, access: Access, key: string): void {
+  if (principal.kind === "store" || access === "bucket") return;
+  const { readPrefixes, writePrefixes } = principal.session;
+  const within = (prefixes: readonly string[]) => prefixes.some((prefix) => key.startsWith(prefix));
+  const allowed =
+    access === "read" || access === "list"
+      ? within(readPrefixes) || within(writePrefixes)
+      : // Deleting first would be a way around writing once (rule of state 11).
+        within(writePrefixes) && !(access === "delete" && isWriteOnceKey(key));
+  if (!allowed) throw new S3Error("AccessDenied");
+}

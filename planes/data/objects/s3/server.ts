@@ -1,0 +1,92 @@
+/** The object server: S3's API over TLS, HTTP/1.1 and HTTP/2. Each request is authenticated before anything else. */
+import { createSecureServer, type Http2SecureServer } from "node:http2";
+import { KiB, MiB, second } from "@biplane/base";
+import {
+  type HttpRequest,
+  type HttpResponse,
+  type Logger,
+  type ServerTlsOptions,
+  serverTlsOptions,
+} from "@biplane/kit";
+import { requireAccess } from "./access.ts";
+import type { Authenticator } from "./authenticate.ts";
+import type { StoreContext } from "./operation.ts";
+import { parseRequest } from "./request.ts";
+import { sendError } from "./respond.ts";
+import { findRoute } from "./routes.ts";
+import { asS3Error, S3Error } from "./s3-error.ts";
+
+export interface S3ServerOptions {
+  readonly context: StoreContext;
+  readonly authenticator: Authenticator;
+  readonly log: Logger;
+}
+
+/** What is left of a refused upload is read this far, so that the client sees the answer instead of a reset. */
+const drainedBytesMax = 4 * MiB;
+const drainedMsMax = 5 * second;
+
+export function createS3Server(tls: ServerTlsOptions, options: S3ServerOptions): Http2SecureServer {
+  const server = createSecureServer({
+    ...serverTlsOptions(tls),
+    allowHTTP1: true,
+    maxHeaderListPairs: 128,
+    settings: { initialWindowSize: 1 * MiB, maxConcurrentStreams: 256, maxHeaderListSize: 32 * KiB },
+  });
+  const handle = (request: HttpRequest, response: HttpResponse) => void serve(request, response, options);
+  server.on("request", handle);
+  // With a listener Node leaves it to us when to ask for the body.
+  server.on("checkContinue", handle);
+  return server;
+}
+
+async function serve(stream: HttpRequest, response: HttpResponse, options: S3ServerOptions): Promise<void> {
+  // A client that goes away is no failure of ours, and must not end the process.
+  stream.on("error", () => undefined);
+  response.on("error", () => undefined);
+  try {
+    await answer(stream, response, options);
+  } catch (error) {
+    refuse(stream, response, error, options.log);
+  }
+}
+
+async function answer(stream: HttpRequest, response: HttpResponse, options: S3ServerOptions): Promise<void> {
+  const { context } = options;
+  const request = parseRequest(stream, context.bucket);
+  const authenticated = options.authenticator.authenticate(request);
+  const route = findRoute(request);
+  if (request.bucket !== undefined && request.bucket !== context.bucket) {
+    throw new S3Error(authenticated.principal.kind === "store" ? "NoSuchBucket" : "AccessDenied");
+  }
+  const key = request.key ?? "";
+  const place = route.access === "list" ? (request.parameters.get("prefix") ?? "") : key;
+  requireAccess(authenticated, route.access, place);
+  await route.run({ ...context, request, response, authenticated, key });
+}
+
+function refuse(stream: HttpRequest, response: HttpResponse, error: unknown, log: Logger): void {
+  const known = asS3Error(error);
+  const gone = stream.destroyed && !stream.complete;
+  if (known === undefined && !gone)
+    log.error({ event: "object_request_failed", error }, "an object request failed");
+  if (response.headersSent) {
+    // Ending it here would look like a whole answer.
+    response.destroy();
+    return;
+  }
+  if (gone) return;
+  if (!stream.complete) drain(stream, response);
+  sendError(response, known ?? new S3Error("InternalError"), stream.method === "HEAD");
+}
+
+function drain(stream: HttpRequest, response: HttpResponse): void {
+  if (stream.httpVersionMajor === 1) response.setHeader("connection", "close");
+  let drained = 0;
+  const timer = setTimeout(() => stream.destroy(), drainedMsMax);
+  stream.on("data", (chunk: Buffer) => {
+    drained += chunk.length;
+    if (drained > drainedBytesMax) stream.destroy();
+  });
+  stream.once("close", () => clearTimeout(timer));
+}

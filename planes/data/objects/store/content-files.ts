@@ -1,0 +1,52 @@
+/** Large streams, each in a file of its own with a random name. */
+import { randomBytes } from "node:crypto";
+import { type FileHandle, mkdir, open, readdir, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { SharedSync } from "./shared-sync.ts";
+
+export class ContentFiles {
+  readonly #folder: string;
+  readonly #sync: SharedSync;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+    this.#sync = new SharedSync(folder);
+  }
+
+  /** Deletes what nothing refers to: content whose object was never acknowledged, or is gone. */
+  async start(isReferred: (name: string) => boolean): Promise<void> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(this.#folder)) {
+      if (!isReferred(name)) await unlink(join(this.#folder, name));
+    }
+  }
+
+  /** Lets `write` fill a new file; resolves once it is on disk under its name. On failure nothing is left. */
+  async create<T>(write: (file: FileHandle) => Promise<T>): Promise<{ name: string; result: T }> {
+    const name = randomBytes(16).toString("hex");
+    const file = await open(this.#path(name), "wx", 0o600);
+    try {
+      const result = await write(file);
+      await file.datasync();
+      await file.close();
+      await this.#sync.sync();
+      return { name, result };
+    } catch (error) {
+      await file.close().catch(() => undefined);
+      await this.remove(name);
+      throw error;
+    }
+  }
+
+  open(name: string): Promise<FileHandle> {
+    return open(this.#path(name), "r");
+  }
+
+  async remove(name: string): Promise<void> {
+    await unlink(this.#path(name)).catch(() => undefined);
+  }
+
+  #path(name: string): string {
+    return join(this.#folder, name);
+  }
+}
