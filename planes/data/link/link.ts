@@ -1,0 +1,180 @@
+/**
+ * The data plane's end of the link: it dials out, stays connected, and starts again from where the control plane is.
+ * The rest of the data plane goes on whether it is connected or not.
+ */
+import { BiplaneError, second } from "@biplane/base";
+import type { Command, CommandOutcome } from "@biplane/control-wire";
+import {
+  backoffMs,
+  type Clock,
+  type Closeable,
+  createClientTransport,
+  fromConnectError,
+  type Logger,
+  sleep,
+  systemClock,
+} from "@biplane/kit";
+import type { Transport } from "@connectrpc/connect";
+import type { TokenIssuer } from "../identity/types.ts";
+import type { IntentHandler, Outbox } from "../runs/types.ts";
+import { createIndexClient } from "./calls.ts";
+import { runConnection } from "./connection.ts";
+import { type Enrollment, readEnrollment, writeEnrollment } from "./enrollment.ts";
+import type { BorderLedger } from "./ledger.ts";
+import { isRenewalDue, renewEnrollment } from "./renewal.ts";
+import type { ControlPlane } from "./types.ts";
+
+export interface LinkOptions {
+  /** Where `enroll` keeps what it got; a renewed certificate replaces the old one there. */
+  readonly enrollmentFolder: string;
+  readonly outbox: Outbox;
+  readonly intents: IntentHandler;
+  readonly onCommand: (command: Command) => Promise<CommandOutcome>;
+  readonly tokens: Pick<TokenIssuer, "controlToken">;
+  readonly ledger: BorderLedger;
+  readonly hello: {
+    readonly routerAddress: string;
+    readonly region: string;
+    readonly softwareVersion: string;
+  };
+  readonly log: Logger;
+  readonly clock?: Clock;
+}
+
+export interface Link extends ControlPlane, Closeable {
+  /** Resolves at the first welcome, or when the signal aborts. */
+  ready(signal?: AbortSignal): Promise<void>;
+}
+
+const retry = { firstMs: 200, lastMs: 15 * second };
+/** Refusals that time alone does not heal: asked again, for an operator may act, but seldom. */
+const stubborn: ReadonlySet<string> = new Set([
+  "certificate_unknown",
+  "no_cluster_certificate",
+  "protocol_version",
+  "rolled_back",
+  "superseded_incarnation",
+  "wrong_cluster",
+]);
+const stubbornMs = 60 * second;
+
+/** Throws `failed_precondition` where the cluster was never enrolled. */
+export async function startLink(options: LinkOptions): Promise<Link> {
+  const enrollment = await readEnrollment(options.enrollmentFolder);
+  if (enrollment !== undefined) return new RunningLink(options, enrollment);
+  throw new BiplaneError("failed_precondition", {
+    what: "This data plane is not enrolled with a control plane.",
+    next: "Run biplane data init with a code of biplane control enroll-code.",
+  });
+}
+
+class RunningLink implements Link {
+  readonly #options: LinkOptions;
+  readonly #closing = new AbortController();
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #running: Promise<void>;
+  #enrollment: Enrollment;
+  #transport: Transport;
+  #connected = false;
+
+  constructor(options: LinkOptions, enrollment: Enrollment) {
+    this.#options = options;
+    this.#enrollment = enrollment;
+    this.#transport = transportFor(enrollment);
+    this.#running = this.#run();
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  index(subject: string) {
+    const { tokens, ledger } = this.#options;
+    return createIndexClient({ transport: () => this.#transport, tokens, ledger }, subject);
+  }
+
+  async ready(signal?: AbortSignal): Promise<void> {
+    const aborted = Promise.withResolvers<void>();
+    signal?.addEventListener("abort", () => aborted.resolve(), { once: true });
+    if (signal?.aborted) return;
+    await Promise.race([this.#ready.promise, aborted.promise]);
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#ready.resolve();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing;
+    let failures = 0;
+    while (!signal.aborted) {
+      const error = await this.#connectOnce(() => {
+        failures = 0;
+      });
+      this.#connected = false;
+      if (signal.aborted) return;
+      const delayMs = this.#delayAfter(error, failures);
+      this.#report(error, delayMs);
+      failures += 1;
+      await sleep(delayMs, signal);
+    }
+  }
+
+  /** Runs one connection and returns what ended it. */
+  async #connectOnce(onWelcome: () => void): Promise<BiplaneError | undefined> {
+    const { log } = this.#options;
+    try {
+      await this.#renewIfDue();
+      const options = {
+        ...this.#options,
+        org: this.#enrollment.org,
+        cluster: this.#enrollment.cluster,
+        transport: this.#transport,
+        onWelcome: () => {
+          onWelcome();
+          this.#connected = true;
+          this.#ready.resolve();
+          log.info({ event: "link_connected" }, "connected to the control plane");
+        },
+      };
+      await runConnection(options, this.#closing.signal);
+      return undefined;
+    } catch (error) {
+      return fromConnectError(error);
+    }
+  }
+
+  /** A control plane that can't renew now may still take events: the old certificate is good for a while. */
+  async #renewIfDue(): Promise<void> {
+    const { enrollmentFolder, ledger, log, clock } = this.#options;
+    if (!isRenewalDue(this.#enrollment, clock ?? systemClock)) return;
+    try {
+      const renewed = await renewEnrollment(this.#enrollment, this.#transport, ledger);
+      await writeEnrollment(enrollmentFolder, renewed);
+      this.#enrollment = renewed;
+      this.#transport = transportFor(renewed);
+      log.info({ event: "certificate_renewed" }, "certificate renewed");
+    } catch (error) {
+      log.warn({ event: "renewal_failed", error }, "the certificate could not be renewed");
+    }
+  }
+
+  #delayAfter(error: BiplaneError | undefined, failures: number): number {
+    return stubborn.has(error?.reason ?? "") ? stubbornMs : backoffMs(failures, retry);
+  }
+
+  #report(error: BiplaneError | undefined, delayMs: number): void {
+    const fields = { event: "link_down", code: error?.code ?? "ended", reason: error?.reason ?? "", delayMs };
+    const level = stubborn.has(fields.reason) ? "error" : "warn";
+    this.#options.log[level](fields, "not connected to the control plane");
+  }
+}
+
+function transportFor({ linkAddress, providerRootPem, identity }: Enrollment): Transport {
+  return createClientTransport({
+    baseUrl: `https://${linkAddress}`,
+    tls: { authorityPem: providerRootPem, identity },
+  });
+}
