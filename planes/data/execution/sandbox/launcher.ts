@@ -45,7 +45,7 @@ function bubblewrapLauncher(options: LauncherOptions): SandboxLauncher {
     inside: () => paths,
     start: (sandbox, user) => {
       const wrapped = bubblewrapArguments(options.installation, options.folder, sandbox, user);
-      return start(cgroups, sandbox, ["bwrap", ...wrapped], false);
+      return start(cgroups, sandbox, ["bwrap", "--info-fd", "4", ...wrapped], false);
     },
   };
 }
@@ -58,7 +58,7 @@ function start(cgroups: Cgroups, options: SandboxOptions, argv: string[], ownGro
   const cgroup = cgroups.create(processesMax);
   const child: ChildProcess = spawn("/bin/sh", ["-c", enterGroups, "sh", ...cgroup.folders, "--", ...argv], {
     env: { PATH: systemPath, ...options.environment },
-    stdio: ["ignore", "pipe", "pipe", options.control ? "pipe" : "ignore"],
+    stdio: ["ignore", "pipe", "pipe", options.control ? "pipe" : "ignore", ownGroup ? "ignore" : "pipe"],
     detached: ownGroup,
   });
   return new RunningSandbox(child, cgroup, { samples: !cgroups.has("memory"), ownGroup });

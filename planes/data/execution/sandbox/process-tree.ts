@@ -14,6 +14,15 @@ export function childrenOf(pid: number): number[] {
   }
 }
 
+/** False for a process that ended and only waits to be reaped. */
+export function stillRuns(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) [ZX]/s.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return false;
+  }
+}
+
 /** The process and everything below it. A daemon stays in the tree: its parent is the sandbox's first process. */
 export function processTree(pid: number): number[] {
   const found = [pid];

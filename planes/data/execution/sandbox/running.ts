@@ -1,8 +1,11 @@
 /** A started sandbox: its limits, and its end. */
 import type { ChildProcess } from "node:child_process";
+import type { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Cgroup } from "./cgroups.ts";
 import { MemoryWatch } from "./memory-watch.ts";
-import { childrenOf, processTree } from "./process-tree.ts";
+import { childrenOf, processTree, stillRuns } from "./process-tree.ts";
 import type { ResourceLimits, Sandbox, SandboxEnd } from "./types.ts";
 
 export interface RunningOptions {
@@ -11,6 +14,8 @@ export interface RunningOptions {
   /** The process leads a process group, since no namespace ends what it leaves behind. */
   readonly ownGroup: boolean;
 }
+
+const endMsMax = 5_000;
 
 export class RunningSandbox implements Sandbox {
   readonly process: ChildProcess;
@@ -24,10 +29,16 @@ export class RunningSandbox implements Sandbox {
     this.#cgroup = cgroup;
     this.#options = options;
     this.#watch = new MemoryWatch(child.pid ?? 0, () => this.kill());
-    this.ended = new Promise((resolve) => {
-      child.once("error", () => resolve(this.#end(undefined, "SIGKILL")));
-      child.once("exit", (code, signal) => resolve(this.#end(code ?? undefined, signal ?? undefined)));
+    const exit = new Promise<{ exitCode?: number; signal?: string }>((resolve) => {
+      child.once("error", () => resolve({ signal: "SIGKILL" }));
+      child.once("exit", (code, signal) =>
+        resolve({ ...(code === null ? {} : { exitCode: code }), ...(signal === null ? {} : { signal }) }),
+      );
     });
+    const first = options.ownGroup
+      ? Promise.resolve(undefined)
+      : readFirstProcess(child.stdio[4] as Readable);
+    this.ended = exit.then(async (end) => this.#end(end.exitCode, end.signal, await first));
   }
 
   setLimits(limits: ResourceLimits): void {
@@ -54,14 +65,35 @@ export class RunningSandbox implements Sandbox {
     else this.process.kill("SIGKILL");
   }
 
-  #end(exitCode: number | undefined, signal: string | undefined): SandboxEnd {
+  async #end(
+    exitCode: number | undefined,
+    signal: string | undefined,
+    first: number | undefined,
+  ): Promise<SandboxEnd> {
     this.#watch.stop();
     const memoryExceeded = this.memoryExceeded();
     const pid = this.process.pid;
     if (this.#options.ownGroup && pid !== undefined) killGroup(pid);
+    if (first !== undefined) await gone(first);
     this.#cgroup.remove();
     return { exitCode, signal, memoryExceeded };
   }
+}
+
+/** bubblewrap tells the namespace's first process on this descriptor; with it everything inside ends. */
+async function readFirstProcess(information: Readable): Promise<number | undefined> {
+  try {
+    const { "child-pid": pid } = JSON.parse(await text(information)) as { "child-pid"?: number };
+    return pid;
+  } catch {
+    // It ended before it made a namespace.
+    return undefined;
+  }
+}
+
+/** bubblewrap itself is gone a moment before the kernel has ended what it started. */
+async function gone(pid: number): Promise<void> {
+  for (let waitedMs = 0; stillRuns(pid) && waitedMs < endMsMax; waitedMs += 2) await delay(2);
 }
 
 /** Without a namespace: its process group and whatever is still found below it. */
