@@ -31,29 +31,35 @@ export interface TestTask {
   readonly timeoutMs?: number;
   readonly outputs?: readonly string[];
   readonly ended?: AbortSignal;
+  readonly pins?: readonly { uri: string; sha256: string }[];
   readonly inputs?: MessageInitShape<typeof flyte.task.InputsSchema>;
 }
 
+export type TestExecutorOptions = Pick<ExecutorOptions, "installation"> &
+  Partial<Omit<ExecutorOptions, "objects">> & { readonly objects?: MemoryObjects };
+
 export class TestExecutor {
-  readonly objects = new MemoryObjects();
+  readonly bundleUri = objectUri("biplane", bundleKey);
+  readonly objects: MemoryObjects;
   readonly revoked: AttemptId[] = [];
   queue: TestQueue;
   executor!: Executor;
   logs!: Awaited<ReturnType<typeof openLogStore>>;
   readonly #folder: string;
 
-  private constructor(folder: string, queue: TestQueue) {
+  private constructor(folder: string, queue: TestQueue, objects: MemoryObjects) {
+    this.objects = objects;
     this.#folder = folder;
     this.queue = queue;
   }
 
   static async start(
-    given: Pick<ExecutorOptions, "installation"> & Partial<ExecutorOptions>,
+    given: TestExecutorOptions,
     source: string,
     interrupted: readonly AttemptId[] = [],
   ): Promise<TestExecutor> {
     const folder = await mkdtemp(join(tmpdir(), "biplane-executor-"));
-    const test = new TestExecutor(folder, new TestQueue(interrupted));
+    const test = new TestExecutor(folder, new TestQueue(interrupted), given.objects ?? new MemoryObjects());
     await test.objects.put(bundleKey, makeBundle(source));
     test.logs = await openLogStore({ folder: join(folder, "logs"), key: newKey() });
     await chmod(given.installation.dist, 0o755);
@@ -156,7 +162,7 @@ function describeLease(task: TestTask, objects: MemoryObjects): Lease {
     runRecord: { createdBy: "ada" },
     taskSpec,
     runSpec: new Uint8Array(0),
-    pins: [],
+    pins: task.pins ?? [],
     runStartTimeMs: 0,
     previousAttempt: id.attempt > 1 ? id.attempt - 1 : undefined,
     ended: task.ended ?? new AbortController().signal,

@@ -1,0 +1,150 @@
+/** What a crash, a full disk or missing content leave behind. */
+import { readFileSync } from "node:fs";
+import { BiplaneError } from "@biplane/base";
+import { errorKey, outcomeKey } from "@biplane/layout";
+import { afterEach, beforeAll, expect, test } from "vitest";
+import { recordOutcome } from "./outcome.ts";
+import { processTree } from "./sandbox/process-tree.ts";
+import type { Installation } from "./sandbox/types.ts";
+import { buildInstallation } from "./testing/installation.ts";
+import { MemoryObjects } from "./testing/memory-objects.ts";
+import { attemptOf, TestExecutor } from "./testing/test-executor.ts";
+
+const source = `
+export async function hello() { return "outputs"; }
+export async function slow() { await new Promise((resolve) => setTimeout(resolve, 60_000)); }
+`;
+
+let installation: Installation;
+let system: TestExecutor | undefined;
+
+beforeAll(async () => {
+  installation = await buildInstallation();
+});
+afterEach(() => system?.close());
+
+test("rule of state 7: of two results the first one counts, and the second one adopts it", async () => {
+  const objects = new MemoryObjects();
+  const attempt = attemptOf({ action: "a0" });
+  const succeeded = { kind: "outputs", outputs: Buffer.from("first") } as const;
+  expect(await recordOutcome(objects, attempt, succeeded, true)).toEqual({
+    kind: "succeeded",
+    hasReport: true,
+  });
+  const failure = { code: "Late", message: "too late", kind: "user", recoverable: false } as const;
+  expect(await recordOutcome(objects, attempt, { kind: "failure", failure, timedOut: false }, false)).toEqual(
+    { kind: "succeeded", hasReport: true },
+  );
+});
+
+test("rule of state 7: after a crash a recorded outcome is adopted, and an unrecorded attempt is lost", async () => {
+  const [done, lost] = [attemptOf({ action: "done" }), attemptOf({ action: "lost" })];
+  const objects = new MemoryObjects();
+  const failure = { code: "Mine", message: "user's text", kind: "user", recoverable: false } as const;
+  await recordOutcome(objects, done, { kind: "failure", failure, timedOut: true }, false);
+  system = await TestExecutor.start({ installation, objects }, source, [done, lost]);
+  expect(system.queue.outcomes.get("r1/done/1")).toEqual({ kind: "timed_out", failure, hasReport: false });
+  expect(system.queue.outcomes.get("r1/lost/1")).toMatchObject({
+    kind: "failed",
+    failure: { code: "worker_lost", kind: "system", recoverable: true },
+  });
+  expect(await system.text({ action: "lost" })).toContain("restarted");
+  expect(objects.contents.has(outcomeKey(lost))).toBe(true);
+});
+
+test("a full disk delays an outcome and loses none", async () => {
+  system = await TestExecutor.start({ installation }, source);
+  const running = system;
+  running.objects.failure = undefined;
+  const outcome = running.run({ action: "full", task: "hello" });
+  await Promise.resolve();
+  running.objects.failure = new BiplaneError("resource_exhausted", "No space is left.");
+  setTimeout(() => {
+    running.objects.failure = undefined;
+  }, 1_200);
+  expect((await outcome).kind).toBe("succeeded");
+  expect(running.outputs({ action: "full" })).toBe("outputs");
+});
+
+test("a missing and a changed bundle end the attempt for good", async () => {
+  system = await TestExecutor.start({ installation }, source);
+  const pin = { uri: system.bundleUri, sha256: "0".repeat(64) };
+  expect(await system.run({ action: "changed", task: "hello", pins: [pin] })).toMatchObject({
+    failure: { code: "bundle_changed", recoverable: false },
+  });
+  system.objects.contents.clear();
+  expect(await system.run({ action: "missing", task: "hello" })).toMatchObject({
+    failure: { code: "bundle_missing", recoverable: false },
+  });
+});
+
+test("a closed executor leaves no process behind, and its attempts are to be tried again", async () => {
+  const own = await TestExecutor.start({ installation }, source);
+  const outcome = own.run({ action: "slow", task: "slow" });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(sandboxesBelow(process.pid)).toBeGreaterThan(0);
+  await own.close();
+  expect(sandboxesBelow(process.pid)).toBe(0);
+  expect(await Promise.race([outcome, Promise.resolve("not recorded")])).toBe("not recorded");
+});
+
+function sandboxesBelow(pid: number): number {
+  const names = processTree(pid).map((one) => {
+    try {
+      return readFileSync(`/proc/${one}/comm`, "latin1");
+    } catch {
+      return "";
+    }
+  });
+  return names.filter((name) => name === "bwrap\n").length;
+}
+
+test("a program that exits with 0 and writes nothing succeeds only where nothing is expected", async () => {
+  system = await TestExecutor.start({ installation }, source);
+  expect(await system.run({ action: "nothing", argv: ["true"] })).toEqual({
+    kind: "succeeded",
+    hasReport: false,
+  });
+  expect(await system.run({ action: "outputs", argv: ["true"], outputs: ["o0"] })).toMatchObject({
+    kind: "failed",
+    failure: { code: "outputs_missing" },
+  });
+});
+
+test("a program gets its arguments, its environment and store credentials, and its exit code counts", async () => {
+  system = await TestExecutor.start({ installation }, source);
+  const print = 'echo "$0 $SETTING $RUN_NAME $ACTION_NAME $AWS_SESSION_TOKEN"; echo problem >&2; exit 3';
+  const task = {
+    action: "program",
+    argv: ["sh", "-c", print, "{{.outputPrefix}}"],
+    environment: { SETTING: "chosen" },
+  };
+  expect(await system.run(task)).toMatchObject({ failure: { code: "ProcessExited", kind: "user" } });
+  const lines = (await system.lines(task)).map((line) => line.message).sort();
+  expect(lines).toEqual([
+    "problem\n",
+    "s3://biplane/acme/flights/development/r1/program/1 chosen r1 program session\n",
+  ]);
+});
+
+test("an error document decides, whatever the exit code", async () => {
+  system = await TestExecutor.start({ installation }, source);
+  const attempt = attemptOf({ action: "document" });
+  const failure = { code: "NoPlanes", message: "none left", kind: "user", recoverable: false } as const;
+  const scratch = new MemoryObjects();
+  await recordOutcome(scratch, attempt, { kind: "failure", failure, timedOut: false }, false);
+  const document = scratch.contents.get(errorKey(attempt));
+  await system.objects.put(errorKey(attempt), document ?? new Uint8Array());
+  expect(await system.run({ action: "document", argv: ["true"] })).toEqual({
+    kind: "failed",
+    failure,
+    hasReport: false,
+  });
+});
+
+test("a program that does not exist fails with its message in the log", async () => {
+  system = await TestExecutor.start({ installation }, source);
+  const outcome = await system.run({ action: "absent", argv: ["no-such-program"] });
+  expect(outcome).toMatchObject({ kind: "failed", failure: { code: "ProcessExited" } });
+  expect(await system.text({ action: "absent" })).toContain("no-such-program");
+});
