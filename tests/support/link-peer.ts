@@ -1,0 +1,159 @@
+/** The data plane's end of the link, message by message, for tests that have to say exactly what crosses. */
+import {
+  type ConnectRequest,
+  ConnectRequestSchema,
+  type ConnectResponse,
+  type EventSchema,
+  type HelloSchema,
+  LinkService,
+  newestProtocolVersion,
+  Phase,
+} from "@biplane/control-wire";
+import { BoundedQueue } from "@biplane/kit";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { createClient } from "@connectrpc/connect";
+import type { TestCluster } from "./control-plane.ts";
+
+type EventInit = MessageInitShape<typeof EventSchema>;
+type Case = NonNullable<ConnectResponse["message"]["case"]>;
+type ValueOf<C extends Case> = Extract<ConnectResponse["message"], { case: C }>["value"];
+
+const answerMsMax = 15_000;
+export const project = "flights";
+export const domain = "development";
+
+export class LinkPeer {
+  readonly cluster: TestCluster;
+  readonly #outgoing = new BoundedQueue<ConnectRequest>(10_000);
+  readonly #ending = new AbortController();
+  readonly #responses: AsyncIterator<ConnectResponse>;
+  readonly incarnation: string;
+
+  constructor(cluster: TestCluster, incarnation = "first") {
+    this.cluster = cluster;
+    this.incarnation = incarnation;
+    const client = createClient(LinkService, cluster.transport());
+    const responses = client.connect(this.#outgoing, { signal: this.#ending.signal });
+    this.#responses = responses[Symbol.asyncIterator]();
+  }
+
+  send(message: MessageInitShape<typeof ConnectRequestSchema>["message"]): void {
+    this.#outgoing.tryPush(create(ConnectRequestSchema, { message } as never));
+  }
+
+  /** A message made by the test itself, unknown fields and all. */
+  sendRaw(message: ConnectRequest): void {
+    this.#outgoing.tryPush(message);
+  }
+
+  hello(fields: MessageInitShape<typeof HelloSchema> = {}): void {
+    const { org, cluster } = this.cluster.enrollment;
+    const value = {
+      protocolVersion: newestProtocolVersion,
+      org,
+      cluster,
+      incarnation: this.incarnation,
+      lastSequence: 1_000_000n,
+      routerAddress: "https://localhost:8443",
+      region: "eu-test",
+      softwareVersion: "0.1.0",
+      ...fields,
+    };
+    this.send({ case: "hello", value });
+  }
+
+  events(events: readonly EventInit[], incarnation = this.incarnation): void {
+    this.send({ case: "events", value: { incarnation, events: [...events] } });
+  }
+
+  /** The next message of this kind; heartbeats are passed over, any other kind is an error of the test. */
+  async next<C extends Case>(wanted: C): Promise<ValueOf<C>> {
+    for (;;) {
+      const { message } = await this.#take();
+      if (message.case === wanted) return message.value as ValueOf<C>;
+      if (message.case !== "heartbeat") throw new Error(`Expected ${wanted}, got ${message.case}.`);
+    }
+  }
+
+  /** What ends the stream; undefined for an orderly end. */
+  async ended(): Promise<unknown> {
+    try {
+      for (;;) if ((await this.#responses.next()).done === true) return undefined;
+    } catch (error) {
+      return error;
+    }
+  }
+
+  /** Hello, welcome, and an empty snapshot where one is wanted: ready for events. */
+  async open(fields: MessageInitShape<typeof HelloSchema> = {}): Promise<number> {
+    this.hello(fields);
+    const welcome = await this.next("welcome");
+    if (!welcome.snapshotWanted) return Number(welcome.cursor);
+    this.events([snapshotBegin(1), snapshotEnd(2)]);
+    await this.next("ack");
+    return 2;
+  }
+
+  close(): void {
+    this.#outgoing.close();
+    this.#ending.abort();
+  }
+
+  async #take(): Promise<ConnectResponse> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error("No answer in time.")), answerMsMax);
+    });
+    try {
+      const { value, done } = await Promise.race([this.#responses.next(), late]);
+      if (done === true) throw new Error("The stream ended.");
+      return value;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+export const digestOf = (byte: number) => new Uint8Array(32).fill(byte);
+
+export function runOf(name: string, fields: object = {}) {
+  return {
+    run: { org: "acme", project, domain, name },
+    documentDigest: digestOf(7),
+    cluster: "home",
+    task: { org: "acme", project, domain, name: "flights.main", version: "v1" },
+    createdBy: "subject-1",
+    phase: Phase.QUEUED,
+    createdAt: timestampFromMs(1_700_000_000_000),
+    ...fields,
+  };
+}
+
+export function actionOf(run: string, name: string, fields: object = {}) {
+  return {
+    run: { org: "acme", project, domain, name: run },
+    name,
+    parent: name === "a0" ? "" : "a0",
+    kind: 1,
+    taskName: "flights.part",
+    taskVersion: "v1",
+    phase: Phase.RUNNING,
+    attempt: 1,
+    createdAt: timestampFromMs(1_700_000_000_000),
+    ...fields,
+  };
+}
+
+export function event(sequence: number, change: EventInit["change"]): EventInit {
+  return { sequence: BigInt(sequence), occurredAt: timestampFromMs(1_700_000_000_000 + sequence), change } as EventInit;
+}
+
+export const runCreated = (sequence: number, name: string, fields: object = {}) =>
+  event(sequence, { case: "runCreated", value: runOf(name, fields) });
+export const runUpdated = (sequence: number, name: string, fields: object = {}) =>
+  event(sequence, { case: "runUpdated", value: runOf(name, fields) });
+export const actionUpdated = (sequence: number, run: string, name: string, fields: object = {}) =>
+  event(sequence, { case: "actionUpdated", value: actionOf(run, name, fields) });
+export const snapshotBegin = (sequence: number) => event(sequence, { case: "snapshotBegin", value: {} });
+export const snapshotEnd = (sequence: number) => event(sequence, { case: "snapshotEnd", value: {} });
