@@ -1,5 +1,5 @@
 /** What a credential may do. The store's own key may do everything; a session, what its prefixes say. */
-import { isWriteOnceKey } from "@biplane/layout";
+import { isExecutorKey, isWriteOnceKey } from "@biplane/layout";
 import type { Authenticated } from "./authenticate.ts";
 import { S3Error } from "./s3-error.ts";
 
@@ -14,7 +14,14 @@ export function requireAccess({ principal }: Authenticated, access: Access, key:
   const allowed =
     access === "read" || access === "list"
       ? within(readPrefixes) || within(writePrefixes)
-      : // Deleting first would be a way around writing once (rule of state 11).
-        within(writePrefixes) && !(access === "delete" && isWriteOnceKey(key));
+      : within(writePrefixes) && !isReserved(access, key);
   if (!allowed) throw new S3Error("AccessDenied");
+}
+
+/**
+ * Deleting first would be a way around writing once (rule of state 11), and a task that wrote its own `outcome.pb`
+ * would decide its attempt's outcome (rule of state 7).
+ */
+function isReserved(access: Access, key: string): boolean {
+  return isExecutorKey(key) || (access === "delete" && isWriteOnceKey(key));
 }
