@@ -1,0 +1,114 @@
+/** Values planted as customer data of every kind reach nothing of the provider's (claims CLS-3, CLS-4, SEC-2, LOG-3). */
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Canaries, type Finding } from "../support/canary.ts";
+import { readDeletedFiles, readMemory } from "../support/process-memory.ts";
+import { controlPlaneRows } from "./control-plane-rows.ts";
+import { eventually } from "./eventually.ts";
+import { controlPlaneRecords } from "./run-records.ts";
+import { org, type System, startSystem } from "./system.ts";
+
+const template = join(import.meta.dirname, "workflows/canaries.ts");
+const secret = new Canaries();
+/** Names are what the provider may know: the same search must find these. */
+const named = new Canaries();
+
+let system: System;
+beforeAll(async () => {
+  system = await startSystem();
+});
+afterAll(() => system?.close());
+
+/** The workflow with its values filled in, in a file of its own beside the template's imports. */
+function writeWorkflow(): string {
+  const source = readFileSync(template, "utf8")
+    .replaceAll(/@canary:(\w+)@/g, (_, kind: string) => secret.plant(kind))
+    .replace('name: "leaf"', `name: "${named.plant("taskname")}"`);
+  const path = join(system.folder, "planted.ts");
+  writeFileSync(path, source);
+  return path;
+}
+
+async function runWorkflow(): Promise<void> {
+  const client = await system.connect();
+  const path = writeWorkflow();
+  const inputPath = join(system.folder, "input.txt");
+  writeFileSync(inputPath, secret.plant("upload"));
+  const source = await client.upload(inputPath);
+  const env = { RUN_SETTING: secret.plant("runenv") };
+  const labels = { team: secret.plant("label") };
+  const input = { text: secret.plant("input"), source };
+  const run = await client.run({ file: path, task: "everything" }, input, { env, labels });
+  expect(await run.wait(AbortSignal.timeout(120_000))).toMatchObject({ succeeded: true });
+  const { failure } = (await run.outputs()) as { failure: string };
+  expect(failure).toContain(secret.plant("error"));
+  const endless = await client.run({ file: path, task: "endless" });
+  await eventually(
+    () => endless.details(),
+    ({ status }) => status?.phase === 4,
+    { withinMs: 30_000, what: "The start" },
+  );
+  await endless.abort(secret.plant("abort"));
+  await endless.wait();
+  await eventually(
+    () => controlPlaneRecords(client, run),
+    (actions) => actions.length >= 5,
+    {
+      withinMs: 30_000,
+      what: "The projection reaching the control plane",
+    },
+  );
+}
+
+function searchProcess(canaries: Canaries, pid: number): Finding[] {
+  const found: Finding[] = [];
+  for (const chunks of [readMemory(pid), readDeletedFiles(pid)]) {
+    for (const { where, bytes } of chunks) found.push(...canaries.search(bytes, where));
+  }
+  return found;
+}
+
+function searchFiles(canaries: Canaries, folder: string): Finding[] {
+  return readdirSync(folder, { recursive: true })
+    .map((name) => join(folder, String(name)))
+    .filter((path) => statSync(path).isFile())
+    .flatMap((path) => canaries.search(readFileSync(path), path));
+}
+
+async function searchTables(canaries: Canaries): Promise<Finding[]> {
+  const tables = await controlPlaneRows(join(system.folder, "control"), org);
+  expect(tables.length).toBeGreaterThan(3);
+  return tables.flatMap(({ table, text }) => canaries.search(Buffer.from(text), `table ${table}`));
+}
+
+test("canaries in inputs, files, code, logs, reports, errors and environment reach nothing of the provider's", async () => {
+  await runWorkflow();
+  const provider = ["control", "edge"] as const;
+  const inMemory = provider.flatMap((name) => searchProcess(secret, system[name].pid));
+  expect(inMemory, "in the memory of control plane or edge").toEqual([]);
+  const knownName = searchProcess(named, system.control.pid);
+  expect(knownName.length, "control: the search finds a task's name in memory").toBeGreaterThan(0);
+
+  await system.control.stop();
+  const inFiles = provider.flatMap((name) => [
+    ...searchFiles(secret, join(system.folder, name)),
+    ...secret.search(readFileSync(system[name].logPath), system[name].logPath),
+  ]);
+  expect(inFiles, "in files or logs of control plane or edge").toEqual([]);
+  expect(await searchTables(secret), "in the control plane's tables, decrypted").toEqual([]);
+  const namedTables = await searchTables(named);
+  expect(
+    namedTables.map(({ kind }) => kind),
+    "control: the search finds a task's name in a table",
+  ).toContain("taskname");
+});
+
+test("nothing that a data plane writes to disk is readable there without its keys (claims REST-1, TLS-5)", async () => {
+  await system.data.stop();
+  const found = [
+    ...searchFiles(secret, join(system.folder, "data")),
+    ...secret.search(readFileSync(system.data.logPath), system.data.logPath),
+  ];
+  expect(found).toEqual([]);
+});
