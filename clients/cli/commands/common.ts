@@ -1,0 +1,41 @@
+/** What all commands that talk to a data plane have in common. */
+import { type Connection, openConnection } from "@biplane/sdk/remote";
+import { type Command, Option } from "commander";
+import { type OutputFormat, outputFormats } from "../output/print.ts";
+
+export interface CommonOptions {
+  readonly profile?: string;
+  readonly project?: string;
+  readonly domain?: string;
+  readonly output: OutputFormat;
+}
+
+/** Options that say where and as what; every command has them, so that they stand where people write them. */
+export function withCommonOptions(command: Command): Command {
+  return withOutput(command)
+    .option("--profile <name>", "profile, by name or path of its file (BIPLANE_PROFILE)")
+    .option("-p, --project <name>", "project (BIPLANE_PROJECT)")
+    .option("-d, --domain <name>", "development, staging or production (BIPLANE_DOMAIN)");
+}
+
+export function withOutput(command: Command): Command {
+  return command.addOption(
+    new Option("-o, --output <format>", "how results are printed").choices(outputFormats).default("table"),
+  );
+}
+
+export function connectWith(options: Partial<CommonOptions>): Promise<Connection> {
+  const { profile, project, domain } = options;
+  return openConnection({
+    ...(profile === undefined ? {} : { profile }),
+    ...(project === undefined ? {} : { project }),
+    ...(domain === undefined ? {} : { domain }),
+  });
+}
+
+/** Aborts on the first Ctrl-C; a second one ends the process as usual. */
+export function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  process.once("SIGINT", () => controller.abort());
+  return controller.signal;
+}

@@ -1,0 +1,91 @@
+/** `biplane dev`: both planes and the edge on this machine, ready to be used from another terminal. */
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { BiplaneError } from "@biplane/base";
+import { ConfigStore, openConnection } from "@biplane/sdk/remote";
+import { Command, Option } from "commander";
+import { redeemClaim } from "../dev/first-administrator.ts";
+import { type LocalSystem, startLocalSystem } from "../dev/local-system.ts";
+import { printRecord } from "../output/print.ts";
+import { addProfile } from "./config.ts";
+import { ensureProject } from "./create.ts";
+
+interface DevOptions {
+  readonly state?: string;
+  readonly portBase?: number;
+  readonly slots?: number;
+  readonly org: string;
+  readonly cluster: string;
+  readonly allowUnsandboxed?: boolean;
+  readonly controlDatabaseUrl?: string;
+  readonly dataDatabaseUrl?: string;
+  readonly profileName: string;
+  readonly project: string;
+}
+
+export function devCommand(): Command {
+  return new Command("dev")
+    .description("run a whole Biplane on this machine: control plane, edge and data plane as three processes")
+    .option("--state <folder>", "base of their state folders (BIPLANE_DEV_STATE; ~/.local/share/biplane/dev)")
+    .addOption(new Option("--port-base <port>", "first of five ports").argParser(Number))
+    .addOption(new Option("--slots <count>", "tasks that run at the same time").argParser(Number))
+    .option("--org <name>", "organization", "local")
+    .option("--cluster <name>", "cluster", "home")
+    .option("--profile-name <name>", "name of the profile on this machine", "dev")
+    .option("--project <name>", "project made on the first start", "default")
+    .option("--control-database-url <url>", "PostgreSQL for the control plane")
+    .option("--data-database-url <url>", "PostgreSQL for the data plane")
+    .option("--allow-unsandboxed", "run tasks without a sandbox where none can be made")
+    .action(dev);
+}
+
+async function dev(options: DevOptions): Promise<void> {
+  const { state, profileName, project, ...others } = options;
+  const base = state ?? process.env["BIPLANE_DEV_STATE"] ?? join(homedir(), ".local/share/biplane/dev");
+  const system = await startLocalSystem({
+    ...others,
+    folder: resolve(base),
+    onProgress: (part) => process.stderr.write(`starting ${part}…\n`),
+  });
+  try {
+    await makeUsable(system, profileName, project);
+    announce(system, profileName);
+    await untilEnd(system);
+  } finally {
+    process.stderr.write("stopping…\n");
+    await system.close();
+  }
+}
+
+/** On the first start: an administrator, a profile that knows it, a project. */
+async function makeUsable(system: LocalSystem, profileName: string, project: string): Promise<void> {
+  await addProfile(profileName, system.profilePath, project);
+  if (system.claim === undefined) return;
+  const client = await redeemClaim(system.profile, system.claim);
+  if (client === undefined) throw new BiplaneError("internal", "The authority made no client.");
+  await new ConfigStore().saveCredentials(profileName, { kind: "client", ...client });
+  await ensureProject(await openConnection({ profile: profileName }), project);
+}
+
+function announce(system: LocalSystem, profileName: string): void {
+  const { router, authority, objects } = system.profile;
+  const { control, data, logs } = system.folders;
+  const states = { "control plane's state": control, "data plane's state": data, logs };
+  printRecord({ router, authority, objects, ...states, profile: profileName }, "table");
+  process.stderr.write(
+    `\nReady. In another terminal:\n  biplane whoami --profile ${profileName}\n  biplane run FILE.ts TASK --wait\nCtrl-C stops it; the state stays.\n`,
+  );
+}
+
+async function untilEnd(system: LocalSystem): Promise<void> {
+  const signal = new Promise<undefined>((resolveSignal) => {
+    for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => resolveSignal(undefined));
+  });
+  const deaths = system.processes.map((plane) => plane.ended.then(() => plane));
+  const dead = await Promise.race([signal, ...deaths]);
+  if (dead === undefined) return;
+  throw new BiplaneError("unavailable", {
+    what: `\`biplane ${dead.name}\` ended by itself.`,
+    next: `Its log is ${dead.logPath}.`,
+  });
+}

@@ -1,0 +1,217 @@
+/** `biplane get`: what there is. `--from control-plane` shows what the provider knows of it, and nothing else. */
+
+import { BiplaneError } from "@biplane/base";
+import { flyte } from "@biplane/data-wire";
+import { type Connection, phaseName, RemoteClient, requireProject } from "@biplane/sdk/remote";
+import { Command, Option } from "commander";
+import { printRecord, printRecords } from "../output/print.ts";
+import type { Column } from "../output/table.ts";
+import { age, between, time } from "../output/text.ts";
+import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
+import { actionsKnown, clustersKnown, projectsKnown, runsKnown, tasksKnown } from "./from-control-plane.ts";
+
+export interface GetOptions extends CommonOptions {
+  readonly from: "data-plane" | "control-plane";
+  readonly limit: number;
+}
+
+const { DESCENDING, ASCENDING } = flyte.common.Sort_Direction;
+
+export function getCommand(): Command {
+  const command = new Command("get").description("list or show runs, actions, tasks, projects and clusters");
+  command.addCommand(sub("run", "runs of the project, newest first; or one run", "[name]", getRun));
+  command.addCommand(sub("action", "actions of a run; or one action", "<run> [action]", getAction));
+  command.addCommand(sub("task", "deployed tasks", "[name]", getTask));
+  command.addCommand(sub("project", "projects of the organization", "", getProject));
+  command.addCommand(sub("cluster", "clusters of the organization", "", getCluster));
+  return command;
+}
+
+type Getter = (names: readonly (string | undefined)[], options: GetOptions) => Promise<void>;
+
+function sub(name: string, description: string, names: string, get: Getter): Command {
+  const command = withCommonOptions(new Command(name).description(description))
+    .addOption(
+      new Option("--from <plane>", "who is asked")
+        .choices(["data-plane", "control-plane"])
+        .default("data-plane"),
+    )
+    .addOption(new Option("--limit <count>", "at most so many").argParser(Number).default(100));
+  for (const argument of names.split(" ").filter((word) => word !== "")) command.argument(argument);
+  return command.action(() => get(command.args, command.opts<GetOptions>()));
+}
+
+async function getRun([name]: readonly (string | undefined)[], options: GetOptions): Promise<void> {
+  const connection = await connectWith(options);
+  if (options.from === "control-plane") return runsKnown(connection, name, options);
+  if (name !== undefined)
+    return showAction(new RemoteClient(connection).getRun(name).id, "a0", connection, options);
+  const runs = await connection.runs.listRuns({
+    request: { limit: options.limit, sortByFields: [{ key: "created_at", direction: DESCENDING }] },
+    scopeBy: { case: "projectId", value: projectId(connection) },
+  });
+  const actions = runs.runs.flatMap((run) => (run.action === undefined ? [] : [run.action]));
+  const records = actions.map((action) => ({ run: action.id?.run?.name ?? "", ...actionRecord(action) }));
+  printRecords(
+    records,
+    [{ title: "RUN", value: (one) => one.run }, ...actionColumns],
+    options.output,
+    "No runs yet.",
+  );
+}
+
+async function getAction([run, action]: readonly (string | undefined)[], options: GetOptions): Promise<void> {
+  const connection = await connectWith(options);
+  const id = new RemoteClient(connection).getRun(run ?? "").id;
+  if (options.from === "control-plane") return actionsKnown(connection, id, options);
+  if (action !== undefined) return showAction(id, action, connection, options);
+  const records: ReturnType<typeof actionRecord>[] = [];
+  let token = "";
+  do {
+    const page = await connection.runs.listActions({
+      request: {
+        limit: Math.min(options.limit, 1_000),
+        token,
+        sortByFields: [{ key: "created_at", direction: ASCENDING }],
+      },
+      runId: id,
+    });
+    records.push(...page.actions.map(actionRecord));
+    ({ token } = page);
+  } while (token !== "" && records.length < options.limit);
+  printRecords(records.slice(0, options.limit), [nameColumn, ...actionColumns], options.output);
+}
+
+type ActionRow = ReturnType<typeof actionRecord>;
+
+function actionRecord(action: flyte.workflow.Action) {
+  const { id, metadata, status } = action;
+  const { case: kind, value } = metadata?.spec ?? { case: undefined, value: undefined };
+  return {
+    action: id?.name ?? "",
+    task: kind === "task" ? (value?.id?.name ?? "") : kind === undefined ? "" : (value?.name ?? ""),
+    phase: phaseName(status?.phase ?? 0),
+    attempts: status?.attempts ?? 0,
+    group: metadata?.group ?? "",
+    started: time(status?.startTime),
+    ended: time(status?.endTime),
+    took: between(status?.startTime, status?.endTime),
+    age: age(status?.startTime),
+  };
+}
+
+const nameColumn: Column<ActionRow> = { title: "ACTION", value: (one) => one.action };
+const actionColumns: readonly Column<ActionRow>[] = [
+  { title: "TASK", value: (one) => one.task },
+  { title: "PHASE", value: (one) => one.phase },
+  { title: "ATTEMPTS", value: (one) => one.attempts, align: "right" },
+  { title: "STARTED", value: (one) => one.started },
+  { title: "TOOK", value: (one) => one.took, align: "right" },
+];
+
+async function showAction(
+  run: { org: string; project: string; domain: string; name: string },
+  action: string,
+  connection: Connection,
+  options: GetOptions,
+): Promise<void> {
+  const { details } = await connection.runs.getActionDetails({ actionId: { run, name: action } });
+  if (details === undefined)
+    throw new BiplaneError("not_found", `There is no action ${action} in ${run.name}.`);
+  const { result } = details;
+  const { metadata, status, attempts } = details;
+  printRecord(
+    {
+      run: run.name,
+      action: details.id?.name,
+      task: metadata?.spec.case === "task" ? metadata.spec.value.id?.name : metadata?.spec.value?.name,
+      parent: metadata?.parent,
+      group: metadata?.group,
+      phase: phaseName(status?.phase ?? 0),
+      started: time(status?.startTime),
+      ended: time(status?.endTime),
+      took: between(status?.startTime, status?.endTime),
+      attempts: attempts.map((one) => ({
+        attempt: one.attempt,
+        phase: phaseName(one.phase),
+        started: time(one.startTime),
+        took: between(one.startTime, one.endTime),
+        error: one.errorInfo?.message,
+        report: one.outputs?.reportUri || undefined,
+      })),
+      error: result.case === "errorInfo" ? result.value.message : undefined,
+      abort: result.case === "abortInfo" ? result.value.reason : undefined,
+    },
+    options.output,
+  );
+}
+
+async function getTask([name]: readonly (string | undefined)[], options: GetOptions): Promise<void> {
+  const connection = await connectWith(options);
+  if (options.from === "control-plane") return tasksKnown(connection, options);
+  const named = { function: flyte.common.Filter_Function.EQUAL, field: "name", values: [name ?? ""] };
+  const { tasks } = await connection.tasks.listTasks({
+    request: {
+      limit: options.limit,
+      filters: name === undefined ? [] : [named],
+      sortByFields: [{ key: "created_at", direction: DESCENDING }],
+    },
+    scopeBy: { case: "projectId", value: projectId(connection) },
+  });
+  const records = tasks.map(({ taskId, metadata }) => ({
+    task: taskId?.name ?? "",
+    version: taskId?.version ?? "",
+    environment: metadata?.environmentName ?? "",
+    deployed: time(metadata?.deployedAt),
+  }));
+  printRecords(
+    records,
+    [
+      { title: "TASK", value: (one) => one.task },
+      { title: "VERSION", value: (one) => one.version },
+      { title: "DEPLOYED", value: (one) => one.deployed },
+    ],
+    options.output,
+    "No tasks are deployed here. `biplane deploy FILE` deploys a module's tasks.",
+  );
+}
+
+async function getProject(_: readonly (string | undefined)[], options: GetOptions): Promise<void> {
+  const connection = await connectWith(options);
+  if (options.from === "control-plane") return projectsKnown(connection, options);
+  const { projects } = await connection.projects.listProjects({
+    limit: options.limit,
+    org: connection.profile.org,
+  });
+  const records = (projects?.projects ?? []).map((project) => ({
+    project: project.id,
+    name: project.name,
+    domains: project.domains.map((domain) => domain.id).join(", "),
+    description: project.description,
+    state: project.state === flyte.project.ProjectState.ACTIVE ? "active" : "archived",
+  }));
+  printRecords(
+    records,
+    [
+      { title: "PROJECT", value: (one) => one.project },
+      { title: "NAME", value: (one) => one.name },
+      { title: "DOMAINS", value: (one) => one.domains },
+      { title: "STATE", value: (one) => one.state },
+    ],
+    options.output,
+    "No projects yet. `biplane create project NAME` makes one.",
+  );
+}
+
+/** Clusters are the control plane's to know; the question goes through the router like every other. */
+async function getCluster(_: readonly (string | undefined)[], options: GetOptions): Promise<void> {
+  await clustersKnown(await connectWith(options), options);
+}
+
+function projectId(connection: Connection) {
+  return {
+    organization: connection.profile.org,
+    name: requireProject(connection),
+    domain: connection.domain,
+  };
+}

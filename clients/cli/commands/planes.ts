@@ -1,0 +1,33 @@
+/** `biplane control`, `edge`, `data`: the programs beside this one, with the words given to them. */
+import { spawn } from "node:child_process";
+import { Command } from "commander";
+import { type Program, programFile } from "../dev/installation.ts";
+
+const descriptions: Readonly<Record<Program, string>> = {
+  control: "run the control plane (provider's side), or do one of its errands",
+  edge: "run the edge (provider's blind end of the tunnel)",
+  data: "run the data plane (customer's side), or set it up: init, start",
+};
+
+export function planeCommands(): readonly Command[] {
+  return (["control", "edge", "data"] as const).map((program) =>
+    new Command(program)
+      .description(descriptions[program])
+      .argument("[words...]", `\`biplane ${program} --help\` lists them`)
+      .helpOption(false)
+      .allowUnknownOption()
+      .passThroughOptions()
+      .action((words: readonly string[]) => runProgram(program, words)),
+  );
+}
+
+/** Ends as the program ends; signals of the terminal reach it directly. */
+async function runProgram(program: Program, words: readonly string[]): Promise<void> {
+  const child = spawn(process.execPath, [programFile(program), ...words], { stdio: "inherit" });
+  process.on("SIGINT", () => undefined);
+  process.on("SIGTERM", () => child.kill("SIGTERM"));
+  process.exitCode = await new Promise<number>((resolve) => {
+    child.once("error", () => resolve(1));
+    child.once("exit", (code, signal) => resolve(code ?? (signal === null ? 1 : 128)));
+  });
+}

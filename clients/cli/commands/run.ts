@@ -1,0 +1,211 @@
+/** `biplane run`: a task of a local module, or a deployed one, with its inputs as options. */
+import { existsSync } from "node:fs";
+import { BiplaneError } from "@biplane/base";
+import type { flyte } from "@biplane/data-wire";
+import {
+  type Connection,
+  chooseTask,
+  createRun,
+  inputFieldsOf,
+  inspectModule,
+  type Place,
+  type PreparedModule,
+  placeRun,
+  RemoteClient,
+  RemoteRun,
+  type RunOptions,
+  Uploader,
+  uploadModule,
+  withDefaults,
+} from "@biplane/sdk/remote";
+import { encodeInputs } from "@biplane/sdk/values/inputs-outputs";
+import { Command } from "commander";
+import { exitCodes } from "../exit-codes.ts";
+import { addInputOptions, readInputs } from "../inputs.ts";
+import { plain, printRecord, printValue } from "../output/print.ts";
+import { showProgress } from "../output/progress.ts";
+import { type CommonOptions, connectWith, interruptSignal, withCommonOptions } from "./common.ts";
+
+interface OwnOptions extends CommonOptions {
+  readonly runName?: string;
+  readonly wait?: boolean;
+  readonly follow?: boolean;
+  readonly env?: readonly string[];
+  readonly label?: readonly string[];
+  readonly external?: readonly string[];
+  readonly taskVersion?: string;
+}
+
+export function runCommand(): Command {
+  const command = new Command("run")
+    .description("start a run of a task in a local module (file.ts), or of a deployed task by name")
+    .argument("<module-or-task>", "path of a module, or a deployed task's name")
+    .argument("[task]", "which of the module's tasks; then the task's inputs as options")
+    .argument("[inputs...]", "--help after the task's name lists its inputs")
+    .passThroughOptions()
+    .allowUnknownOption()
+    .action(async (target: string, task: string | undefined, rest: string[]) => {
+      const isFlag = task?.startsWith("-") === true;
+      const words = [...(isFlag && task !== undefined ? [task] : []), ...rest];
+      await run(target, isFlag ? undefined : task, words, command.opts<OwnOptions>());
+    });
+  return withOwnOptions(command);
+}
+
+function withOwnOptions(command: Command): Command {
+  const collect = (text: string, before?: readonly string[]) => [...(before ?? []), text];
+  return withCommonOptions(command)
+    .option("-w, --wait", "wait for the end; show progress, then the outputs")
+    .option("-f, --follow", "like --wait, with the root action's log")
+    .option("--run-name <name>", "name of the run; chosen for you by default")
+    .option("--env <NAME=VALUE>", "environment variable for all of its tasks", collect)
+    .option("--label <NAME=VALUE>", "label of the run", collect)
+    .option("--external <package>", "leave a package to the cluster's installation", collect)
+    .option("--task-version <version>", "version of a deployed task; the newest by default");
+}
+
+async function run(
+  target: string,
+  task: string | undefined,
+  words: readonly string[],
+  own: OwnOptions,
+): Promise<void> {
+  if (!isModule(target)) {
+    return runDeployed(target, task === undefined ? words : [task, ...words], own);
+  }
+  const module = await inspectModule(target, own.external ?? []);
+  const chosen = chooseTask(module.tasks, task, target);
+  const given = parseInputs(`run ${target} ${chosen.exportName}`, chosen.spec, words, own);
+  const connection = await connectWith(given.options);
+  const place = await placeRun(connection);
+  const spec = await uploadedSpec(connection, place, module, chosen.name);
+  await submit(connection, place, spec, given);
+}
+
+async function runDeployed(name: string, words: readonly string[], own: OwnOptions): Promise<void> {
+  const connection = await connectWith(own);
+  const spec = await new RemoteClient(connection).deployedSpec(name, own.taskVersion);
+  const given = parseInputs(`run ${name}`, spec, words, own);
+  await submit(connection, await placeRun(connection), spec, given);
+}
+
+function isModule(target: string): boolean {
+  if (existsSync(target)) return true;
+  if (!/[/\\]|\.[cm]?[jt]sx?$/.test(target)) return false;
+  throw new BiplaneError("not_found", { what: `There is no file ${target}.` });
+}
+
+async function uploadedSpec(
+  connection: Connection,
+  place: Place,
+  module: PreparedModule,
+  name: string,
+): Promise<flyte.task.TaskSpec> {
+  const tasks = await uploadModule(connection, place, module.bundle);
+  return chooseTask(tasks, name, module.bundle.entry).spec;
+}
+
+interface Given {
+  readonly options: OwnOptions;
+  readonly values: Readonly<Record<string, string | readonly string[] | true | undefined>>;
+}
+
+/** The words after the task: its inputs, and this command's own options where no input has their name. */
+function parseInputs(
+  title: string,
+  spec: flyte.task.TaskSpec,
+  words: readonly string[],
+  own: OwnOptions,
+): Given {
+  const inner = new Command(title)
+    .usage("[options]")
+    .exitOverride()
+    .configureOutput({
+      writeErr: () => undefined,
+    });
+  if (spec.documentation?.shortDescription) inner.description(spec.documentation.shortDescription);
+  addInputOptions(inner, inputFieldsOf(spec));
+  const names = new Set(inner.options.map((option) => option.attributeName()));
+  for (const option of withOwnOptions(new Command()).options) {
+    if (names.has(option.attributeName())) continue;
+    option.defaultValue = undefined;
+    inner.addOption(option);
+  }
+  inner.parse(words, { from: "user" });
+  const values = inner.opts<Record<string, string>>();
+  const ownGiven = Object.entries(values).filter(([name]) => !names.has(name));
+  return { options: { ...own, ...Object.fromEntries(ownGiven) }, values };
+}
+
+async function submit(
+  connection: Connection,
+  place: Place,
+  spec: flyte.task.TaskSpec,
+  { options, values }: Given,
+): Promise<void> {
+  const fields = inputFieldsOf(spec);
+  const uploader = new Uploader(place.router, connection.http, place);
+  const inputs = await readInputs(fields, values, uploader);
+  const id = await createRun(
+    place,
+    spec,
+    encodeInputs(fields, withDefaults(fields, inputs)),
+    runOptions(options),
+  );
+  const started = new RemoteRun(connection, id);
+  if (options.wait !== true && options.follow !== true) {
+    announce(started, options);
+    return;
+  }
+  process.stderr.write(`Run ${started.name}  ${started.url}\n`);
+  await follow(connection, started, options);
+}
+
+function announce(run: RemoteRun, options: OwnOptions): void {
+  const { name, url } = run;
+  const { project, domain } = run.id;
+  printRecord({ run: name, project, domain, url }, options.output);
+  if (options.output === "table") {
+    process.stderr.write(`\nbiplane get run ${name}    biplane logs -f ${name}    biplane io ${name}\n`);
+  }
+}
+
+function runOptions(options: OwnOptions): RunOptions {
+  return {
+    env: pairs(options.env ?? [], "--env"),
+    labels: pairs(options.label ?? [], "--label"),
+    ...(options.runName === undefined ? {} : { name: options.runName }),
+  };
+}
+
+function pairs(texts: readonly string[], option: string): Record<string, string> {
+  const entries = texts.map((text) => {
+    const at = text.indexOf("=");
+    if (at > 0) return [text.slice(0, at), text.slice(at + 1)] as const;
+    throw new BiplaneError(
+      "invalid_argument",
+      `${option} has to be NAME=VALUE, not ${JSON.stringify(text)}.`,
+    );
+  });
+  return Object.fromEntries(entries);
+}
+
+async function follow(connection: Connection, run: RemoteRun, options: OwnOptions): Promise<void> {
+  const signal = interruptSignal();
+  if (options.follow === true) await printLogs(run, signal);
+  else await showProgress(connection, run.id, signal);
+  const { succeeded, phase, error } = await run.wait(signal);
+  if (succeeded) {
+    const outputs = await run.outputs();
+    if (outputs !== undefined)
+      printValue(plain(outputs), options.output === "table" ? "json" : options.output);
+    return;
+  }
+  process.stderr.write(`The run ${run.name} ${phase}.\n${error === undefined ? "" : `${error}\n`}`);
+  process.stderr.write(`\nbiplane logs ${run.name}    biplane get action ${run.name}\n`);
+  process.exitCode = exitCodes.runFailed;
+}
+
+async function printLogs(run: RemoteRun, signal: AbortSignal): Promise<void> {
+  for await (const line of run.logs({ signal })) process.stderr.write(`${line.text}\n`);
+}

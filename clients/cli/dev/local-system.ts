@@ -1,0 +1,213 @@
+/**
+ * Both planes and the edge on one machine, as three processes with three state folders: the same boundaries as in
+ * production. Made on the first start, found again on later ones.
+ */
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { BiplaneError } from "@biplane/base";
+import { sleep } from "@biplane/kit/backoff";
+import { writeFileDurably } from "@biplane/kit/files";
+import { PinnedHttp, type Profile, readProfile } from "@biplane/sdk/remote";
+import { PlaneProcess, runErrand } from "./plane-process.ts";
+import { choosePorts, type LocalSettings, type Ports, readSettings, writeSettings } from "./settings.ts";
+
+export interface LocalSystemOptions {
+  readonly folder: string;
+  readonly org?: string;
+  readonly cluster?: string;
+  readonly portBase?: number;
+  readonly slots?: number;
+  /** Tasks run without a sandbox where none can be made. */
+  readonly allowUnsandboxed?: boolean;
+  /** PostgreSQL instead of the embedded databases. */
+  readonly controlDatabaseUrl?: string;
+  readonly dataDatabaseUrl?: string;
+  readonly onProgress?: (text: string) => void;
+}
+
+export interface LocalSystem {
+  readonly profile: Profile;
+  readonly profilePath: string;
+  readonly folders: Readonly<Record<"control" | "edge" | "data" | "logs", string>>;
+  readonly processes: readonly PlaneProcess[];
+  /** Makes the first administrator; present on the first start only. */
+  readonly claim: string | undefined;
+  readonly claimUrl: string | undefined;
+  close(): Promise<void>;
+}
+
+const services = ["router", "authority", "objects"] as const;
+const reachableMsMax = 30_000;
+
+export async function startLocalSystem(options: LocalSystemOptions): Promise<LocalSystem> {
+  const started: PlaneProcess[] = [];
+  const close = async () => {
+    for (const plane of [...started].reverse()) await plane.stop();
+  };
+  try {
+    return { ...(await start(options, started)), processes: started, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function start(options: LocalSystemOptions, started: PlaneProcess[]) {
+  const { folder, onProgress } = options;
+  const folders = await makeFolders(folder);
+  const settings = await loadSettings(options);
+  const profilePath = join(folders.data, "profile.json");
+  onProgress?.("control plane");
+  await launch(started, controlOptions(options, folders, settings.ports));
+  onProgress?.("edge");
+  await prepareEdge(folders, settings);
+  await launch(started, {
+    program: "edge",
+    parameters: ["--state", folders.edge],
+    logPath: logOf(folders, "edge"),
+  });
+  onProgress?.("data plane");
+  const claim = existsSync(profilePath) ? undefined : await initializeData(options, folders, settings);
+  await launch(started, dataOptions(options, folders));
+  const profile = await readProfile(profilePath);
+  onProgress?.("tunnel and link");
+  await untilReachable(profile, started);
+  return { profile, profilePath, folders, claim: claim?.claim, claimUrl: claim?.claimUrl };
+}
+
+type Folders = LocalSystem["folders"];
+
+async function makeFolders(folder: string): Promise<Folders> {
+  const folders = {
+    control: join(folder, "control"),
+    edge: join(folder, "edge"),
+    data: join(folder, "data"),
+    logs: join(folder, "logs"),
+  };
+  for (const path of [folder, ...Object.values(folders)]) await mkdir(path, { recursive: true, mode: 0o700 });
+  return folders;
+}
+
+async function loadSettings(options: LocalSystemOptions): Promise<LocalSettings> {
+  const known = await readSettings(options.folder);
+  if (known !== undefined) return known;
+  const { org = "local", cluster = "home" } = options;
+  const settings = { org, cluster, ports: await choosePorts(options.portBase) };
+  await writeSettings(options.folder, settings);
+  return settings;
+}
+
+async function launch(
+  started: PlaneProcess[],
+  options: ConstructorParameters<typeof PlaneProcess>[0],
+): Promise<void> {
+  const plane = new PlaneProcess(options);
+  started.push(plane);
+  await plane.ready();
+}
+
+function logOf(folders: Folders, name: string): string {
+  return join(folders.logs, `${name}.log`);
+}
+
+function controlOptions(options: LocalSystemOptions, folders: Folders, ports: Ports) {
+  const addresses = services.flatMap((name) => ["--public-address", `${name}=localhost:${ports[name]}`]);
+  return {
+    program: "control" as const,
+    parameters: [
+      ...["start", "--state", folders.control, "--listen", `127.0.0.1:${ports.link}`],
+      ...["--advertise", `localhost:${ports.link}`, "--edge-address", `localhost:${ports.tunnel}`],
+      ...addresses,
+    ],
+    logPath: logOf(folders, "control"),
+    ...databaseEnvironment(options.controlDatabaseUrl),
+  };
+}
+
+function databaseEnvironment(url: string | undefined) {
+  return url === undefined ? {} : { environment: { BIPLANE_DATABASE_URL: url } };
+}
+
+/** The edge's certificate comes from the provider; its listeners know names of tunnels and nothing else. */
+async function prepareEdge(folders: Folders, { org, cluster, ports }: LocalSettings): Promise<void> {
+  if (!existsSync(join(folders.edge, "identity.crt"))) {
+    const hosts = ["--host", "localhost", "--host", "127.0.0.1"];
+    await runErrand("control", [
+      "edge-identity",
+      "--state",
+      folders.control,
+      "--out",
+      folders.edge,
+      ...hosts,
+    ]);
+  }
+  const listeners = services.map((name) => ({
+    name,
+    host: "127.0.0.1",
+    port: ports[name],
+    tunnel: `${name}.${cluster}.${org}.tunnel.biplane.internal`,
+  }));
+  const config = { tunnel: { host: "127.0.0.1", port: ports.tunnel }, listeners };
+  await writeFileDurably(join(folders.edge, "edge.json"), `${JSON.stringify(config, undefined, 2)}\n`);
+}
+
+async function initializeData(options: LocalSystemOptions, folders: Folders, settings: LocalSettings) {
+  const { org, cluster, ports } = settings;
+  const { code } = await runErrand<{ code: string }>("control", [
+    ...["enroll-code", "--state", folders.control, "--org", org, "--cluster", cluster],
+  ]);
+  const addresses = services.flatMap((name) => [`--${name}`, `https://localhost:${ports[name]}`]);
+  return runErrand<{ claim: string; claimUrl: string }>(
+    "data",
+    [
+      ...["init", "--state", folders.data, "--org", org, "--cluster", cluster, "--enroll-code", code],
+      ...addresses,
+    ],
+    databaseEnvironment(options.dataDatabaseUrl).environment,
+  );
+}
+
+function dataOptions(options: LocalSystemOptions, folders: Folders) {
+  return {
+    program: "data" as const,
+    parameters: [
+      ...["start", "--state", folders.data],
+      ...(options.slots === undefined ? [] : ["--slots", String(options.slots)]),
+      ...(options.allowUnsandboxed === true ? ["--allow-unsandboxed"] : []),
+    ],
+    logPath: logOf(folders, "data"),
+    ...databaseEnvironment(options.dataDatabaseUrl),
+  };
+}
+
+/** Through the edge and the tunnel, as any client comes. */
+async function untilReachable(profile: Profile, started: readonly PlaneProcess[]): Promise<void> {
+  const http = new PinnedHttp(profile.rootPem);
+  const deadline = Date.now() + reachableMsMax;
+  let last: unknown;
+  try {
+    while (Date.now() < deadline) {
+      try {
+        const response = await http.send(`${profile.router}/healthz`, { method: "GET" });
+        await http.text(response);
+        if (response.status === 200) return;
+        last = new Error(`HTTP ${response.status}`);
+      } catch (error) {
+        last = error;
+      }
+      await sleep(50);
+    }
+  } finally {
+    http.close();
+  }
+  const logs = started.map((plane) => plane.logPath).join(", ");
+  throw new BiplaneError(
+    "unavailable",
+    {
+      what: "The data plane runs, but its router can't be reached through the edge.",
+      next: `Look into ${logs}.`,
+    },
+    { cause: last },
+  );
+}

@@ -1,0 +1,35 @@
+/** `biplane`: reads the command line, runs the command, and says what went wrong in words and by exit code. */
+import { isBiplaneError } from "@biplane/base";
+import { fromConnectError } from "@biplane/kit/connect-errors";
+import { ConnectError } from "@connectrpc/connect";
+import { CommanderError } from "commander";
+import { exitCodeOf, exitCodes } from "./exit-codes.ts";
+import { createProgram } from "./program.ts";
+
+export async function main(words: readonly string[]): Promise<number> {
+  try {
+    await createProgram().parseAsync(words, { from: "user" });
+    return Number(process.exitCode ?? exitCodes.ok);
+  } catch (error) {
+    return report(error);
+  }
+}
+
+function report(error: unknown): number {
+  // Commander has printed what it has to say.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  const known = error instanceof ConnectError ? fromConnectError(error) : error;
+  if (isBiplaneError(known)) {
+    const { what, why, next } = known.text;
+    process.stderr.write(`biplane: ${what}\n`);
+    if (why !== undefined) process.stderr.write(`  why:  ${why}\n`);
+    if (next !== undefined) process.stderr.write(`  next: ${next}\n`);
+    return exitCodeOf(known.code);
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`biplane: Something unexpected happened; this is a defect.\n${text}\n`);
+  return exitCodes.unexpected;
+}
+
+// Connections that are kept open for the next request must not keep a finished command alive.
+process.exit(await main(process.argv.slice(2)));

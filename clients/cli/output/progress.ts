@@ -1,0 +1,95 @@
+/** How a run fares, live: one line that is rewritten on a terminal, a line now and then anywhere else. */
+import type { progress } from "@biplane/data-wire";
+import { sleep } from "@biplane/kit/backoff";
+import { type Connection, phaseName } from "@biplane/sdk/remote";
+
+const plainIntervalMs = 2_000;
+const failuresMax = 20;
+const succeeded = new Set([5, 10]);
+const failed = new Set([6, 7, 8]);
+const running = new Set([3, 4]);
+
+export interface ProgressNumbers {
+  readonly total: number;
+  readonly done: number;
+  readonly failed: number;
+  readonly running: number;
+  /** Actions that ended, per second, since the first look. */
+  readonly perSecond: number;
+}
+
+export function countActions(tasks: readonly progress.TaskProgress[]) {
+  const sum = (phases: ReadonlySet<number> | undefined) =>
+    tasks
+      .flatMap((task) => task.totals)
+      .filter((total) => phases === undefined || phases.has(total.phase))
+      .reduce((count, total) => count + Number(total.count), 0);
+  return { total: sum(undefined), done: sum(succeeded), failed: sum(failed), running: sum(running) };
+}
+
+export interface RunRef {
+  readonly org: string;
+  readonly project: string;
+  readonly domain: string;
+  readonly name: string;
+}
+
+/** Resolves when the run has ended. */
+export async function showProgress(connection: Connection, run: RunRef, signal?: AbortSignal): Promise<void> {
+  const line = new StatusLine();
+  const startedMs = Date.now();
+  for (let failures = 0; ; ) {
+    try {
+      const stream = connection.progress.watchProgress({ run }, signal === undefined ? {} : { signal });
+      for await (const state of stream) {
+        failures = 0;
+        line.show(describe(state, startedMs));
+        if (state.phase >= 5 && state.phase !== 9) return line.end();
+      }
+    } catch (error) {
+      failures += 1;
+      if (failures >= failuresMax || signal?.aborted) throw error;
+    }
+    await sleep(300, signal);
+  }
+}
+
+function describe(state: progress.RunProgress, startedMs: number): string {
+  const counts = countActions(state.tasks);
+  const seconds = (Date.now() - startedMs) / 1_000;
+  const rate = seconds > 0.5 ? `, ${((counts.done + counts.failed) / seconds).toFixed(1)}/s` : "";
+  const failures = counts.failed > 0 ? `, ${counts.failed} failed` : "";
+  const waiting = counts.total - counts.done - counts.failed - counts.running;
+  return `${bar(counts.done, counts.total)} ${counts.done}/${counts.total} actions done, ${counts.running} running, ${waiting} waiting${failures}${rate}  [${phaseName(state.phase)}, ${seconds.toFixed(0)} s]`;
+}
+
+function bar(done: number, total: number): string {
+  const width = 20;
+  const filled = total === 0 ? 0 : Math.round((done / total) * width);
+  return `${"█".repeat(filled)}${"░".repeat(width - filled)}`;
+}
+
+/** On standard error, so that results can be piped. */
+export class StatusLine {
+  #lastMs = 0;
+  #lastText = "";
+
+  show(text: string): void {
+    if (process.stderr.isTTY) {
+      const width = process.stderr.columns ?? 100;
+      process.stderr.write(`\r\u001b[2K${text.slice(0, width - 1)}`);
+    } else if (Date.now() - this.#lastMs >= plainIntervalMs) {
+      process.stderr.write(`${text}\n`);
+      this.#lastMs = Date.now();
+      this.#lastText = text;
+      return;
+    }
+    this.#lastText = text;
+  }
+
+  /** Leaves the newest state on the screen. */
+  end(): void {
+    if (process.stderr.isTTY) process.stderr.write("\n");
+    else if (this.#lastText !== "") process.stderr.write(`${this.#lastText}\n`);
+  }
+}

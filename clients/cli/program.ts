@@ -1,0 +1,50 @@
+/** All commands in one tree. */
+import { Command } from "commander";
+import { abortCommand } from "./commands/abort.ts";
+import { borderCommand } from "./commands/border.ts";
+import { completionCommands } from "./commands/completion.ts";
+import { configCommand } from "./commands/config.ts";
+import { createCommand } from "./commands/create.ts";
+import { deployCommand } from "./commands/deploy.ts";
+import { devCommand } from "./commands/dev.ts";
+import { getCommand } from "./commands/get.ts";
+import { ioCommand } from "./commands/io.ts";
+import { loginCommand } from "./commands/login.ts";
+import { logsCommand } from "./commands/logs.ts";
+import { openCommand } from "./commands/open.ts";
+import { planeCommands } from "./commands/planes.ts";
+import { runCommand } from "./commands/run.ts";
+import { whoamiCommand } from "./commands/whoami.ts";
+import { exitCodesHelp } from "./exit-codes.ts";
+
+export const version = "0.1.0";
+
+export function createProgram(): Command {
+  const program = new Command("biplane")
+    .description("Workflows in two planes: the provider schedules, the customer keeps the data.")
+    .version(version)
+    .enablePositionalOptions()
+    .showSuggestionAfterError()
+    .showHelpAfterError("(--help shows what there is)")
+    .exitOverride()
+    .addHelpText("after", `\n${exitCodesHelp}`);
+  const commands = [
+    ...[loginCommand(), whoamiCommand(), runCommand(), deployCommand(), getCommand(), ioCommand()],
+    ...[logsCommand(), abortCommand(), openCommand(), borderCommand(), createCommand(), configCommand()],
+    ...[devCommand(), ...planeCommands()],
+  ];
+  for (const command of commands) program.addCommand(command);
+  const [completion, candidates] = completionCommands(program);
+  if (completion !== undefined) program.addCommand(completion);
+  if (candidates !== undefined) program.addCommand(candidates, { hidden: true });
+  inheritExitOverride(program);
+  return program;
+}
+
+/** Commander passes settings on only to commands that it makes itself. */
+function inheritExitOverride(command: Command): void {
+  for (const child of command.commands) {
+    child.copyInheritedSettings(command);
+    inheritExitOverride(child);
+  }
+}
