@@ -1,0 +1,128 @@
+/**
+ * Intents of the control plane (rule of state 5): references to what this data plane already holds. Each is checked
+ * against the run document; what does not match is refused by name and starts nothing.
+ */
+import { type RunId, rootAction } from "@biplane/base";
+import { type Intent, IntentOutcome, Phase } from "@biplane/control-wire";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { readRun } from "../store/run-rows.ts";
+import type { Engine } from "./engine.ts";
+import { parseRunRef } from "./run-ref.ts";
+import type { RunState } from "./state.ts";
+import { failed } from "./transitions.ts";
+import type { IntentHandler } from "./types.ts";
+
+/** Refusals after which the run can't start any more, and what its failure says. */
+const fatalRefusals: ReadonlyMap<IntentOutcome, { readonly code: string; readonly message: string }> =
+  new Map([
+    [
+      IntentOutcome.DOCUMENT_MISSING,
+      { code: "document_missing", message: "What was submitted for this run is no longer stored here." },
+    ],
+    [
+      IntentOutcome.DIGEST_MISMATCH,
+      {
+        code: "digest_mismatch",
+        message: "The control plane asked for another document than the submitted one.",
+      },
+    ],
+    [
+      IntentOutcome.SUBJECT_MISMATCH,
+      {
+        code: "subject_mismatch",
+        message: "The control plane named another person than the one who submitted it.",
+      },
+    ],
+  ]);
+
+const nonceBytes = 16;
+
+export class Intents implements IntentHandler {
+  readonly #engine: Engine;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  async acceptIntent(intent: Intent): Promise<IntentOutcome> {
+    if (intent.cluster !== this.#engine.options.cluster) return IntentOutcome.WRONG_CLUSTER;
+    const id = parseRunRef(intent.run);
+    if (id === undefined || id.org !== this.#engine.options.org) return IntentOutcome.DOCUMENT_MISSING;
+    const known = this.#engine.openRun(id);
+    if (known === undefined) return this.#judgeClosed(id, intent);
+    const { record, taskSpecDigest, runSpecDigest } = known.stored;
+    const present = await this.#engine.documents.arePresent([
+      record.documentDigest,
+      taskSpecDigest,
+      runSpecDigest,
+    ]);
+    this.#engine.requireUsable();
+    const run = this.#engine.openRun(id);
+    if (run === undefined) return this.#judgeClosed(id, intent);
+    const outcome = present ? this.#judge(run, intent) : IntentOutcome.DOCUMENT_MISSING;
+    if (outcome === IntentOutcome.ACCEPTED) this.#accept(run, intent);
+    else this.#failVisibly(run, outcome);
+    await this.#engine.commit();
+    return outcome;
+  }
+
+  /** Withdrawn, ended, or never known here. */
+  async #judgeClosed(id: RunId, intent: Intent): Promise<IntentOutcome> {
+    const { database, org } = this.#engine.options;
+    const stored = await database.asOrg(org, (transaction) => readRun(transaction, this.#engine.sealer, id));
+    if (stored === undefined) return IntentOutcome.DOCUMENT_MISSING;
+    if (stored.record.admission === "withdrawn") return IntentOutcome.WITHDRAWN;
+    const repeated = stored.fence === intent.fence && matches(stored.record.documentDigest, intent);
+    return repeated ? IntentOutcome.ACCEPTED : IntentOutcome.RUN_ENDED;
+  }
+
+  #judge(run: RunState, intent: Intent): IntentOutcome {
+    const { record, fence } = run.stored;
+    if (!matches(record.documentDigest, intent)) return IntentOutcome.DIGEST_MISMATCH;
+    if (intent.createdBy !== record.createdBy) return IntentOutcome.SUBJECT_MISMATCH;
+    if (fence > 0n && intent.fence === fence) return IntentOutcome.ACCEPTED;
+    if (!run.isOpen) return IntentOutcome.RUN_ENDED;
+    if (intent.fence <= fence) return IntentOutcome.STALE_FENCE;
+    if (intent.expiresAt === undefined || timestampMs(intent.expiresAt) <= this.#engine.now()) {
+      return IntentOutcome.EXPIRED;
+    }
+    const isFresh = intent.nonce.length === nonceBytes && !this.#engine.nonces.has(hex(intent.nonce));
+    return isFresh ? IntentOutcome.ACCEPTED : IntentOutcome.REPLAYED;
+  }
+
+  #accept(run: RunState, intent: Intent): void {
+    const engine = this.#engine;
+    if (run.stored.fence === intent.fence) return;
+    const wasStarted = run.isStarted;
+    const used = {
+      nonce: hex(intent.nonce),
+      run: run.record,
+      fence: intent.fence,
+      expiresAtMs: timestampMs(intent.expiresAt!),
+    };
+    engine.nonces.set(used.nonce, used);
+    engine.committer.batch.nonces.push(used);
+    engine.changeRun(run, { fence: intent.fence });
+    const root = run.actions.get(rootAction);
+    if (!wasStarted && root?.isWaiting) engine.makeReady(root);
+  }
+
+  /** A run that can't start is shown as failed, not left waiting; one that started is not disturbed. */
+  #failVisibly(run: RunState, outcome: IntentOutcome): void {
+    const reason = fatalRefusals.get(outcome);
+    const root = run.actions.get(rootAction);
+    if (reason === undefined || root === undefined || run.isStarted || !root.isOpen) return;
+    const engine = this.#engine;
+    engine.changeRun(run, { record: { ...run.record, admission: "admitted" } });
+    const failure = { ...reason, kind: "system", recoverable: false } as const;
+    engine.changeAction(root, failed(root.record, Phase.FAILED, engine.now(), failure, false));
+  }
+}
+
+function matches(digest: string, intent: Intent): boolean {
+  return hex(intent.documentDigest) === digest;
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}

@@ -1,0 +1,203 @@
+/** The executor's side: hands out attempts, each to one taker, and records how they ended. */
+import { type AttemptId, BiplaneError } from "@biplane/base";
+import { Phase } from "@biplane/control-wire";
+import { backoffMs, sleep } from "@biplane/kit/backoff";
+import { abortDescendants, parentEnded } from "./aborts.ts";
+import type { Engine } from "./engine.ts";
+import { decideRetry } from "./retries.ts";
+import type { ActionState } from "./state.ts";
+import { currentAttempt, failed, givenBack, leased, retried, succeeded } from "./transitions.ts";
+import type { ActionFailure, ActionQueue, AttemptOutcome, Lease } from "./types.ts";
+
+interface Waiter {
+  readonly signal: AbortSignal;
+  readonly lease: PromiseWithResolvers<Lease | undefined>;
+}
+
+/** Node fires timers set further ahead at once. */
+const timerMsMax = 2 ** 31 - 1;
+
+export class LeaseQueue implements ActionQueue {
+  readonly #engine: Engine;
+  readonly #waiters = new Set<Waiter>();
+  readonly #interrupted: readonly AttemptId[];
+  #scheduled = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(engine: Engine, interrupted: readonly AttemptId[]) {
+    this.#engine = engine;
+    this.#interrupted = interrupted;
+    engine.readyChanged.onNotify(() => this.#schedule());
+  }
+
+  async lease(signal: AbortSignal): Promise<Lease | undefined> {
+    if (signal.aborted) return undefined;
+    const waiter: Waiter = { signal, lease: Promise.withResolvers() };
+    const leave = () => {
+      if (this.#waiters.delete(waiter)) waiter.lease.resolve(undefined);
+    };
+    signal.addEventListener("abort", leave, { once: true });
+    this.#waiters.add(waiter);
+    this.#schedule();
+    try {
+      return await waiter.lease.promise;
+    } finally {
+      signal.removeEventListener("abort", leave);
+    }
+  }
+
+  /** Repeats until it is on disk: the executor has nobody else to tell. */
+  async finish(id: AttemptId, outcome: AttemptOutcome): Promise<void> {
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        this.#engine.requireUsable();
+        this.#finish(id, outcome);
+        return await this.#engine.commit();
+      } catch (error) {
+        if (!(error instanceof BiplaneError && error.retryable) || this.#engine.isClosed) throw error;
+        await sleep(backoffMs(attempt, { firstMs: 50, lastMs: 5_000 }));
+      }
+    }
+  }
+
+  interrupted(): Promise<readonly AttemptId[]> {
+    return Promise.resolve(this.#interrupted);
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    for (const waiter of this.#waiters) waiter.lease.resolve(undefined);
+    this.#waiters.clear();
+  }
+
+  /** Later in this turn of the event loop: everything decided in it is handed out by one transaction. */
+  #schedule(): void {
+    if (this.#scheduled || this.#waiters.size === 0) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#dispatch();
+    });
+  }
+
+  #dispatch(): void {
+    const engine = this.#engine;
+    if (!engine.isUsable) return;
+    for (const waiter of this.#waiters) {
+      const action = engine.ready.take(engine.now());
+      if (action === undefined) return this.#wakeAt(engine.ready.nextTimeMs());
+      this.#waiters.delete(waiter);
+      this.#grant(waiter, action);
+    }
+  }
+
+  #wakeAt(timeMs: number | undefined): void {
+    clearTimeout(this.#timer);
+    if (timeMs === undefined) return;
+    const delayMs = Math.min(Math.max(0, timeMs - this.#engine.now()), timerMsMax);
+    this.#timer = setTimeout(() => this.#schedule(), delayMs);
+  }
+
+  #grant(waiter: Waiter, action: ActionState): void {
+    const engine = this.#engine;
+    engine.changeAction(action, leased(action.record, engine.now()));
+    const { attempt } = currentAttempt(action.record);
+    const id: AttemptId = { ...action.record, attempt };
+    const controller = new AbortController();
+    engine.committer.batch.afterCommit.push(() => engine.leases.hold(id, controller));
+    engine.commit().then(
+      () => this.#deliver(waiter, action, attempt, controller.signal),
+      () => this.#waitAgain(waiter),
+    );
+  }
+
+  async #deliver(waiter: Waiter, action: ActionState, attempt: number, ended: AbortSignal): Promise<void> {
+    if (waiter.signal.aborted) {
+      this.#giveBack(action, attempt);
+      return waiter.lease.resolve(undefined);
+    }
+    if (ended.aborted) return this.#waitAgain(waiter);
+    try {
+      waiter.lease.resolve(await this.#leaseOf(action, attempt, ended));
+    } catch (error) {
+      const failure = unreadableSpecification(error);
+      await this.finish({ ...action.record, attempt }, { kind: "failed", failure, hasReport: false }).catch(
+        () => undefined,
+      );
+      this.#waitAgain(waiter);
+    }
+  }
+
+  #waitAgain(waiter: Waiter): void {
+    if (waiter.signal.aborted || this.#engine.isClosed) return waiter.lease.resolve(undefined);
+    this.#waiters.add(waiter);
+    this.#schedule();
+  }
+
+  /** Nobody has begun to execute it: the same attempt waits for the next taker. */
+  #giveBack(action: ActionState, attempt: number): void {
+    const engine = this.#engine;
+    if (!engine.isUsable || !action.isRunning(attempt)) return;
+    engine.leases.drop({ ...action.record, attempt });
+    engine.changeAction(action, givenBack(action.record, engine.now()));
+    engine.commit().catch(() => undefined);
+  }
+
+  async #leaseOf(action: ActionState, attempt: number, ended: AbortSignal): Promise<Lease> {
+    const { documents } = this.#engine;
+    const { record, run } = action;
+    const { org, project, domain, run: name } = record;
+    const [taskSpec, runSpec] = await Promise.all([
+      documents.read(record.specDigest!),
+      documents.read(run.stored.runSpecDigest),
+    ]);
+    return {
+      ...{ org, project, domain, run: name, action: record.action, attempt },
+      record,
+      runRecord: run.record,
+      taskSpec,
+      runSpec,
+      pins: run.stored.pins,
+      runStartTimeMs: run.stored.runStartTimeMs,
+      previousAttempt: attempt > 1 ? attempt - 1 : undefined,
+      ended,
+    };
+  }
+
+  #finish(id: AttemptId, outcome: AttemptOutcome): void {
+    const engine = this.#engine;
+    const action = engine.openRun(id)?.actions.get(id.action);
+    if (action === undefined || !action.isRunning(id.attempt)) return;
+    engine.leases.markFinishing(id);
+    if (outcome.kind === "succeeded") {
+      engine.changeAction(action, succeeded(action.record, engine.now(), outcome.hasReport));
+      return abortDescendants(engine, action, parentEnded);
+    }
+    this.#fail(action, outcome);
+  }
+
+  #fail(action: ActionState, outcome: Exclude<AttemptOutcome, { kind: "succeeded" }>): void {
+    const engine = this.#engine;
+    const { record, retry } = action;
+    const { failure, hasReport } = outcome;
+    const phase = outcome.kind === "timed_out" ? Phase.TIMED_OUT : Phase.FAILED;
+    const decision = decideRetry(failure, record.attempts.slice(0, -1), retry);
+    if (decision.kind === "end") {
+      engine.changeAction(action, failed(record, phase, engine.now(), failure, hasReport));
+      return abortDescendants(engine, action, parentEnded);
+    }
+    const { bucket } = engine.options;
+    const next = retried(record, phase, engine.now(), failure, { hasReport, bucket });
+    engine.changeAction(action, next, engine.now() + decision.delayMs);
+  }
+}
+
+function unreadableSpecification(error: unknown): ActionFailure {
+  const code = (error instanceof BiplaneError ? error.reason : undefined) ?? "document_unreadable";
+  return {
+    code,
+    message: "The task's specification can't be read from the data plane's database.",
+    kind: "system",
+    recoverable: code !== "document_missing",
+  };
+}

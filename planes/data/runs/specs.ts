@@ -1,0 +1,112 @@
+/** What the engine reads out of specifications, which otherwise stay the bytes that came in. */
+import { BiplaneError, type Digest, limits } from "@biplane/base";
+import { flyte, readSupplement, supplement } from "@biplane/data-wire";
+import { fromBinary } from "@bufbuild/protobuf";
+import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
+import { digestOf } from "../store/document-rows.ts";
+
+export interface RetryPolicy {
+  /** The user's retries, after the first attempt. */
+  readonly retries: number;
+  readonly baseMs: number;
+  readonly factor: number;
+  readonly capMs: number;
+}
+
+/** Shared by every action of the same task. */
+export interface TaskSummary {
+  readonly digest: Digest;
+  readonly name: string;
+  readonly version: string;
+  readonly type: string;
+  readonly shortName: string;
+  readonly environmentName: string;
+  readonly retry: RetryPolicy;
+}
+
+export interface RunSpecSummary {
+  readonly labels: Readonly<Record<string, string>>;
+  /** 0: no limit. */
+  readonly actionConcurrencyMax: number;
+}
+
+const summariesMax = 10_000;
+
+/** Parses each specification once; a fan-out sends the same one with every child. */
+export class TaskSummaries {
+  readonly #byBytes = new WeakMap<Uint8Array, TaskSummary>();
+  readonly #byDigest = new Map<Digest, TaskSummary>();
+
+  of(taskSpec: Uint8Array): TaskSummary {
+    const known = this.#byBytes.get(taskSpec);
+    if (known !== undefined) return known;
+    const digest = digestOf(taskSpec);
+    const summary = this.#byDigest.get(digest) ?? summarizeTask(taskSpec, digest);
+    this.#byBytes.set(taskSpec, summary);
+    this.#remember(summary);
+    return summary;
+  }
+
+  known(digest: Digest): TaskSummary | undefined {
+    return this.#byDigest.get(digest);
+  }
+
+  #remember(summary: TaskSummary): void {
+    this.#byDigest.delete(summary.digest);
+    this.#byDigest.set(summary.digest, summary);
+    if (this.#byDigest.size <= summariesMax) return;
+    for (const oldest of this.#byDigest.keys()) {
+      this.#byDigest.delete(oldest);
+      break;
+    }
+  }
+}
+
+function summarizeTask(taskSpec: Uint8Array, digest: Digest): TaskSummary {
+  const spec = parse(() => fromBinary(flyte.task.TaskSpecSchema, taskSpec), "task");
+  const template = spec.taskTemplate;
+  const name = template?.id?.name ?? "";
+  if (template === undefined || name === "") {
+    throw new BiplaneError("invalid_argument", {
+      what: "The task's specification names no task.",
+      why: "task_template.id.name is empty.",
+      next: "Send the specification that your SDK made.",
+    });
+  }
+  return {
+    digest,
+    name,
+    version: template.id?.version ?? "",
+    type: template.type,
+    shortName: spec.shortName,
+    environmentName: spec.environment?.name ?? "",
+    retry: retryPolicy(template.metadata?.retries),
+  };
+}
+
+function retryPolicy(strategy: flyte.core.RetryStrategy | undefined): RetryPolicy {
+  return {
+    retries: Math.min(strategy?.retries ?? 0, limits.retriesMax),
+    baseMs: milliseconds(strategy?.backoff?.base),
+    factor: Math.max(1, strategy?.backoff?.factor ?? 1),
+    capMs: milliseconds(strategy?.backoff?.cap) || Number.POSITIVE_INFINITY,
+  };
+}
+
+export function summarizeRunSpec(runSpec: Uint8Array): RunSpecSummary {
+  const spec = parse(() => fromBinary(flyte.task.RunSpecSchema, runSpec), "run");
+  const { maxActionConcurrency } = readSupplement(spec, supplement.RunSpecSupplementSchema);
+  return { labels: spec.labels?.values ?? {}, actionConcurrencyMax: maxActionConcurrency };
+}
+
+function milliseconds(duration: Duration | undefined): number {
+  return duration === undefined ? 0 : Math.max(0, durationMs(duration));
+}
+
+function parse<T>(read: () => T, what: string): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new BiplaneError("invalid_argument", `The ${what}'s specification can't be read.`, { cause });
+  }
+}

@@ -1,0 +1,285 @@
+/** For tests: the engine over a real database, and a control plane and an executor of a few lines each. */
+
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  type ActionName,
+  type AttemptId,
+  type ClusterId,
+  type DomainId,
+  type OrgId,
+  type ProjectDomain,
+  type ProjectId,
+  type RunId,
+  rootAction,
+} from "@biplane/base";
+import {
+  AdmissionOutcome,
+  type Event,
+  type Intent,
+  IntentSchema,
+  type RunProjection,
+} from "@biplane/control-wire";
+import { flyte, supplement } from "@biplane/data-wire";
+import { newKey } from "@biplane/kit/crypto";
+import { openDatabase } from "@biplane/kit/database";
+import { createLogger } from "@biplane/kit/logging";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { dataMigrations } from "../store/migrations.ts";
+import type { DataSchema } from "../store/schema.ts";
+import type { EngineOptions } from "./engine.ts";
+import { openRuns, type RunsModule } from "./open.ts";
+import type { ActionRecord, AttemptOutcome, Lease, NewChild, NewRun, RunRecord } from "./types.ts";
+
+export const org = "acme" as OrgId;
+export const cluster = "main" as ClusterId;
+export const scope: ProjectDomain = {
+  org,
+  project: "flights" as ProjectId,
+  domain: "development" as DomainId,
+};
+export const never = new AbortController().signal;
+
+/** A clock that goes forward when told. */
+export class TestClock {
+  #nowMs: number;
+
+  constructor(nowMs = Date.now()) {
+    this.#nowMs = nowMs;
+  }
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  advance(ms: number): void {
+    this.#nowMs += ms;
+  }
+}
+
+export interface Fixture extends RunsModule {
+  readonly options: EngineOptions;
+  readonly clock: TestClock;
+  /** Closes the engine and its database, and opens both again over the same files. */
+  reopen(): Promise<void>;
+}
+
+export interface FixtureOptions {
+  /** `postgres://…`; a new folder of PGlite without it. */
+  readonly url?: string;
+}
+
+export async function openFixture(fixtureOptions: FixtureOptions = {}): Promise<Fixture> {
+  const folder = await mkdtemp(join(tmpdir(), "biplane-runs-"));
+  const clock = new TestClock();
+  const keys = newKey();
+  const open = async () => {
+    const database = await openDatabase<DataSchema>({ ...fixtureOptions, folder }, dataMigrations);
+    const log = createLogger({ component: "test", level: "silent" });
+    const options: EngineOptions = { database, org, cluster, keys, bucket: "biplane", clock, log };
+    return { options, module: await openRuns(options) };
+  };
+  let current = await open();
+  const closeCurrent = async () => {
+    await current.module.close();
+    await current.options.database.close();
+  };
+  return {
+    clock,
+    get options() {
+      return current.options;
+    },
+    get runs() {
+      return current.module.runs;
+    },
+    get queue() {
+      return current.module.queue;
+    },
+    get outbox() {
+      return current.module.outbox;
+    },
+    get intents() {
+      return current.module.intents;
+    },
+    reopen: async () => {
+      await closeCurrent();
+      current = await open();
+    },
+    close: async () => {
+      await closeCurrent();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export interface TaskOptions {
+  readonly name?: string;
+  readonly retries?: number;
+}
+
+export function taskSpec({ name = "flights.main", retries = 0 }: TaskOptions = {}): Uint8Array {
+  const spec: MessageInitShape<typeof flyte.task.TaskSpecSchema> = {
+    shortName: name,
+    environment: { name: "flights" },
+    taskTemplate: {
+      id: { name, version: "v1", ...scope },
+      type: "typescript",
+      metadata: { retries: { retries } },
+    },
+  };
+  return toBinary(flyte.task.TaskSpecSchema, create(flyte.task.TaskSpecSchema, spec));
+}
+
+export interface RunOptions extends TaskOptions {
+  readonly labels?: Record<string, string>;
+  readonly actionConcurrencyMax?: number;
+  readonly createdBy?: string;
+  readonly runName?: string;
+  readonly repeatKey?: string;
+}
+
+export function newRun(options: RunOptions = {}): NewRun {
+  const spec = create(flyte.task.RunSpecSchema, { labels: { values: options.labels ?? {} } });
+  const limit = create(supplement.RunSpecSupplementSchema, {
+    maxActionConcurrency: options.actionConcurrencyMax ?? 0,
+  });
+  return {
+    scope,
+    name: options.runName,
+    createdBy: options.createdBy ?? "user-1",
+    request: randomBytes(32),
+    taskSpec: taskSpec(options),
+    runSpec: Buffer.concat([
+      toBinary(flyte.task.RunSpecSchema, spec),
+      toBinary(supplement.RunSpecSupplementSchema, limit),
+    ]),
+    inputUri: "s3://biplane/acme/flights/development/inputs/1",
+    pins: [{ uri: "s3://biplane/acme/flights/development/inputs/1/inputs.pb", sha256: "00" }],
+    source: 1,
+    runStartTimeMs: 1_000,
+    repeatKey: options.repeatKey,
+  };
+}
+
+/** What a control plane does with the outbox: admits each new run and sends its intent. */
+export class TestControlPlane {
+  readonly events: Event[] = [];
+  readonly #fixture: Pick<Fixture, "outbox" | "intents" | "clock">;
+  readonly #stop = new AbortController();
+  readonly #outcome: AdmissionOutcome;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(
+    fixture: Pick<Fixture, "outbox" | "intents" | "clock">,
+    outcome: AdmissionOutcome = AdmissionOutcome.ADMITTED,
+  ) {
+    this.#fixture = fixture;
+    this.#outcome = outcome;
+  }
+
+  start(): this {
+    this.#running = this.#run();
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  /** Reads and acknowledges what there is, without waiting. */
+  async drain(): Promise<void> {
+    for (;;) {
+      const after = this.events.at(-1)?.sequence ?? 0n;
+      const events = await this.#fixture.outbox.read(after, 1_000);
+      if (events.length === 0) return;
+      this.events.push(...events);
+      const created = events.flatMap(({ change }) => (change.case === "runCreated" ? [change.value] : []));
+      const admissions = created.map(({ run }) => ({ run: run!, outcome: this.#outcome }));
+      await this.#fixture.outbox.acknowledge(events.at(-1)!.sequence, admissions);
+      if (this.#outcome !== AdmissionOutcome.ADMITTED) continue;
+      for (const projection of created) {
+        await this.#fixture.intents.acceptIntent(intentFor(projection, this.#fixture.clock.now()));
+      }
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      await this.#fixture.outbox.wait(this.events.at(-1)?.sequence ?? 0n, signal);
+      if (!signal.aborted) await this.drain();
+    }
+  }
+}
+
+export function intentFor(
+  projection: Pick<RunProjection, "run" | "documentDigest" | "createdBy">,
+  nowMs: number,
+  change: MessageInitShape<typeof IntentSchema> = {},
+): Intent {
+  const { run, documentDigest, createdBy } = projection;
+  return create(IntentSchema, {
+    ...{ run, documentDigest, createdBy, cluster, fence: 1n },
+    nonce: randomBytes(16),
+    expiresAt: timestampFromMs(nowMs + 60_000),
+    ...change,
+  });
+}
+
+/** Creates a run, has it admitted and started, and leases its root action. */
+export async function startRun(fixture: Fixture, options: RunOptions = {}): Promise<Lease> {
+  const control = new TestControlPlane(fixture).start();
+  const run = await fixture.runs.createRun(newRun(options));
+  for (;;) {
+    const lease = await leaseNow(fixture);
+    if (lease !== undefined && lease.run === run.run) {
+      await control.stop();
+      return lease;
+    }
+  }
+}
+
+export async function leaseNow(fixture: Pick<Fixture, "queue">, waitMs = 10_000): Promise<Lease> {
+  const lease = await fixture.queue.lease(AbortSignal.timeout(waitMs));
+  if (lease === undefined) throw new Error(`No action became ready within ${waitMs} ms.`);
+  return lease;
+}
+
+export const success: AttemptOutcome = { kind: "succeeded", hasReport: false };
+
+export function failure(
+  change: Partial<Extract<AttemptOutcome, { kind: "failed" }>["failure"]> = {},
+): AttemptOutcome {
+  const base = { code: "ValueError", message: "secret 42", kind: "user", recoverable: true } as const;
+  return { kind: "failed", failure: { ...base, ...change }, hasReport: false };
+}
+
+export function child(name: string, options: TaskOptions = {}): NewChild {
+  return {
+    name: name as ActionName,
+    group: "a group",
+    taskSpec: taskSpec({ name: "flights.part", ...options }),
+    inputUri: `s3://biplane/acme/flights/development/run/${name}/inputs.pb`,
+  };
+}
+
+export function attemptOf(lease: Lease): AttemptId {
+  const { project, domain, run, action, attempt } = lease;
+  return { org: lease.org, project, domain, run, action, attempt };
+}
+
+export function rootOf(run: RunId | RunRecord): RunId & { readonly action: ActionName } {
+  return { org: run.org, project: run.project, domain: run.domain, run: run.run, action: rootAction };
+}
+
+export function actionOf(run: RunId, name: string): RunId & { readonly action: ActionName } {
+  return { ...rootOf(run), action: name as ActionName };
+}
+
+export function phaseOf(record: ActionRecord | RunRecord): number {
+  return record.phase;
+}

@@ -1,0 +1,236 @@
+/** Actions as rows: writing many at once, reading them, and turning rows into records. */
+import type { ActionId, Digest, RunId } from "@biplane/base";
+import { type Selectable, sql, type Transaction } from "kysely";
+import { isSuccess } from "../runs/phases.ts";
+import type { AbortInfo, ActionFailure, ActionKind, ActionRecord } from "../runs/types.ts";
+import { decodeAttempts, encodeAttempts, failureTexts } from "./attempt-column.ts";
+import { assignments, type BulkColumn, base64, inChunks, type JsonRow, names, values } from "./bulk.ts";
+import { optionalNumber } from "./run-rows.ts";
+import type { ActionTable } from "./runs-tables.ts";
+import type { DataSchema } from "./schema.ts";
+import type { Sealer } from "./sealing.ts";
+
+/** An action with what only the data plane's own engine needs. */
+export interface StoredAction {
+  readonly record: ActionRecord;
+  /** 0 for the root action. */
+  readonly depth: number;
+  /** A retry waits until then. */
+  readonly notBeforeMs: number;
+  readonly updatedAtMs: number;
+}
+
+interface ActionDetail {
+  readonly group: string;
+  readonly shortName: string;
+  readonly environmentName: string;
+  readonly inputUri: string;
+  /** Of traces; that of tasks follows from the successful attempt. */
+  readonly outputUri: string | undefined;
+}
+
+interface ActionOutcome {
+  readonly failure: ActionFailure | undefined;
+  readonly texts: readonly (string | null)[];
+  readonly abort: AbortInfo | undefined;
+}
+
+const keyColumns: readonly BulkColumn[] = [
+  { name: "org_id", type: "text" },
+  { name: "project", type: "text" },
+  { name: "domain", type: "text" },
+  { name: "run", type: "text" },
+  { name: "name", type: "text" },
+];
+const fixedColumns: readonly BulkColumn[] = [
+  { name: "parent", type: "text" },
+  { name: "kind", type: "int" },
+  { name: "depth", type: "int" },
+  { name: "task_name", type: "text" },
+  { name: "task_version", type: "text" },
+  { name: "task_type", type: "text" },
+  { name: "spec_digest", type: "text" },
+  { name: "created_by", type: "text" },
+  { name: "created_at_ms", type: "bigint" },
+  { name: "detail", type: "bytea" },
+];
+const changingColumns: readonly BulkColumn[] = [
+  { name: "phase", type: "int" },
+  { name: "started_at_ms", type: "bigint" },
+  { name: "ended_at_ms", type: "bigint" },
+  { name: "updated_at_ms", type: "bigint" },
+  { name: "not_before_ms", type: "bigint" },
+  { name: "attempts", type: "text" },
+  { name: "outcome", type: "bytea" },
+];
+const kinds: readonly ActionKind[] = ["task", "trace", "condition"];
+
+export async function insertActions(
+  transaction: Transaction<DataSchema>,
+  sealer: Sealer,
+  actions: readonly StoredAction[],
+): Promise<void> {
+  const columns = [...keyColumns, ...fixedColumns, ...changingColumns];
+  const rows = actions.map((action) => ({
+    ...keyOf(action.record),
+    ...fixedOf(sealer, action),
+    ...changingOf(sealer, action),
+  }));
+  await inChunks(
+    transaction,
+    columns,
+    rows,
+    (unpacked) => sql`insert into action (${names(columns)}) select ${values(columns)} from ${unpacked}`,
+  );
+}
+
+export async function updateActions(
+  transaction: Transaction<DataSchema>,
+  sealer: Sealer,
+  actions: readonly StoredAction[],
+): Promise<void> {
+  const columns = [...keyColumns, ...changingColumns];
+  const rows = actions.map((action) => ({ ...keyOf(action.record), ...changingOf(sealer, action) }));
+  await inChunks(
+    transaction,
+    columns,
+    rows,
+    (unpacked) => sql`update action a set ${assignments(changingColumns)} from ${unpacked}
+      where a.org_id = r.org_id and a.project = r.project and a.domain = r.domain and a.run = r.run
+      and a.name = r.name`,
+  );
+}
+
+export async function readAction(
+  transaction: Transaction<DataSchema>,
+  sealer: Sealer,
+  bucket: string,
+  id: ActionId,
+): Promise<ActionRecord | undefined> {
+  const row = await ofRun(transaction, id).where("name", "=", id.action).executeTakeFirst();
+  return row === undefined ? undefined : actionFromRow(sealer, bucket, row).record;
+}
+
+/** Parents before their children. */
+export async function readActionsOfRun(
+  transaction: Transaction<DataSchema>,
+  sealer: Sealer,
+  bucket: string,
+  id: RunId,
+  parent?: string,
+): Promise<readonly StoredAction[]> {
+  let query = ofRun(transaction, id).orderBy("depth").orderBy("created_at_ms").orderBy("name");
+  if (parent !== undefined) query = query.where("parent", "=", parent);
+  return (await query.execute()).map((row) => actionFromRow(sealer, bucket, row));
+}
+
+function ofRun(transaction: Transaction<DataSchema>, id: RunId) {
+  return transaction
+    .selectFrom("action")
+    .selectAll()
+    .where("org_id", "=", id.org)
+    .where("project", "=", id.project)
+    .where("domain", "=", id.domain)
+    .where("run", "=", id.run);
+}
+
+export function actionFromRow(sealer: Sealer, bucket: string, row: Selectable<ActionTable>): StoredAction {
+  const key = [row.project, row.domain, row.run, row.name];
+  const id = {
+    org: row.org_id,
+    project: row.project,
+    domain: row.domain,
+    run: row.run,
+    action: row.name,
+  } as unknown as ActionId;
+  const detail = sealer.openJson<ActionDetail>("action", "detail", key, row.detail);
+  const outcome =
+    row.outcome === null ? undefined : sealer.openJson<ActionOutcome>("action", "outcome", key, row.outcome);
+  const attempts = decodeAttempts(bucket, id, row.attempts, outcome?.texts ?? []);
+  const kind = kinds[row.kind] ?? "task";
+  const succeeded = attempts.at(-1)?.phase === row.phase && isSuccess(row.phase);
+  return {
+    depth: row.depth,
+    notBeforeMs: Number(row.not_before_ms),
+    updatedAtMs: Number(row.updated_at_ms),
+    record: {
+      ...id,
+      parent: row.parent,
+      kind,
+      group: detail.group,
+      taskName: row.task_name,
+      taskVersion: row.task_version,
+      taskType: row.task_type,
+      shortName: detail.shortName,
+      environmentName: detail.environmentName,
+      specDigest: (row.spec_digest ?? undefined) as Digest | undefined,
+      inputUri: detail.inputUri,
+      outputUri: detail.outputUri ?? (succeeded ? attempts.at(-1)?.outputPrefix : undefined),
+      phase: row.phase,
+      createdBy: row.created_by,
+      createdAtMs: Number(row.created_at_ms),
+      startedAtMs: optionalNumber(row.started_at_ms),
+      endedAtMs: optionalNumber(row.ended_at_ms),
+      attempts,
+      failure: outcome?.failure,
+      abort: outcome?.abort,
+    },
+  };
+}
+
+function keyOf(record: ActionRecord): JsonRow {
+  return {
+    org_id: record.org,
+    project: record.project,
+    domain: record.domain,
+    run: record.run,
+    name: record.action,
+  };
+}
+
+function fixedOf(sealer: Sealer, { record, depth }: StoredAction): JsonRow {
+  const detail: ActionDetail = {
+    group: record.group,
+    shortName: record.shortName,
+    environmentName: record.environmentName,
+    inputUri: record.inputUri,
+    outputUri: record.kind === "trace" ? record.outputUri : undefined,
+  };
+  return {
+    parent: record.parent,
+    kind: kinds.indexOf(record.kind),
+    depth,
+    task_name: record.taskName,
+    task_version: record.taskVersion,
+    task_type: record.taskType,
+    spec_digest: record.specDigest ?? null,
+    created_by: record.createdBy,
+    created_at_ms: record.createdAtMs,
+    detail: base64(sealer.sealJson("action", "detail", sealKey(record), detail)),
+  };
+}
+
+function changingOf(sealer: Sealer, action: StoredAction): JsonRow {
+  const { record } = action;
+  return {
+    phase: record.phase,
+    started_at_ms: record.startedAtMs ?? null,
+    ended_at_ms: record.endedAtMs ?? null,
+    updated_at_ms: action.updatedAtMs,
+    not_before_ms: action.notBeforeMs,
+    attempts: encodeAttempts(record.attempts),
+    outcome: sealOutcome(sealer, record),
+  };
+}
+
+function sealOutcome(sealer: Sealer, record: ActionRecord): string | null {
+  const { failure, abort, attempts } = record;
+  const failed = attempts.some((attempt) => attempt.failure !== undefined);
+  if (failure === undefined && abort === undefined && !failed) return null;
+  const outcome: ActionOutcome = { failure, abort, texts: failureTexts(attempts) };
+  return base64(sealer.sealJson("action", "outcome", sealKey(record), outcome));
+}
+
+function sealKey(record: ActionRecord): readonly string[] {
+  return [record.project, record.domain, record.run, record.action];
+}

@@ -1,0 +1,16 @@
+/** The one list of migrations of the data plane's database. Names order them; a released one never changes. */
+import { createRoleIfAbsent, type MigrationSet } from "@biplane/kit/database";
+import { identityMigration } from "./identity.ts";
+import { createRunsTables } from "./runs-tables.ts";
+
+/** Owns nothing; row-level security binds it. */
+export const applicationRole = "biplane_data";
+
+export const dataMigrations: MigrationSet = {
+  applicationRole,
+  migrations: {
+    "0000-role": { up: (kysely) => createRoleIfAbsent(kysely, applicationRole) },
+    "0001-runs": { up: (kysely) => createRunsTables(kysely, applicationRole) },
+    "0002-identity": identityMigration(applicationRole),
+  },
+};
