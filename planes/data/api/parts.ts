@@ -3,7 +3,6 @@ import type { ClusterId, OrgId } from "@biplane/base";
 import type { border } from "@biplane/data-wire";
 import type { PolicyBundle } from "@biplane/identity";
 import type { Clock } from "@biplane/kit/clock";
-import type { Logger } from "@biplane/kit/logging";
 import type { ControlPlane } from "../link/types.ts";
 import type { LogStore } from "../logs/types.ts";
 import type { ObjectGrants, ObjectStore } from "../objects/types.ts";
@@ -21,9 +20,8 @@ export interface BorderLedger {
 export interface ApiParts {
   readonly org: OrgId;
   readonly cluster: ClusterId;
-  /** `https://host:port` of the identity authority and of this router. */
+  /** `https://host:port` of the identity authority. */
   readonly authority: string;
-  readonly router: string;
   readonly runs: Runs;
   readonly objects: ObjectStore;
   readonly grants: ObjectGrants;
@@ -34,5 +32,4 @@ export interface ApiParts {
   readonly projects: ProjectCache;
   readonly subjects: SubjectNames;
   readonly clock: Clock;
-  readonly log: Logger;
 }

@@ -7,7 +7,7 @@ import { type Project, ProjectSchema } from "@biplane/control-wire";
 import type { Database } from "@biplane/kit/database";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Sealing } from "../identity/sealing.ts";
-import type { IdentityTables } from "../store/identity.ts";
+import type { DataSchema } from "../store/schema.ts";
 
 export interface ProjectDetails {
   readonly description: string;
@@ -18,12 +18,12 @@ const table = "project_cache";
 
 export class ProjectCache {
   readonly #org: OrgId;
-  readonly #database: Database<IdentityTables>;
+  readonly #database: Database<DataSchema>;
   readonly #sealing: Sealing;
   readonly #entries = new Map<string, Project>();
   readonly #details = new Map<string, ProjectDetails>();
 
-  constructor(org: OrgId, database: Database<IdentityTables>, sealing: Sealing) {
+  constructor(org: OrgId, database: Database<DataSchema>, sealing: Sealing) {
     this.#org = org;
     this.#database = database;
     this.#sealing = sealing;

@@ -42,7 +42,7 @@ beforeAll(async () => {
     cluster: "home" as ClusterId,
     folder: join(folder, "identity"),
     systemKey,
-    database: database as never,
+    database,
     audit,
     authority: issuer,
     router: "https://localhost:1",

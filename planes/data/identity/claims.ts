@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { BiplaneError, type OrgId, Secret } from "@biplane/base";
 import type { Clock } from "@biplane/kit/clock";
 import type { Database } from "@biplane/kit/database";
-import type { IdentityTables } from "../store/identity.ts";
+import type { DataSchema } from "../store/schema.ts";
 import type { Directory, NewClient, NewPerson, Subject } from "./directory.ts";
 import type { Sealing } from "./sealing.ts";
 
@@ -20,14 +20,14 @@ export interface ClaimResult {
 
 export class Claims {
   readonly #org: OrgId;
-  readonly #database: Database<IdentityTables>;
+  readonly #database: Database<DataSchema>;
   readonly #sealing: Sealing;
   readonly #directory: Directory;
   readonly #clock: Clock;
 
   constructor(parts: {
     org: OrgId;
-    database: Database<IdentityTables>;
+    database: Database<DataSchema>;
     sealing: Sealing;
     directory: Directory;
     clock: Clock;

@@ -5,7 +5,7 @@ import type { RoleName } from "@biplane/identity";
 import type { Clock } from "@biplane/kit/clock";
 import type { Database } from "@biplane/kit/database";
 import type { Transaction } from "kysely";
-import type { IdentityTables } from "../store/identity.ts";
+import type { DataSchema } from "../store/schema.ts";
 import { type Credential, hashPassword, hashSecret, verifyCredential } from "./passwords.ts";
 import type { Sealing } from "./sealing.ts";
 
@@ -36,15 +36,15 @@ export const passwordCharactersMin = 12;
 const passwordCharactersMax = 1_024;
 const table = "identity_subjects";
 
-export type DirectoryTransaction = Transaction<IdentityTables>;
+export type DirectoryTransaction = Transaction<DataSchema>;
 
 export class Directory {
   readonly #org: OrgId;
-  readonly #database: Database<IdentityTables>;
+  readonly #database: Database<DataSchema>;
   readonly #sealing: Sealing;
   readonly #clock: Clock;
 
-  constructor(org: OrgId, database: Database<IdentityTables>, sealing: Sealing, clock: Clock) {
+  constructor(org: OrgId, database: Database<DataSchema>, sealing: Sealing, clock: Clock) {
     this.#org = org;
     this.#database = database;
     this.#sealing = sealing;

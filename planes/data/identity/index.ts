@@ -9,7 +9,7 @@ import type { Logger } from "@biplane/kit/logging";
 import type { TlsIdentity } from "@biplane/kit/tls";
 import type { AuditLog } from "../audit/log.ts";
 import { Policy } from "../policy/assignments.ts";
-import type { IdentityTables } from "../store/identity.ts";
+import type { DataSchema } from "../store/schema.ts";
 import { AttemptLimiter } from "./attempts.ts";
 import { createIdentityAudit } from "./audit.ts";
 import { RouterAuthenticator } from "./authenticator.ts";
@@ -28,7 +28,7 @@ export interface IdentityOptions {
   readonly cluster: ClusterId;
   readonly folder: string;
   readonly systemKey: Key;
-  readonly database: Database<IdentityTables>;
+  readonly database: Database<DataSchema>;
   readonly audit: AuditLog;
   /** Addresses as clients dial them, `https://host:port`. */
   readonly authority: string;

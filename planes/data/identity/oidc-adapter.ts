@@ -6,14 +6,15 @@ import { type OrgId, second } from "@biplane/base";
 import type { Clock } from "@biplane/kit/clock";
 import type { Database } from "@biplane/kit/database";
 import type { Adapter, AdapterPayload } from "oidc-provider";
-import type { IdentityTables, OidcModelTable } from "../store/identity.ts";
+import type { OidcModelTable } from "../store/identity.ts";
+import type { DataSchema } from "../store/schema.ts";
 import type { Directory } from "./directory.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Sealing } from "./sealing.ts";
 
 export interface AdapterParts {
   readonly org: OrgId;
-  readonly database: Database<IdentityTables>;
+  readonly database: Database<DataSchema>;
   readonly sealing: Sealing;
   readonly directory: Directory;
   readonly revocations: Revocations;

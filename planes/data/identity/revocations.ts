@@ -2,17 +2,17 @@
 import { limits, type OrgId } from "@biplane/base";
 import type { Clock } from "@biplane/kit/clock";
 import type { Database } from "@biplane/kit/database";
-import type { IdentityTables } from "../store/identity.ts";
+import type { DataSchema } from "../store/schema.ts";
 import type { Sealing } from "./sealing.ts";
 
 export class Revocations {
   readonly #org: OrgId;
-  readonly #database: Database<IdentityTables>;
+  readonly #database: Database<DataSchema>;
   readonly #sealing: Sealing;
   readonly #clock: Clock;
   readonly #denied = new Set<string>();
 
-  constructor(org: OrgId, database: Database<IdentityTables>, sealing: Sealing, clock: Clock) {
+  constructor(org: OrgId, database: Database<DataSchema>, sealing: Sealing, clock: Clock) {
     this.#org = org;
     this.#database = database;
     this.#sealing = sealing;

@@ -2,14 +2,14 @@
 import type { OrgId } from "@biplane/base";
 import { type Assignment, isRoleName, type PolicyBundle } from "@biplane/identity";
 import type { Database } from "@biplane/kit/database";
-import type { IdentityTables } from "../store/identity.ts";
+import type { DataSchema } from "../store/schema.ts";
 
 export class Policy {
   readonly #org: OrgId;
-  readonly #database: Database<IdentityTables>;
+  readonly #database: Database<DataSchema>;
   #bundle: PolicyBundle;
 
-  constructor(org: OrgId, database: Database<IdentityTables>) {
+  constructor(org: OrgId, database: Database<DataSchema>) {
     this.#org = org;
     this.#database = database;
     this.#bundle = { org, version: 0, assignments: [] };

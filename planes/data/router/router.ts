@@ -33,7 +33,8 @@ export function serve<S extends DescService>(
 
 export interface RouterParts extends GateParts, DecisionParts {
   readonly org: OrgId;
-  readonly tls: TlsIdentity;
+  /** Read for each new server, so that a sandbox opened late gets a fresh certificate. */
+  readonly serving: { readonly identity: TlsIdentity };
   readonly services: readonly ServedService[];
   readonly log: Logger;
 }
@@ -63,7 +64,7 @@ export function createRouter(parts: RouterParts): Router {
     contextValues: (request) => createContextValues().set(callKey, calls.get(request)),
   });
   const open = (entrance: Entrance) =>
-    createHttpServer({ identity: parts.tls }, async (request, response) => {
+    createHttpServer({ identity: parts.serving.identity }, async (request, response) => {
       entrances.set(request, entrance);
       try {
         await handler(request, response);

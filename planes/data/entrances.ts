@@ -1,0 +1,114 @@
+/**
+ * Where connections come in. The plane opens no port: the connector brings the public's, sandboxes have unix sockets of
+ * their own. Only behind the customer's balancer does it listen, when it is told to.
+ */
+import { chmod } from "node:fs/promises";
+import type { Server } from "node:tls";
+import { BiplaneError } from "@biplane/base";
+import { type Closeable, Closers } from "@biplane/kit/lifecycle";
+import { type Connector, feedTlsServer, startConnector, tunnelName } from "@biplane/tunnel-connector";
+import type { DataPlaneConfig } from "./config.ts";
+import type { SandboxEntrances } from "./execution/types.ts";
+import type { ServingCertificate } from "./identity/certificates.ts";
+import { type Enrollment, readEnrollment } from "./link/index.ts";
+import type { Router } from "./router/router.ts";
+import type { OpenParts, Stores } from "./stores.ts";
+
+type Service = keyof DataPlaneConfig["addresses"];
+type Servers = Readonly<Record<Service, Server>>;
+
+export function createPublicServers(stores: Stores, router: Router, serving: ServingCertificate): Servers {
+  return {
+    router: serving.keepFresh(router.server),
+    authority: serving.keepFresh(stores.identity.createServer(serving.identity)),
+    objects: serving.keepFresh(stores.objects.createServer({ identity: serving.identity })),
+  };
+}
+
+/** Serves the public: through the edge, or at ports of its own. */
+export async function openToPublic(parts: OpenParts, servers: Servers): Promise<Closeable> {
+  if (!parts.options.listen) return dialEdge(parts, servers);
+  const closers = new Closers();
+  for (const [service, address] of Object.entries(parts.config.addresses) as [Service, string][]) {
+    closers.add(await listenAt(servers[service], Number(new URL(address).port || 443)));
+  }
+  return closers;
+}
+
+async function dialEdge(parts: OpenParts, servers: Servers): Promise<Connector> {
+  const { options, paths, config } = parts;
+  const read = async () => requireEnrollment(await readEnrollment(paths.link));
+  const enrollment = await read();
+  const services = Object.fromEntries(
+    (Object.keys(servers) as Service[]).flatMap((service) => {
+      const consumer = feedTlsServer(servers[service]);
+      return namesOf(service, config, enrollment).map((name) => [name, consumer]);
+    }),
+  );
+  return startConnector({
+    edge: parseEdge(options.edge ?? enrollment.edgeAddress),
+    authorityPem: enrollment.providerRootPem,
+    identity: async () => (await read()).identity,
+    services,
+    log: options.log,
+  });
+}
+
+/** The tunnel's own name, and the public one where the certificate lists it, for edges that go by server names. */
+function namesOf(service: Service, config: DataPlaneConfig, enrollment: Enrollment): string[] {
+  const { cluster, org } = config;
+  const { hostname } = new URL(config.addresses[service]);
+  const own = tunnelName({ service, cluster, org });
+  const isShared =
+    Object.values(config.addresses).filter((one) => new URL(one).hostname === hostname).length > 1;
+  return isShared || enrollment.addresses[service] === undefined ? [own] : [own, hostname];
+}
+
+function parseEdge(address: string): { host: string; port: number } {
+  const match = /^(.+):(\d{1,5})$/.exec(address);
+  if (match !== null) return { host: match[1]!.replace(/^\[|\]$/g, ""), port: Number(match[2]) };
+  throw new BiplaneError("failed_precondition", {
+    what: "This data plane does not know its edge.",
+    why: "The control plane named none when the cluster was enrolled.",
+    next: "Give its tunnel's address by --edge HOST:PORT, or use --listen behind a balancer of your own.",
+  });
+}
+
+function requireEnrollment(enrollment: Enrollment | undefined): Enrollment {
+  if (enrollment !== undefined) return enrollment;
+  throw new BiplaneError("failed_precondition", {
+    what: "This data plane is not enrolled with a control plane.",
+    next: "Run `biplane data init` with a code of `biplane control enroll-code`.",
+  });
+}
+
+function listenAt(server: Server, port: number): Promise<Closeable> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", () => {
+      server.off("error", reject);
+      resolve({ close: async () => void server.close() });
+    });
+  });
+}
+
+/** Each sandbox's own way to the router and to the object store; names are verified on them as anywhere else. */
+export function sandboxEntrances(
+  stores: Stores,
+  router: Router,
+  serving: ServingCertificate,
+): SandboxEntrances {
+  return {
+    openRouter: (path, attempt) => router.openSandbox(path, attempt),
+    openStore: async (path) => {
+      const server = stores.objects.createServer({ identity: serving.identity });
+      await new Promise<void>((resolve, reject) => {
+        server.once("error", reject);
+        server.listen(path, resolve);
+      });
+      // The sandbox runs as another user; its folder is what keeps everybody else out.
+      await chmod(path, 0o666);
+      return { close: () => void server.close() };
+    },
+  };
+}

@@ -1,0 +1,103 @@
+/**
+ * The organization's own certificates. The root signs intermediates only; the intermediate signs what router,
+ * authority and object server show. Clients believe the root alone, so no provider can stand in between.
+ */
+import { day } from "@biplane/base";
+import {
+  createIntermediateAuthority,
+  createRootAuthority,
+  issueCertificate,
+} from "@biplane/kit/certificates";
+import { deriveKey, type Key, openRecord, sealRecord } from "@biplane/kit/crypto";
+import { readFileIfAny, writeFileDurably } from "@biplane/kit/files";
+import type { TlsIdentity } from "@biplane/kit/tls";
+
+export interface OrganizationCertificates {
+  readonly root: TlsIdentity;
+  readonly intermediate: TlsIdentity;
+}
+
+const place = "organization certificates";
+const rootMs = 3_650 * day;
+const intermediateMs = 730 * day;
+const leafMs = 30 * day;
+
+/** Undefined where the organization has none yet. */
+export async function readCertificates(
+  path: string,
+  root: Key,
+): Promise<OrganizationCertificates | undefined> {
+  const sealed = await readFileIfAny(path);
+  if (sealed === undefined) return undefined;
+  const bytes = openRecord(deriveKey(root, place), place, new Uint8Array(sealed));
+  return JSON.parse(new TextDecoder().decode(bytes)) as OrganizationCertificates;
+}
+
+export async function createCertificates(
+  path: string,
+  key: Key,
+  names: { readonly org: string; readonly cluster: string },
+): Promise<OrganizationCertificates> {
+  const root = await createRootAuthority(`Biplane root of ${names.org}`, rootMs);
+  const title = `Biplane cluster ${names.cluster} of ${names.org}`;
+  const intermediate = await createIntermediateAuthority(root, title, intermediateMs);
+  const bytes = new TextEncoder().encode(JSON.stringify({ root, intermediate }));
+  await writeFileDurably(path, sealRecord(deriveKey(key, place), place, bytes));
+  return { root, intermediate };
+}
+
+interface Rotating {
+  setSecureContext(options: { cert: string; key: string }): void;
+}
+
+/** What the plane's servers show; renewed by itself long before it expires. */
+export class ServingCertificate {
+  readonly #authority: TlsIdentity;
+  readonly #hosts: readonly string[];
+  readonly #servers = new Set<Rotating>();
+  #identity: TlsIdentity;
+  #timer: NodeJS.Timeout | undefined;
+
+  private constructor(authority: TlsIdentity, hosts: readonly string[], identity: TlsIdentity) {
+    this.#authority = authority;
+    this.#hosts = hosts;
+    this.#identity = identity;
+  }
+
+  static async issue(authority: TlsIdentity, hosts: readonly string[]): Promise<ServingCertificate> {
+    const serving = new ServingCertificate(authority, hosts, await issueLeaf(authority, hosts));
+    const renew = () => void serving.renew();
+    serving.#timer = setInterval(renew, day).unref();
+    return serving;
+  }
+
+  get identity(): TlsIdentity {
+    return this.#identity;
+  }
+
+  /** Servers that live as long as the plane get each new certificate. */
+  keepFresh<S extends Rotating>(server: S): S {
+    this.#servers.add(server);
+    return server;
+  }
+
+  async renew(): Promise<void> {
+    this.#identity = await issueLeaf(this.#authority, this.#hosts);
+    const { certificatePem: cert, privateKeyPem: key } = this.#identity;
+    for (const server of this.#servers) server.setSecureContext({ cert, key });
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+  }
+}
+
+async function issueLeaf(authority: TlsIdentity, hosts: readonly string[]): Promise<TlsIdentity> {
+  const leaf = await issueCertificate(authority, {
+    commonName: hosts[0] ?? "biplane",
+    hosts,
+    uses: ["server"],
+    lifetimeMs: leafMs,
+  });
+  return { ...leaf, certificatePem: `${leaf.certificatePem.trim()}\n${authority.certificatePem}` };
+}

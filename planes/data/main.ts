@@ -1,0 +1,154 @@
+/** `biplane data`: makes a data plane (`init`) and runs it (`start`). Prints one JSON line when done or ready. */
+import { existsSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { BiplaneError, isBiplaneError, parseClusterId, parseOrgId } from "@biplane/base";
+import { required } from "@biplane/kit/config";
+import { runUntilSignal } from "@biplane/kit/lifecycle";
+import { createLogger, type Logger } from "@biplane/kit/logging";
+import { readConfig } from "./config.ts";
+import type { Installation } from "./execution/sandbox/types.ts";
+import { initialize, newClaim } from "./init.ts";
+import { startDataPlane } from "./server.ts";
+import { defaultStateFolder, statePaths } from "./state.ts";
+
+const softwareVersion = "0.1.0";
+const log = createLogger({ component: "data" });
+
+const usage = `biplane data init  --org O --cluster C --enroll-code CODE [--state DIR] [--region R]
+                   [--router URL] [--authority URL] [--objects URL] [--database-url URL]
+biplane data init  --new-claim [--state DIR]     a new one-time claim, while the plane is stopped
+biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--task-modules DIR]
+                   [--allow-unsandboxed] [--database-url URL]
+`;
+
+function parse() {
+  return parseArgs({
+    allowPositionals: true,
+    options: {
+      state: { type: "string" },
+      org: { type: "string" },
+      cluster: { type: "string" },
+      "enroll-code": { type: "string" },
+      "new-claim": { type: "boolean" },
+      region: { type: "string" },
+      router: { type: "string" },
+      authority: { type: "string" },
+      objects: { type: "string" },
+      "database-url": { type: "string" },
+      edge: { type: "string" },
+      listen: { type: "boolean" },
+      slots: { type: "string" },
+      "task-modules": { type: "string" },
+      "allow-unsandboxed": { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+}
+type Options = ReturnType<typeof parse>["values"];
+
+async function main(): Promise<void> {
+  const { values, positionals } = parse();
+  const [command = "start"] = positionals;
+  if (values.help) return void process.stdout.write(usage);
+  if (command === "init") return values["new-claim"] ? renewClaim(values) : init(values);
+  if (command === "start") return start(values, log);
+  throw new BiplaneError("invalid_argument", {
+    what: `biplane data has no command ${JSON.stringify(command)}.`,
+    next: `Use one of these:\n${usage}`,
+  });
+}
+
+async function init(values: Options): Promise<void> {
+  const { router, authority, objects } = values;
+  const result = await initialize({
+    state: stateFolder(values),
+    org: parseOrgId(required(values.org, "--org", "BIPLANE_ORG")),
+    cluster: parseClusterId(required(values.cluster, "--cluster", "BIPLANE_CLUSTER")),
+    enrollCode: required(values["enroll-code"], "--enroll-code", "BIPLANE_ENROLL_CODE"),
+    region: values.region ?? process.env["BIPLANE_REGION"] ?? "local",
+    addresses: {
+      ...(router === undefined ? {} : { router }),
+      ...(authority === undefined ? {} : { authority }),
+      ...(objects === undefined ? {} : { objects }),
+    },
+    databaseUrl: databaseUrl(values),
+    log,
+  });
+  const { org, cluster, addresses } = result.config;
+  const claimUrl = `${addresses.authority}/claim`;
+  print({ initialized: true, org, cluster, profile: result.profile, claim: result.claim.reveal(), claimUrl });
+}
+
+async function renewClaim(values: Options): Promise<void> {
+  const state = stateFolder(values);
+  const { org, addresses } = await readConfig(statePaths(state).config);
+  const claim = await newClaim(state, org, databaseUrl(values));
+  print({ claim: claim.reveal(), claimUrl: `${addresses.authority}/claim` });
+}
+
+async function start(values: Options, logger: Logger): Promise<void> {
+  const plane = await startDataPlane({
+    state: stateFolder(values),
+    databaseUrl: databaseUrl(values),
+    installation: findInstallation(values["task-modules"]),
+    slots: parseSlots(values.slots),
+    allowUnsandboxed: values["allow-unsandboxed"] ?? false,
+    listen: values.listen ?? false,
+    edge: values.edge ?? process.env["BIPLANE_EDGE"],
+    softwareVersion,
+    log: logger,
+  });
+  const { org, cluster, addresses } = plane.config;
+  const { linkConnected, sandboxKind } = plane;
+  print({ ready: true, org, cluster, ...addresses, linkConnected, sandbox: sandboxKind });
+  await runUntilSignal(plane, logger);
+}
+
+function stateFolder(values: Options): string {
+  return resolve(values.state ?? process.env["BIPLANE_DATA_STATE"] ?? defaultStateFolder());
+}
+
+function databaseUrl(values: Options): string | undefined {
+  return values["database-url"] ?? process.env["BIPLANE_DATABASE_URL"];
+}
+
+/** Where this file was shipped: the worker and the SDK are beside it, the task modules above it. */
+function findInstallation(taskModules: string | undefined): Installation {
+  const dist = import.meta.dirname;
+  return {
+    node: process.execPath,
+    dist,
+    taskModules: taskModules === undefined ? findModules(dist) : resolve(taskModules),
+  };
+}
+
+function findModules(from: string): string | undefined {
+  const candidate = join(from, "node_modules");
+  if (existsSync(candidate)) return candidate;
+  const parent = dirname(from);
+  return parent === from ? undefined : findModules(parent);
+}
+
+function parseSlots(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const slots = Number(text);
+  if (Number.isInteger(slots) && slots > 0 && slots <= 1_024) return slots;
+  throw new BiplaneError("invalid_argument", {
+    what: `--slots ${text} can't be used.`,
+    why: "It is the number of tasks that compute at once, from 1 to 1024.",
+  });
+}
+
+function print(value: object): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+main().then(
+  () => process.exit(0),
+  (error: unknown) => {
+    const message = isBiplaneError(error) ? error.message : String((error as Error).stack ?? error);
+    process.stderr.write(`${message}\n`);
+    process.exit(1);
+  },
+);

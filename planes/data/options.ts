@@ -1,0 +1,17 @@
+/** How a data plane is started; main.ts makes this of the command line. */
+import type { Logger } from "@biplane/kit/logging";
+import type { Installation } from "./execution/sandbox/types.ts";
+
+export interface DataPlaneOptions {
+  readonly state: string;
+  readonly databaseUrl: string | undefined;
+  readonly installation: Installation;
+  readonly slots: number | undefined;
+  readonly allowUnsandboxed: boolean;
+  /** Opens TCP ports of its own at its addresses' ports, behind the customer's balancer, and dials no edge. */
+  readonly listen: boolean;
+  /** `host:port` of the edge's tunnel listener, in place of the one that enrollment named. */
+  readonly edge: string | undefined;
+  readonly softwareVersion: string;
+  readonly log: Logger;
+}

@@ -1,0 +1,185 @@
+/** Puts the data plane together: each module gets its neighbours as interfaces, and closes before what it needs. */
+import type { AuditCode } from "@biplane/audit";
+import { BiplaneError } from "@biplane/base";
+import { systemClock } from "@biplane/kit/clock";
+import { readKeyFile } from "@biplane/kit/crypto";
+import { type Closeable, Closers } from "@biplane/kit/lifecycle";
+import { createServices } from "./api/index.ts";
+import { ProjectCache } from "./api/project-cache.ts";
+import { SubjectNames } from "./api/subject-names.ts";
+import { createCommandHandler } from "./commands.ts";
+import { type DataPlaneConfig, readConfig } from "./config.ts";
+import { createPublicServers, openToPublic, sandboxEntrances } from "./entrances.ts";
+import { type Executor, startExecutor } from "./execution/executor.ts";
+import { readCertificates, ServingCertificate } from "./identity/certificates.ts";
+import { type Link, startLink } from "./link/index.ts";
+import type { DataPlaneOptions } from "./options.ts";
+import { createCallAudit } from "./router/call-audit.ts";
+import { createPages } from "./router/pages.ts";
+import { createRouter, type Router } from "./router/router.ts";
+import { statePaths } from "./state.ts";
+import { type OpenParts, openStores, type Stores } from "./stores.ts";
+
+export interface DataPlane extends Closeable {
+  readonly config: DataPlaneConfig;
+  readonly linkConnected: boolean;
+  readonly sandboxKind: Executor["sandboxKind"];
+}
+
+export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
+  const closers = new Closers();
+  try {
+    return await start(options, closers);
+  } catch (error) {
+    await closers.close().catch(() => {});
+    throw error;
+  }
+}
+
+async function start(options: DataPlaneOptions, closers: Closers): Promise<DataPlane> {
+  const paths = statePaths(options.state);
+  const config = await readConfig(paths.config);
+  const systemKey = await readKeyFile(paths.systemKey);
+  const parts: OpenParts = { options, paths, config, systemKey };
+  const certificates = await readCertificates(paths.certificates, systemKey);
+  if (certificates === undefined) throw incomplete(paths.certificates);
+  const serving = closers.add(await ServingCertificate.issue(certificates.intermediate, hostsOf(config)));
+  const stores = await openStores(parts, closers);
+  const link = closers.add(await openLink(parts, stores));
+  const router = await openRouter(parts, stores, link, serving);
+  const servers = createPublicServers(stores, router, serving);
+  const executor = closers.add(
+    await openExecutor(parts, stores, router, serving, certificates.root.certificatePem),
+  );
+  closers.add(await openToPublic(parts, servers));
+  await recordLifecycle(stores, config, "PLANE_STARTED");
+  return {
+    config,
+    sandboxKind: executor.sandboxKind,
+    get linkConnected() {
+      return link.connected;
+    },
+    close: async () => {
+      await recordLifecycle(stores, config, "PLANE_STOPPED").catch(() => {});
+      await closers.close();
+    },
+  };
+}
+
+function openLink({ options, paths, config }: OpenParts, stores: Stores): Promise<Link> {
+  const { outbox, intents, runs } = stores.runs;
+  const { region, addresses } = config;
+  return startLink({
+    enrollmentFolder: paths.link,
+    outbox,
+    intents,
+    onCommand: createCommandHandler(config.org, runs, stores.audit, systemClock),
+    tokens: stores.identity.tokens,
+    ledger: stores.ledger,
+    hello: { routerAddress: addresses.router, region, softwareVersion: options.softwareVersion },
+    log: options.log,
+  });
+}
+
+async function openRouter(
+  { options, config }: OpenParts,
+  stores: Stores,
+  link: Link,
+  serving: ServingCertificate,
+): Promise<Router> {
+  const { org, cluster, addresses } = config;
+  const { identity, objects } = stores;
+  const { log } = options;
+  const clock = systemClock;
+  const projects = new ProjectCache(org, stores.database, identity.sealing);
+  await projects.load();
+  const services = createServices({
+    org,
+    cluster,
+    authority: addresses.authority,
+    runs: stores.runs.runs,
+    objects: objects.store,
+    grants: objects.grants(addresses.objects),
+    logs: stores.logs,
+    controlPlane: link,
+    ledger: stores.ledger,
+    policy: identity.policy,
+    projects,
+    subjects: new SubjectNames(identity.directory),
+    clock,
+  });
+  const { authenticator, policy } = identity;
+  const audit = createCallAudit(stores.audit, options.listen ? "peer" : "edge", clock);
+  const hosts = new Set([hostAndPort(addresses.router)]);
+  return createRouter({
+    org,
+    hosts,
+    authenticator,
+    policy,
+    audit,
+    serving,
+    services,
+    pages: createPages(),
+    log,
+  });
+}
+
+function openExecutor(
+  { options, paths, config }: OpenParts,
+  stores: Stores,
+  router: Router,
+  serving: ServingCertificate,
+  authorityPem: string,
+): Promise<Executor> {
+  const { addresses } = config;
+  return startExecutor({
+    queue: stores.runs.queue,
+    runs: stores.runs.runs,
+    objects: stores.objects.store,
+    grants: stores.objects.grants(addresses.objects),
+    logs: stores.logs,
+    tokens: stores.identity.tokens,
+    entrances: sandboxEntrances(stores, router, serving),
+    authorityPem,
+    routerEndpoint: addresses.router,
+    storeEndpoint: addresses.objects,
+    folder: paths.execution,
+    installation: options.installation,
+    ...(options.slots === undefined ? {} : { slots: options.slots }),
+    allowUnsandboxed: options.allowUnsandboxed,
+    clock: systemClock,
+    log: options.log,
+  });
+}
+
+function recordLifecycle(stores: Stores, config: DataPlaneConfig, code: AuditCode): Promise<void> {
+  return stores.audit.record({
+    atMs: systemClock.now(),
+    code,
+    decision: "allowed",
+    subject: "",
+    method: "",
+    org: config.org,
+    requestId: "",
+    address: "",
+    addressFrom: "none",
+  });
+}
+
+/** Names that the certificates are good for: the public ones, and this machine's for tasks and tools on it. */
+function hostsOf(config: DataPlaneConfig): string[] {
+  const names = Object.values(config.addresses).map((address) => new URL(address).hostname);
+  return [...new Set([...names, "localhost", "127.0.0.1"])];
+}
+
+function hostAndPort(address: string): string {
+  const { hostname, port } = new URL(address);
+  return `${hostname}:${port === "" ? "443" : port}`;
+}
+
+function incomplete(path: string): BiplaneError {
+  return new BiplaneError("failed_precondition", {
+    what: `The organization's certificates are missing: there is no ${path}.`,
+    next: "Restore the state folder from a backup.",
+  });
+}

@@ -1,0 +1,88 @@
+/** Opens what the data plane keeps: database, audit, identity, objects, logs, border ledger, runs. */
+import { systemClock } from "@biplane/kit/clock";
+import { deriveKey, type Key } from "@biplane/kit/crypto";
+import { type Database, openDatabase } from "@biplane/kit/database";
+import type { Closers } from "@biplane/kit/lifecycle";
+import { AuditLog } from "./audit/log.ts";
+import type { DataPlaneConfig } from "./config.ts";
+import { type Identity, openIdentity } from "./identity/index.ts";
+import { ProjectKeys } from "./keys/project-keys.ts";
+import { FileKeyProvider } from "./keys/provider.ts";
+import { type BorderLedger, openLedger } from "./link/index.ts";
+import { openLogStore } from "./logs/log-store.ts";
+import type { LogStore } from "./logs/types.ts";
+import { type EmbeddedObjects, openObjects } from "./objects/index.ts";
+import type { DataPlaneOptions } from "./options.ts";
+import { openRuns, type RunsModule } from "./runs/open.ts";
+import type { StatePaths } from "./state.ts";
+import { dataMigrations } from "./store/migrations.ts";
+import type { DataSchema } from "./store/schema.ts";
+
+export interface Stores {
+  readonly database: Database<DataSchema>;
+  readonly audit: AuditLog;
+  readonly identity: Identity;
+  readonly objects: EmbeddedObjects;
+  readonly logs: LogStore;
+  readonly ledger: BorderLedger;
+  readonly runs: RunsModule;
+}
+
+export interface OpenParts {
+  readonly options: DataPlaneOptions;
+  readonly paths: StatePaths;
+  readonly config: DataPlaneConfig;
+  readonly systemKey: Key;
+}
+
+/** Each is closed by `closers`, before what it stands on. */
+export async function openStores(parts: OpenParts, closers: Closers): Promise<Stores> {
+  const { options, paths, config, systemKey } = parts;
+  const { org, cluster, bucket } = config;
+  const location = { folder: paths.database, url: options.databaseUrl };
+  const database = closers.add(await openDatabase<DataSchema>(location, dataMigrations));
+  const audit = closers.add(await AuditLog.open(paths.audit, deriveKey(systemKey, "audit log")));
+  const identity = await openOwnIdentity(parts, database, audit);
+  const objects = await openOwnObjects(parts, closers);
+  const logKey = deriveKey(systemKey, "log lines");
+  const logs = closers.add(await openLogStore({ folder: paths.logs, key: logKey }));
+  const ledgerKey = deriveKey(systemKey, "border ledger");
+  const ledger = closers.add(await openLedger({ folder: paths.ledger, key: ledgerKey }));
+  const runsKey = deriveKey(systemKey, "runs");
+  const { log } = options;
+  const runs = closers.add(
+    await openRuns({ database, org, cluster, keys: runsKey, bucket, clock: systemClock, log }),
+  );
+  return { database, audit, identity, objects, logs, ledger, runs };
+}
+
+function openOwnIdentity(
+  { options, paths, config, systemKey }: OpenParts,
+  database: Database<DataSchema>,
+  audit: AuditLog,
+): Promise<Identity> {
+  return openIdentity({
+    org: config.org,
+    cluster: config.cluster,
+    folder: paths.identity,
+    systemKey,
+    database,
+    audit,
+    authority: config.addresses.authority,
+    router: config.addresses.router,
+    addressFrom: options.listen ? "peer" : "edge",
+    clock: systemClock,
+    log: options.log,
+  });
+}
+
+async function openOwnObjects(
+  { options, paths, config, systemKey }: OpenParts,
+  closers: Closers,
+): Promise<EmbeddedObjects> {
+  const provider = await FileKeyProvider.open(paths.customerKeys);
+  const keys = closers.add(await ProjectKeys.open({ folder: paths.projectKeys, systemKey, provider }));
+  const { bucket, region } = config;
+  const { log } = options;
+  return closers.add(await openObjects({ folder: paths.objects, systemKey, keys, bucket, region, log }));
+}
