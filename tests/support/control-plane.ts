@@ -5,7 +5,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { EnrollRequest } from "@biplane/control-wire";
 import {
   type Clock,
   createClientTransport,
@@ -158,5 +157,3 @@ export async function enrollCluster(
 export async function removeClusterFolders(): Promise<void> {
   for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
 }
-
-export type EnrollFields = Partial<EnrollRequest>;

@@ -146,7 +146,11 @@ export function actionOf(run: string, name: string, fields: object = {}) {
 }
 
 export function event(sequence: number, change: EventInit["change"]): EventInit {
-  return { sequence: BigInt(sequence), occurredAt: timestampFromMs(1_700_000_000_000 + sequence), change } as EventInit;
+  return {
+    sequence: BigInt(sequence),
+    occurredAt: timestampFromMs(1_700_000_000_000 + sequence),
+    change,
+  } as EventInit;
 }
 
 export const runCreated = (sequence: number, name: string, fields: object = {}) =>

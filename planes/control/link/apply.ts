@@ -57,15 +57,16 @@ export async function applyGroup(
       position: from,
       nowMs,
     });
-    for (const item of group) if (item.kind === "events") await applying.addBatch(item.batch);
-    await applying.flush();
-    const { position, asOfMs, verdicts } = applying;
-    if (position !== from) await advancePosition(transaction, org, cluster, from, position, asOfMs);
     const scope = { store, transaction, org, cluster, nowMs };
+    // Answers are to what was sent before this group: they come first, so that no event overtakes them.
     const answers = group.flatMap((item) => (item.kind === "intent_answer" ? [item.answer] : []));
     const again = await recordAnswers(scope, answers);
     const commands = group.flatMap((item) => (item.kind === "command_answer" ? [item.answer.id] : []));
     await removeCommands(scope, commands);
+    for (const item of group) if (item.kind === "events") await applying.addBatch(item.batch);
+    await applying.flush();
+    const { position, asOfMs, verdicts } = applying;
+    if (position !== from) await advancePosition(transaction, org, cluster, from, position, asOfMs);
     const intents = await dueIntentsOf(scope, [...admittedKeys(verdicts), ...again]);
     return { position, verdicts, intents };
   });

@@ -1,0 +1,214 @@
+import { X509Certificate } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
+import { ConnectRequestSchema, EnrollmentService, IndexService, LinkService } from "@biplane/control-wire";
+import { createClientTransport, createRootAuthority, issueCertificate } from "@biplane/kit";
+import { fromBinary } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { ConnectError, createClient } from "@connectrpc/connect";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import {
+  createOrganization,
+  enrollCluster,
+  removeClusterFolders,
+  startTestControlPlane,
+  type TestCluster,
+  type TestControlPlane,
+} from "../../../tests/support/control-plane.ts";
+import { domain, LinkPeer, project, runCreated } from "../../../tests/support/link-peer.ts";
+
+let folder: string;
+let control: TestControlPlane;
+let home: TestCluster;
+let stranger: TestCluster;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "biplane-border-"));
+  control = await startTestControlPlane({ folder });
+  home = await enrollCluster(control, await createOrganization("acme"), "home");
+  stranger = await enrollCluster(control, await createOrganization("other"), "home");
+  await createClient(IndexService, home.transportAs("ada")).createProject({ id: project });
+});
+afterAll(async () => {
+  await control.close();
+  await removeClusterFolders();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const codeOf = (error: unknown) => ConnectError.from(error).rawMessage;
+
+function transportWith(cluster: TestCluster, headers: Record<string, string>) {
+  return createClientTransport({
+    baseUrl: `https://localhost:${control.port}`,
+    tls: { authorityPem: cluster.enrollment.providerRootPem, identity: cluster.enrollment.identity },
+    interceptors: [
+      (next) => (request) => {
+        for (const [name, value] of Object.entries(headers)) request.header.set(name, value);
+        return next(request);
+      },
+    ],
+  });
+}
+
+function listProjects(cluster: TestCluster, token: string) {
+  return createClient(
+    IndexService,
+    transportWith(cluster, { authorization: `Bearer ${token}` }),
+  ).listProjects({});
+}
+
+test("without a certificate there is enrollment and nothing else (claim TLS-3)", async () => {
+  const transport = createClientTransport({
+    baseUrl: `https://localhost:${control.port}`,
+    tls: { authorityPem: home.enrollment.providerRootPem },
+  });
+  const asked = createClient(IndexService, transport).listProjects({});
+  await expect(asked).rejects.toThrow(/certificate of an enrolled cluster/);
+  const streamed = createClient(LinkService, transport).connect((async function* () {})());
+  await expect(streamed[Symbol.asyncIterator]().next()).rejects.toThrow(/certificate of an enrolled cluster/);
+  const enrolled = createClient(EnrollmentService, transport).enroll({ org: "acme", cluster: "home" });
+  await expect(enrolled).rejects.toThrow(/code does not work/);
+});
+
+test("a certificate of another authority is worth nothing, whatever it names", async () => {
+  const forged = await issueCertificate(await createRootAuthority("Biplane provider", 3_600_000), {
+    commonName: "home.acme",
+    hosts: ["home.acme.cluster.biplane.internal"],
+    uses: ["client"],
+    lifetimeMs: 3_600_000,
+  });
+  const cluster = { ...home, enrollment: { ...home.enrollment, identity: forged } };
+  const token = await home.organization.token("ada");
+  await expect(listProjects(cluster, token)).rejects.toThrow(
+    /certificate of an enrolled cluster|alert|socket/i,
+  );
+  const own = await listProjects(home, token);
+  expect(own.projects).toHaveLength(1);
+});
+
+test("a certificate from before a new enrollment is worth nothing after it", async () => {
+  const organization = await createOrganization("moved");
+  const before = await enrollCluster(control, organization, "home");
+  const after = await enrollCluster(control, organization, "home");
+  const token = await organization.token("ada");
+  await expect(listProjects(before, token)).rejects.toThrow(/not one of the cluster's present ones/);
+  expect((await listProjects(after, token)).projects).toEqual([]);
+});
+
+test.each([
+  ["of another audience", { aud: "biplane:router" }],
+  ["that expired", { exp: 1_700_000_000, iat: 1_699_999_900 }],
+  ["that lives longer than a control token may", { exp: Math.floor(Date.now() / 1_000) + 3_600 }],
+  ["of another organization", { org: "other" }],
+  ["without a subject", { sub: "" }],
+  ["without an id", { jti: undefined }],
+])("a token %s is refused", async (_, claims) => {
+  const token = await home.organization.token("ada", claims);
+  await expect(listProjects(home, token)).rejects.toThrow(/unauthenticated/);
+});
+
+test("a token signed by another key is refused, even for the right organization", async () => {
+  const token = await stranger.organization.token("ada", { org: "acme" });
+  await expect(listProjects(home, token)).rejects.toThrow(/not valid here/);
+  await expect(listProjects(home, "")).rejects.toThrow(/No control token/);
+});
+
+test("what belongs to another organization is not found (claim ISO-1)", async () => {
+  const peer = new LinkPeer(home);
+  await peer.open();
+  peer.events([runCreated(3, "r-secret")]);
+  await peer.next("ack");
+  peer.close();
+  const others = createClient(IndexService, stranger.transportAs("eve"));
+  const asked = [
+    () => others.getProject({ id: project }),
+    () => others.getRun({ run: { org: "acme", project, domain, name: "r-secret" } }),
+    () => others.getRun({ run: { org: "other", project, domain, name: "r-secret" } }),
+    () => others.listActions({ run: { org: "", project, domain, name: "r-secret" } }),
+    () => others.abortRun({ run: { org: "acme", project, domain, name: "r-secret" } }),
+  ];
+  for (const ask of asked) await expect(ask()).rejects.toThrow(/not_found/);
+  expect((await others.listRuns({})).runs).toEqual([]);
+  const own = await createClient(IndexService, home.transportAs("ada")).listRuns({});
+  expect(own.runs.map((run) => run.run?.name)).toEqual(["r-secret"]);
+});
+
+test("an unknown field ends the link and names its path, at any depth (claim CLS-2)", async () => {
+  const field = (number: number, bytes: Uint8Array) =>
+    new BinaryWriter().tag(number, WireType.LengthDelimited).bytes(bytes).finish();
+  const smuggled = new BinaryWriter().tag(99, WireType.LengthDelimited).string("inputs").finish();
+  // ConnectRequest.events.events[0].run_created.task
+  const message = fromBinary(ConnectRequestSchema, field(2, field(2, field(3, field(4, smuggled)))));
+  const peer = new LinkPeer(home);
+  await peer.open();
+  peer.sendRaw(message);
+  expect(codeOf(await peer.ended())).toContain("events.events[0].run_created.task.99");
+});
+
+test("an error's text in a failure code ends the link before it is stored (claim CLS-6)", async () => {
+  const peer = new LinkPeer(home);
+  await peer.open();
+  peer.events([runCreated(4, "r-text", { failureCode: "KeyError: 'patient-4711'" })]);
+  expect(codeOf(await peer.ended())).toContain("run_created.failure_code");
+});
+
+test("the index takes no text form, which would hide unknown fields", async () => {
+  const { identity, providerRootPem } = home.enrollment;
+  const answer = await new Promise<string>((resolve, reject) => {
+    const socket = connectTls({
+      port: control.port,
+      host: "localhost",
+      ca: providerRootPem,
+      cert: identity.certificatePem,
+      key: identity.privateKeyPem,
+      ALPNProtocols: ["http/1.1"],
+    });
+    let text = "";
+    socket.on("data", (chunk) => {
+      text += chunk;
+    });
+    socket.on("end", () => resolve(text));
+    socket.on("error", reject);
+    socket.write(
+      "POST /biplane.control.v1.IndexService/ListProjects HTTP/1.1\r\nhost: localhost\r\n" +
+        "content-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
+    );
+  });
+  expect(answer).toMatch(/^HTTP\/1.1 415 /);
+});
+
+test("an enrollment code works once, for its own cluster, and pins the organization's root", async () => {
+  const organization = await createOrganization("pinned");
+  await enrollCluster(control, organization, "one");
+  await expect(enrollCluster(control, await createOrganization("pinned"), "two")).rejects.toThrow(
+    /Organization pinned has another root/,
+  );
+  const joined = await enrollCluster(control, organization, "two");
+  const names = new X509Certificate(joined.enrollment.identity.certificatePem).subjectAltName;
+  expect(names).toContain("DNS:two.pinned.cluster.biplane.internal");
+  expect(names).toContain("DNS:router.two.pinned.tunnel.biplane.internal");
+  expect(names).not.toContain("localhost");
+});
+
+test("every request leaves one record, refused ones too, without what it said (claim AUD-1)", async () => {
+  const records = async () => {
+    const all = [];
+    for await (const record of control.state.audit.read(0n)) all.push(record);
+    return all;
+  };
+  const before = (await records()).length;
+  const index = createClient(IndexService, home.transportAs("ada"));
+  await index.createProject({ id: "audited", displayName: "Quarterly figures" });
+  await expect(index.createProject({ id: "audited" })).rejects.toThrow(/already_exists/);
+  await expect(listProjects(home, "nonsense")).rejects.toThrow(/unauthenticated/);
+  const added = (await records()).slice(before);
+  expect(added.map(({ method, subject, outcome }) => [method.split("/")[1], subject, outcome])).toEqual([
+    ["CreateProject", "ada", "ok"],
+    ["CreateProject", "ada", "already_exists"],
+    ["ListProjects", "", "unauthenticated"],
+  ]);
+  expect(added[0]).toMatchObject({ org: "acme", cluster: "home" });
+  expect(JSON.stringify(added)).not.toContain("Quarterly");
+});
