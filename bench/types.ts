@@ -12,7 +12,7 @@ export interface BenchRow {
   readonly ratio: number | null;
   /** What counts as good, e.g. `ratio >= 0.5`. */
   readonly goal: string;
-  /** Null where it can't be decided for want of the reference. */
+  /** Null where it can't be decided for want of the reference, or where the figure is for orientation only. */
   readonly met: boolean | null;
 }
 
@@ -24,7 +24,8 @@ export function ratioRow(
   goal: { readonly atLeast?: number; readonly atMost?: number; readonly below?: number },
 ): BenchRow {
   const ratio = row.referenceValue === null ? null : row.value / row.referenceValue;
-  return { ...row, ratio, goal: `ratio ${goalText(goal)}`, met: ratio === null ? null : meets(ratio, goal) };
+  const met = ratio === null || goalText(goal) === "" ? null : meets(ratio, goal);
+  return { ...row, ratio, goal: goalText(goal) === "" ? "none" : `ratio ${goalText(goal)}`, met };
 }
 
 /** A row that is judged by its own value. */
@@ -32,8 +33,10 @@ export function absoluteRow(
   row: Pick<BenchRow, "measure" | "value" | "unit" | "reference">,
   goal: { readonly atLeast?: number; readonly atMost?: number; readonly below?: number },
 ): BenchRow {
-  const met = meets(row.value, goal);
-  return { ...row, referenceValue: null, ratio: null, goal: `${goalText(goal)} ${row.unit}`, met };
+  const text = goalText(goal);
+  const judged =
+    text === "" ? { goal: "none", met: null } : { goal: `${text} ${row.unit}`, met: meets(row.value, goal) };
+  return { ...row, referenceValue: null, ratio: null, ...judged };
 }
 
 function meets(value: number, goal: { atLeast?: number; atMost?: number; below?: number }): boolean {

@@ -11,8 +11,8 @@ import { createClientTransport } from "@biplane/kit";
 import { connect, type RemoteClient } from "@biplane/sdk/remote/client";
 import { createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { Daemon, runProgram } from "../support/daemon.ts";
+import { missingTools } from "../support/find-tools.ts";
 import type { PostgresServer } from "../support/postgres.ts";
-import { missingTools } from "../support/tools.ts";
 import { redeemClaim, requestToken } from "./sign-in.ts";
 
 export const org = "acme";

@@ -55,3 +55,9 @@ export const threeActions = task(
   { name: "three-actions", input: z.object({ n: z.number() }), output: z.number() },
   async ({ n }) => addOne({ n: await addOne({ n: await addOne({ n }) }) }),
 );
+
+/** One recorded step and no sub-action. */
+export const oneStep = task(
+  { name: "one-step", input: z.object({ n: z.number() }), output: z.number() },
+  async ({ n }) => step("only", () => n + 1),
+);
