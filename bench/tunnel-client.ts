@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { Agent, request } from "node:https";
 import { connect, type TLSSocket } from "node:tls";
 import type { BulkJob, BulkResult, RequestsJob, RequestsResult } from "./tunnel-messages.ts";
-import { report } from "./tunnel-messages.ts";
+import { receiveSetup, report } from "./tunnel-messages.ts";
 
 const chunk = Buffer.alloc(64 * 1024, "biplane ");
 /** A request that takes longer counts as an error. */
@@ -103,6 +103,7 @@ function summarize(latencies: readonly (number | undefined)[]): RequestsResult {
   };
 }
 
+await receiveSetup();
 process.on("message", (job: BulkJob | RequestsJob) => {
   const result = job.kind === "bulk" ? runBulk(job) : runRequests(job);
   result.then(report, (error: unknown) => report({ failed: String(error) }));

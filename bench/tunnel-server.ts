@@ -64,7 +64,7 @@ const connector = startConnector({
     [`bulk.${setup.tunnelName}`]: feedTlsServer(bulk),
     [`requests.${setup.tunnelName}`]: feedTlsServer(requests),
   },
-  log: createLogger({ component: "connector", level: "warn" }),
+  log: createLogger({ component: "connector" }),
 });
 const ports = { bulkPort: await listen(bulk), requestsPort: await listen(requests) };
 await connector.connected(AbortSignal.timeout(10_000));

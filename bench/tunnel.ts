@@ -2,23 +2,16 @@
  * What the tunnel costs. Edge, connector with its server, and load generator are processes of their own. Bulk speed is
  * compared with a bare relay between two TLS connections; latency with the same requests sent to the server directly.
  */
-import { type ChildProcess, fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { MiB } from "@biplane/base";
-import { createRootAuthority, issueCertificate } from "@biplane/kit/certificates";
-import type { TlsIdentity } from "@biplane/kit/tls";
 import type { BulkResult, RequestsResult } from "./tunnel-messages.ts";
+import { TunnelProcesses } from "./tunnel-processes.ts";
 import { absoluteRow, type BenchRow, ratioRow } from "./types.ts";
 
 const bulkBytes = 256 * MiB;
 const rounds = 5;
 const requestBytes = 1024;
-const tunnelName = "home.acme.tunnel.biplane.internal";
-const hourMs = 3_600_000;
 
 interface Ports {
   readonly relay: number;
@@ -28,22 +21,27 @@ interface Ports {
 }
 
 export async function run(): Promise<BenchRow[]> {
-  const folder = await mkdtemp(join(tmpdir(), "bench-tunnel-"));
-  const children: ChildProcess[] = [];
+  const system = await TunnelProcesses.start();
   try {
-    const { ports, authorityPem } = await startSystem(folder, children);
-    const client = await startChild("./tunnel-client.ts", children);
-    const send = <Result>(job: object) => ask<Result>(client, { ...job, authorityPem });
-    const rows = [
+    const { authorityPem, serverIdentity } = system;
+    const relaySetup = { identity: serverIdentity, authorityPem, targetPort: system.directPorts.bulk };
+    const relay = await system.fork<{ port: number }>("./tunnel-relay.ts", relaySetup);
+    const ports: Ports = {
+      relay: relay.ready.port,
+      directRequests: system.directPorts.requests,
+      tunnelBulk: system.publicPorts.bulk,
+      tunnelRequests: system.publicPorts.requests,
+    };
+    const client = await system.fork("./tunnel-client.ts", {});
+    const send = <Result>(job: object) => ask<Result>(client.process, { ...job, authorityPem });
+    return [
       await measureBulk(send, ports, "down"),
       await measureBulk(send, ports, "up"),
       await measureAdded(send, ports),
       await measureErrors(send, ports),
     ];
-    return rows;
   } finally {
-    for (const child of children) child.kill("SIGKILL");
-    await rm(folder, { recursive: true });
+    await system.stop();
   }
 }
 
@@ -106,91 +104,9 @@ async function measureErrors(send: Send, ports: Ports): Promise<BenchRow> {
   return absoluteRow({ measure: "errors.4000", value: errors, unit: "errors", reference }, { atMost: 0 });
 }
 
-async function startSystem(folder: string, children: ChildProcess[]) {
-  const provider = await createRootAuthority("provider", hourMs);
-  const organization = await createRootAuthority("acme", hourMs);
-  const serverIdentity = await issue(organization, ["server"], ["localhost"]);
-  const services = ["bulk", "requests"].map((service) => `${service}.${tunnelName}`);
-  const edge = await startEdge(folder, provider, services, children);
-  const server = await startChild("./tunnel-server.ts", children, {
-    serverIdentity,
-    connectorIdentity: await issue(provider, ["client"], services),
-    providerPem: provider.certificatePem,
-    edge: edge.tunnel,
-    tunnelName,
-  });
-  const { bulkPort, requestsPort } = server.ready as { bulkPort: number; requestsPort: number };
-  const authorityPem = organization.certificatePem;
-  const relay = await startChild("./tunnel-relay.ts", children, {
-    identity: serverIdentity,
-    authorityPem,
-    targetPort: bulkPort,
-  });
-  const ports: Ports = {
-    relay: (relay.ready as { port: number }).port,
-    directRequests: requestsPort,
-    tunnelBulk: edge.listeners[0]!.port,
-    tunnelRequests: edge.listeners[1]!.port,
-  };
-  return { ports, authorityPem };
-}
-
-interface EdgeReady {
-  readonly tunnel: { readonly host: string; readonly port: number };
-  readonly listeners: readonly { readonly port: number }[];
-}
-
-async function startEdge(
-  folder: string,
-  provider: TlsIdentity,
-  services: readonly string[],
-  children: ChildProcess[],
-): Promise<EdgeReady> {
-  const identity = await issue(provider, ["server"], ["localhost", "127.0.0.1"]);
-  const listeners = services.map((tunnel, index) => ({ name: `public-${index}`, port: 0, tunnel }));
-  const files = {
-    "identity.crt": identity.certificatePem,
-    "identity.key": identity.privateKeyPem,
-    "clients-ca.crt": provider.certificatePem,
-    "edge.json": JSON.stringify({ tunnel: { port: 0 }, listeners }),
-  };
-  for (const [name, content] of Object.entries(files)) {
-    await writeFile(join(folder, name), content, { mode: 0o600 });
-  }
-  const path = join(import.meta.dirname, "../tunnel/edge/main.ts");
-  const child = fork(path, ["--state", folder], {
-    stdio: ["ignore", "pipe", "inherit", "ipc"],
-    env: { ...process.env, LOG_LEVEL: "warn" },
-  });
-  children.push(child);
-  const [line] = await once(createInterface({ input: child.stdout! }), "line");
-  return JSON.parse(String(line)) as EdgeReady;
-}
-
-function issue(
-  issuer: TlsIdentity,
-  uses: readonly ("server" | "client")[],
-  hosts: readonly string[],
-): Promise<TlsIdentity> {
-  return issueCertificate(issuer, { commonName: hosts[0]!, hosts, uses, lifetimeMs: hourMs });
-}
-
-interface Child {
-  readonly process: ChildProcess;
-  readonly ready: unknown;
-}
-
-async function startChild(module: string, children: ChildProcess[], setup?: object): Promise<Child> {
-  const child = fork(new URL(module, import.meta.url));
-  children.push(child);
-  if (setup !== undefined) child.send(setup);
-  const [ready] = await once(child, "message");
-  return { process: child, ready };
-}
-
-async function ask<Result>(client: Child, job: object): Promise<Result> {
-  const answer = once(client.process, "message");
-  client.process.send(job);
+async function ask<Result>(client: ChildProcess, job: object): Promise<Result> {
+  const answer = once(client, "message");
+  client.send(job);
   const [result] = (await answer) as [Result | { failed: string }];
   if (typeof result === "object" && result !== null && "failed" in result) throw new Error(result.failed);
   return result as Result;

@@ -1,11 +1,13 @@
 /** What passes through the tunnel, judged by ordinary TLS, HTTP/1.1 and HTTP/2 clients and servers at its ends. */
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { connect as connectHttp2, createSecureServer, type IncomingHttpHeaders } from "node:http2";
 import { createServer as createHttpsServer, request } from "node:https";
 import { connect as tcpConnect } from "node:net";
 import { buffer, text } from "node:stream/consumers";
 import { createServer, type TLSSocket, connect as tlsConnect } from "node:tls";
-import { serverTlsOptions } from "@biplane/kit";
+import { serverTlsOptions, type TlsIdentity } from "@biplane/kit";
+import type { TunnelSocket } from "@biplane/tunnel-connector";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import {
   type Authorities,
@@ -120,6 +122,122 @@ describe("bytes", () => {
     expect(JSON.parse(await text(response))).toEqual(["127.0.0.9", expect.any(Number)]);
   });
 });
+
+describe("HTTP/2 through the tunnel", () => {
+  test("trailers arrive, and each message of an endless stream arrives when it is sent", async () => {
+    await start({ consumer: tlsServer((identity) => streamingServer(identity)) });
+    const session = connectHttp2(`https://localhost:${system!.port}`, { ca: system!.organizationPem });
+    const stream = session.request({ ":path": "/watch", ":method": "POST" });
+    let trailers: IncomingHttpHeaders = {};
+    stream.once("trailers", (headers) => {
+      trailers = headers;
+    });
+    const messages: string[] = [];
+    stream.on("data", (chunk: Buffer) => messages.push(String(chunk)));
+    for (const count of [1, 2, 3]) {
+      stream.write("next");
+      await until(() => messages.length === count);
+    }
+    stream.end();
+    await once(stream, "end");
+    expect(messages).toEqual(["message 1", "message 2", "message 3"]);
+    expect(trailers["grpc-status"]).toBe("0");
+    session.close();
+  });
+
+  test("many connections at once stay apart", async () => {
+    await start({ consumer: serve((socket) => socket.pipe(socket)) });
+    const exchange = async (index: number) => {
+      const sent = Buffer.alloc(20_000, `connection ${index} `);
+      const socket = await dialTls();
+      socket.end(sent);
+      return (await buffer(socket)).equals(sent);
+    };
+    const outcomes = await Promise.all(Array.from({ length: 100 }, (_, index) => exchange(index)));
+    expect(outcomes.every(Boolean)).toBe(true);
+    await until(
+      () => system!.connector.status().streams === 0 && system!.edge.status().publicConnections === 0,
+    );
+  });
+});
+
+describe("resets", () => {
+  test("a client's reset ends the connection inside, and a reset from inside reaches the client as one", async () => {
+    const hello = await clientHello("localhost");
+    const inside: TunnelSocket[] = [];
+    await start({
+      consumer: () => (socket) => {
+        socket.on("error", () => {});
+        socket.resume();
+        inside.push(socket);
+      },
+    });
+    const resetting = tcpConnect(system!.port);
+    resetting.write(hello);
+    await until(() => inside.length === 1);
+    resetting.resetAndDestroy();
+    await until(() => inside[0]!.destroyed);
+
+    const resetted = tcpConnect(system!.port);
+    resetted.write(hello);
+    await until(() => inside.length === 2);
+    const failure = once(resetted, "error");
+    inside[1]!.destroy(new Error("the service failed"));
+    const [error] = await failure.catch((thrown: unknown) => [thrown]);
+    expect((error as NodeJS.ErrnoException).code).toBe("ECONNRESET");
+    await until(() => system!.edge.status().publicConnections === 0);
+  });
+});
+
+describe("shutting down", () => {
+  test("a draining edge takes no new connections and lets the one under way end", async () => {
+    await start({ consumer: serve((socket) => socket.pipe(socket)), config: { drainMs: 10_000 } });
+    const { port, edge } = system!;
+    const socket = await dialTls();
+    const closing = edge.close();
+    await expect(dialTls("localhost", port)).rejects.toThrow();
+    socket.end("still here");
+    expect(await text(socket)).toBe("still here");
+    await closing;
+  });
+
+  test("a draining connector gets no new connections and lets the one under way end", async () => {
+    await start({ consumer: serve((socket) => socket.pipe(socket)), limits: { drainMs: 10_000 } });
+    const { connector } = system!;
+    const socket = await dialTls();
+    const closing = connector.close();
+    await until(() => system!.edge.status().connectors === 0);
+    await expect(dialTls()).rejects.toThrow();
+    socket.end("still here");
+    expect(await text(socket)).toBe("still here");
+    await closing;
+  });
+
+  test("connections that do not end are cut after the grace period", async () => {
+    await start({ consumer: serve(() => {}) });
+    const socket = await dialTls();
+    socket.on("error", () => {});
+    const cut = new Promise((resolve) => socket.once("close", resolve));
+    await system!.edge.close();
+    await cut;
+  });
+});
+
+/** Answers each piece of the request with a message, and the request's end with a trailer. */
+function streamingServer(identity: TlsIdentity) {
+  const server = createSecureServer(serverTlsOptions({ identity }));
+  server.on("stream", (stream) => {
+    stream.respond({ ":status": 200 }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    let count = 0;
+    stream.on("data", () => {
+      count += 1;
+      stream.write(`message ${count}`);
+    });
+    stream.on("end", () => stream.end());
+  });
+  return server;
+}
 
 function digest(data: Buffer): string {
   return createHash("sha256").update(data).digest("hex");

@@ -173,7 +173,6 @@ class RunningEdge implements Edge {
 function route(config: ListenerConfig, serverName: string | undefined): string | undefined {
   if (config.tunnel !== undefined) return config.tunnel;
   if (serverName === undefined) return undefined;
-  const listed = config.hosts?.[serverName];
-  if (listed !== undefined) return listed;
+  if (config.hosts !== undefined && Object.hasOwn(config.hosts, serverName)) return config.hosts[serverName];
   return isInternalName(serverName) ? undefined : serverName;
 }

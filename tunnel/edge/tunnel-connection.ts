@@ -116,8 +116,13 @@ export class TunnelConnection {
     const { socket, limits } = this.#options;
     const session = this.#session;
     session.setMaxListeners(0);
-    session.once("connect", () => session.setLocalWindowSize(limits.sessionWindowBytes));
-    session.once("remoteSettings", () => this.#options.onReady(this));
+    session.once("connect", () => {
+      // A connector may be gone again before its first moment.
+      if (!session.destroyed) session.setLocalWindowSize(limits.sessionWindowBytes);
+    });
+    session.once("remoteSettings", () => {
+      if (!this.#retired) this.#options.onReady(this);
+    });
     session.once("goaway", () => this.#retire("goaway"));
     session.on("error", () => this.#retire("error"));
     session.once("close", () => {
