@@ -1,8 +1,8 @@
 /** Sub-actions and traces that a running attempt reports. Idempotent by name, refused from an attempt that is over. */
 import { type ActionId, type AttemptId, BiplaneError, limits } from "@biplane/base";
+import { isTerminal } from "@biplane/control-wire";
 import { digestOf } from "../store/document-rows.ts";
 import type { Engine } from "./engine.ts";
-import { isTerminal } from "./phases.ts";
 import { ActionState } from "./state.ts";
 import { newTaskAction } from "./transitions.ts";
 import type { ActionRecord, NewChild, NewTrace } from "./types.ts";

@@ -58,8 +58,8 @@ export class RunCreation {
     const id = parseRunRef(ref);
     const state = id === undefined ? undefined : this.#engine.openRun(id);
     if (state === undefined || state.record.admission !== "pending") return;
-    if (outcome !== AdmissionOutcome.ADMITTED) return this.#refuse(state, outcome);
-    if (this.#waiters.has(state.key)) this.#start(state);
+    if (outcome !== AdmissionOutcome.ADMITTED) this.#refuse(state, outcome);
+    else if (this.#waiters.has(state.key)) this.#start(state);
     else if (!state.stored.granted) this.#engine.changeRun(state, { granted: true });
   }
 

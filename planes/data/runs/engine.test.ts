@@ -9,7 +9,7 @@ import {
   rootOf,
   startRun,
   success,
-} from "./test-support.ts";
+} from "./engine.testing.ts";
 
 let fixture: Fixture;
 beforeEach(async () => {

@@ -3,7 +3,7 @@
  * committed. Decisions are taken synchronously, so that no two of them interleave; the modules beside this one take them.
  */
 import { BiplaneError, type ClusterId, type Digest, type OrgId, type RunId } from "@biplane/base";
-import { Phase } from "@biplane/control-wire";
+import { isTerminal, Phase } from "@biplane/control-wire";
 import { backoffMs, sleep } from "@biplane/kit/backoff";
 import type { Clock } from "@biplane/kit/clock";
 import type { Key } from "@biplane/kit/crypto";
@@ -21,7 +21,6 @@ import { Documents } from "./documents.ts";
 import { WatchHub } from "./hub.ts";
 import { Leases } from "./leases.ts";
 import { type Loaded, loadOpenRuns } from "./loading.ts";
-import { isTerminal } from "./phases.ts";
 import { projectedCode } from "./projection.ts";
 import { ReadyQueue } from "./ready-queue.ts";
 import { RecentEvents } from "./recent-events.ts";

@@ -58,6 +58,8 @@ export class EventOutbox implements Outbox {
   async appendSnapshot(): Promise<void> {
     await this.#engine.committer.exclusively(async () => {
       this.#engine.lastSequence = await writeSnapshot(this.#engine);
+      // They are consecutive; the snapshot's own events are only in the database.
+      this.#engine.recentEvents.clear();
     });
     this.#engine.outboxChanged.notify();
   }

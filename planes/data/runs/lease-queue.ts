@@ -85,7 +85,10 @@ export class LeaseQueue implements ActionQueue {
     if (!engine.isUsable) return;
     for (const waiter of this.#waiters) {
       const action = engine.ready.take(engine.now());
-      if (action === undefined) return this.#wakeAt(engine.ready.nextTimeMs());
+      if (action === undefined) {
+        this.#wakeAt(engine.ready.nextTimeMs());
+        return;
+      }
       this.#waiters.delete(waiter);
       this.#grant(waiter, action);
     }
@@ -129,7 +132,10 @@ export class LeaseQueue implements ActionQueue {
   }
 
   #waitAgain(waiter: Waiter): void {
-    if (waiter.signal.aborted || this.#engine.isClosed) return waiter.lease.resolve(undefined);
+    if (waiter.signal.aborted || this.#engine.isClosed) {
+      waiter.lease.resolve(undefined);
+      return;
+    }
     this.#waiters.add(waiter);
     this.#schedule();
   }
@@ -171,9 +177,8 @@ export class LeaseQueue implements ActionQueue {
     engine.leases.markFinishing(id);
     if (outcome.kind === "succeeded") {
       engine.changeAction(action, succeeded(action.record, engine.now(), outcome.hasReport));
-      return abortDescendants(engine, action, parentEnded);
-    }
-    this.#fail(action, outcome);
+      abortDescendants(engine, action, parentEnded);
+    } else this.#fail(action, outcome);
   }
 
   #fail(action: ActionState, outcome: Exclude<AttemptOutcome, { kind: "succeeded" }>): void {
@@ -184,7 +189,8 @@ export class LeaseQueue implements ActionQueue {
     const decision = decideRetry(failure, record.attempts.slice(0, -1), retry);
     if (decision.kind === "end") {
       engine.changeAction(action, failed(record, phase, engine.now(), failure, hasReport));
-      return abortDescendants(engine, action, parentEnded);
+      abortDescendants(engine, action, parentEnded);
+      return;
     }
     const { bucket } = engine.options;
     const next = retried(record, phase, engine.now(), failure, { hasReport, bucket });

@@ -110,8 +110,8 @@ function digestBytes(digest: Digest): Uint8Array {
   return Buffer.from(digest, "hex");
 }
 
-/** A code is a word such as `OOMKilled`; a program that puts a text there has it withheld. */
-const codePattern = /^[A-Za-z][A-Za-z0-9_.:-]{0,63}$/;
+/** A code is a word such as `OOMKilled`, and both ends refuse anything else: what a program wrote there is withheld. */
+const codePattern = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/;
 
 export function projectedCode(code: string): string {
   return codePattern.test(code) ? code : "Unknown";

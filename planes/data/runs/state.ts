@@ -3,11 +3,10 @@
  * one, which is on disk and which alone anybody is told about.
  */
 import type { RunId } from "@biplane/base";
-import { Phase } from "@biplane/control-wire";
+import { isTerminal, Phase } from "@biplane/control-wire";
 import type { StoredAction } from "../store/action-rows.ts";
 import type { StoredRun } from "../store/run-rows.ts";
 import { PhaseCounts } from "./phase-counts.ts";
-import { isTerminal } from "./phases.ts";
 import type { RetryPolicy } from "./specs.ts";
 import { currentAttempt } from "./transitions.ts";
 import type { ActionRecord, RunRecord } from "./types.ts";

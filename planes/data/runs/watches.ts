@@ -1,12 +1,12 @@
 /** Watches: the present state first, then each change as it is committed, until the end of what is watched. */
 import type { ActionId, ActionName, ProjectDomain, RunId } from "@biplane/base";
 import type { Phase } from "@biplane/control-wire";
+import { isTerminal } from "@biplane/control-wire";
 import { sleep } from "@biplane/kit/backoff";
 import type { Engine } from "./engine.ts";
 import type { Lists } from "./lists.ts";
 import { Mailbox } from "./mailbox.ts";
 import { PhaseCounts } from "./phase-counts.ts";
-import { isTerminal } from "./phases.ts";
 import type { Reads } from "./reads.ts";
 import { runKey } from "./state.ts";
 import type { ActionRecord, ChildrenUpdate, PhaseCount, RunRecord } from "./types.ts";

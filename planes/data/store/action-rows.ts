@@ -1,7 +1,7 @@
 /** Actions as rows: writing many at once, reading them, and turning rows into records. */
 import type { ActionId, Digest, RunId } from "@biplane/base";
+import { Phase } from "@biplane/control-wire";
 import { type Selectable, sql, type Transaction } from "kysely";
-import { isSuccess } from "../runs/phases.ts";
 import type { AbortInfo, ActionFailure, ActionKind, ActionRecord } from "../runs/types.ts";
 import { decodeAttempts, encodeAttempts, failureTexts } from "./attempt-column.ts";
 import { assignments, type BulkColumn, base64, inChunks, type JsonRow, names, values } from "./bulk.ts";
@@ -63,6 +63,7 @@ const changingColumns: readonly BulkColumn[] = [
   { name: "attempts", type: "text" },
   { name: "outcome", type: "bytea" },
 ];
+const successful: ReadonlySet<Phase> = new Set([Phase.SUCCEEDED, Phase.RECOVERED]);
 const kinds: readonly ActionKind[] = ["task", "trace", "condition"];
 
 export async function insertActions(
@@ -148,7 +149,7 @@ export function actionFromRow(sealer: Sealer, bucket: string, row: Selectable<Ac
     row.outcome === null ? undefined : sealer.openJson<ActionOutcome>("action", "outcome", key, row.outcome);
   const attempts = decodeAttempts(bucket, id, row.attempts, outcome?.texts ?? []);
   const kind = kinds[row.kind] ?? "task";
-  const succeeded = attempts.at(-1)?.phase === row.phase && isSuccess(row.phase);
+  const succeeded = attempts.at(-1)?.phase === row.phase && successful.has(row.phase);
   return {
     depth: row.depth,
     notBeforeMs: Number(row.not_before_ms),

@@ -68,16 +68,19 @@ export interface Fixture extends RunsModule {
 }
 
 export interface FixtureOptions {
-  /** `postgres://…`; a new folder of PGlite without it. */
+  /** `postgres://…`; PGlite without it. */
   readonly url?: string;
+  /** Of PGlite; a new one by default. */
+  readonly folder?: string;
 }
 
 export async function openFixture(fixtureOptions: FixtureOptions = {}): Promise<Fixture> {
-  const folder = await mkdtemp(join(tmpdir(), "biplane-runs-"));
+  const own = await mkdtemp(join(tmpdir(), "biplane-runs-"));
+  const folder = fixtureOptions.folder ?? own;
   const clock = new TestClock();
   const keys = newKey();
   const open = async () => {
-    const database = await openDatabase<DataSchema>({ ...fixtureOptions, folder }, dataMigrations);
+    const database = await openDatabase<DataSchema>({ url: fixtureOptions.url, folder }, dataMigrations);
     const log = createLogger({ component: "test", level: "silent" });
     const options: EngineOptions = { database, org, cluster, keys, bucket: "biplane", clock, log };
     return { options, module: await openRuns(options) };
@@ -110,7 +113,7 @@ export async function openFixture(fixtureOptions: FixtureOptions = {}): Promise<
     },
     close: async () => {
       await closeCurrent();
-      await rm(folder, { recursive: true, force: true });
+      await rm(own, { recursive: true, force: true });
     },
   };
 }
