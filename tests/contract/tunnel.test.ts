@@ -187,7 +187,45 @@ describe("resets", () => {
     expect((error as NodeJS.ErrnoException).code).toBe("ECONNRESET");
     await until(() => system!.edge.status().publicConnections === 0);
   });
+
+  test("a storm of resets, from clients and from inside, does not touch the connection beside it", async () => {
+    const hello = await clientHello("localhost");
+    const service = serve((socket) => socket.pipe(socket));
+    let inside: "serve" | "hold" | "reset" = "serve";
+    await start({
+      consumer: (identity) => {
+        const toServer = service(identity);
+        return (socket) => {
+          if (inside === "serve") toServer(socket);
+          else if (inside === "reset") socket.destroy(new Error("refused"));
+        };
+      },
+      connections: 1,
+    });
+    const steady = await dialTls();
+    for (let round = 0; round < 30; round += 1) {
+      inside = round % 2 === 0 ? "hold" : "reset";
+      await resetMany(hello, 200, inside === "hold");
+    }
+    const answer = once(steady, "data");
+    steady.write("still here");
+    expect(String((await answer)[0])).toBe("still here");
+    expect(system!.events.filter(({ kind }) => kind === "disconnected")).toEqual([]);
+  });
 });
+
+/** Opens connections and waits until they have reached the inside; then either side resets them. */
+async function resetMany(hello: Buffer, count: number, byClient: boolean): Promise<void> {
+  const before = system!.connector.status().streams;
+  const sockets = Array.from({ length: count }, () => tcpConnect(system!.port).on("error", () => {}));
+  for (const socket of sockets) socket.resume().write(hello);
+  if (byClient) {
+    await until(() => system!.connector.status().streams === before + count);
+    for (const socket of sockets) socket.resetAndDestroy();
+  }
+  await until(() => sockets.every((socket) => socket.destroyed));
+  await until(() => system!.connector.status().streams === before);
+}
 
 describe("shutting down", () => {
   test("a draining edge takes no new connections and lets the one under way end", async () => {

@@ -84,6 +84,8 @@ export class Connection {
         initialWindowSize: limits.streamWindowBytes,
         maxConcurrentStreams: limits.streamsMax,
       },
+      streamResetBurst: limits.streamResetsBurstMax,
+      streamResetRate: limits.streamResetsPerSecondMax,
       maxSessionMemory: limits.sessionMemoryMegabytesMax,
     });
     this.retired = new Promise((resolve) => {

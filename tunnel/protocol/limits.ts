@@ -26,6 +26,12 @@ export const tunnelLimits = {
   streamWindowBytes: 1 * MiB,
   /** The same for one tunnel connection as a whole: large, since a stream's own window is what holds it back. */
   sessionWindowBytes: 64 * MiB,
+  /**
+   * Streams that the edge may reset, at once and a second. Every public client that goes away without a farewell is
+   * one; HTTP/2's usual guard (1,000, then 33/s) would let any client end the connection that all of them share.
+   */
+  streamResetsBurstMax: 100_000,
+  streamResetsPerSecondMax: 10_000,
   /** Memory that HTTP/2 may use for one tunnel connection before it refuses new streams, in megabytes (Node's unit). */
   sessionMemoryMegabytesMax: 256,
   /** A heartbeat each; a peer silent for the longer time is given up. */
