@@ -2,10 +2,12 @@
 import { defineConfig } from "vitest/config";
 
 const inline = [/@biplane\//, /@flyteorg\/flyteidl2/];
+/** Built programs and code bundles are loaded as Node loads them: hooks that they set must see their imports. */
+const external = [/\/dist\/[^/]+\.mjs$/, /\/biplane-bundle-[^/]+\//];
 
 export default defineConfig({
   test: {
-    server: { deps: { inline } },
+    server: { deps: { inline, external } },
     testTimeout: 60_000,
     hookTimeout: 120_000,
     maxWorkers: 2,

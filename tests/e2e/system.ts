@@ -13,6 +13,7 @@ import { createClient, type Interceptor, type Transport } from "@connectrpc/conn
 import { Daemon, runProgram } from "../support/daemon.ts";
 import { missingTools } from "../support/find-tools.ts";
 import type { PostgresServer } from "../support/postgres.ts";
+import { eventually } from "./eventually.ts";
 import { redeemClaim, requestToken } from "./sign-in.ts";
 
 export const org = "acme";
@@ -77,7 +78,12 @@ async function startIn(folder: string, options: SystemOptions): Promise<System> 
   const data = await startData(folder, states, { ...control, ...edge }, options);
   const profilePath = join(states["data"]!, "profile.json");
   const profile = JSON.parse(readFileSync(profilePath, "utf8")) as Profile;
-  const client = await redeemClaim(profile, data.claim);
+  // The data plane is ready before its tunnel is: until then the edge closes connections at once.
+  const client = await eventually(
+    () => redeemClaim(profile, data.claim),
+    () => true,
+    { withinMs: reachableMsMax, what: "The authority being reached through the edge" },
+  );
   const daemons = [data.daemon, edge.daemon, control.daemon];
   const tokens = cachedToken(() => requestToken(profile, client));
   const transport = () => signedInTransport(profile, tokens);
@@ -118,7 +124,6 @@ async function startIn(folder: string, options: SystemOptions): Promise<System> 
 async function startControl(folder: string, state: string, options: SystemOptions) {
   const url = await options.postgres?.createDatabase();
   const environment = { ...options.environment, ...(url === undefined ? {} : { BIPLANE_DATABASE_URL: url }) };
-  await runProgram("control", ["init", "--state", state], environment);
   let port = 0;
   const daemon = new Daemon({
     program: "control",
@@ -227,21 +232,16 @@ function signedInTransport(profile: Profile, token: () => Promise<string>): Tran
   return createClientTransport({ baseUrl: profile.router, tls, interceptors: [signIn] });
 }
 
-const linkMsMax = 30_000;
+const reachableMsMax = 30_000;
 
-/** The data plane is ready before its link is: the project can be made once the control plane answers. */
+/** The project can be made once the control plane answers over the link. */
 async function createProject(transport: Transport): Promise<void> {
   const projects = createClient(flyte.project.ProjectService, transport);
-  const deadline = Date.now() + linkMsMax;
-  for (;;) {
-    try {
-      await projects.createProject({ project: { id: project, name: "Flights", org } });
-      return;
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
+  await eventually(
+    () => projects.createProject({ project: { id: project, name: "Flights", org } }),
+    () => true,
+    { withinMs: reachableMsMax, what: "The project being created" },
+  );
 }
 
 /** Tokens last 15 minutes; one is kept for ten. */
