@@ -71,6 +71,7 @@ export async function openObjects(options: ObjectsOptions): Promise<EmbeddedObje
   await uploads.abortAbandoned();
   const compaction = new Compaction(engine);
   compaction.start();
+  engine.onWaste = () => compaction.start();
   const credentials = new CredentialStore(options.systemKey, clock);
   const authenticator = new Authenticator(credentials, place.region, clock);
   const context = { ...place, objects, uploads, catalog: engine.catalog, clock };

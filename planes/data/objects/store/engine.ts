@@ -17,6 +17,9 @@ export interface EngineOptions {
   readonly snapshotEveryMin?: number;
 }
 
+/** Looking for waste goes through the packs, which is not worth it for each object. */
+const discardsBetweenLooks = 1_000;
+
 export class Engine {
   readonly log: CatalogLog;
   readonly content: ContentStore;
@@ -25,6 +28,9 @@ export class Engine {
   readonly clock: Clock;
   readonly #readers = new Map<ObjectEntry, number>();
   readonly #doomed = new Set<ObjectEntry>();
+  #discards = 0;
+  /** Called now and then, when content was removed and its space may be worth collecting. */
+  onWaste: (() => void) | undefined;
 
   private constructor(options: EngineOptions, log: CatalogLog, content: ContentStore) {
     this.log = log;
@@ -67,6 +73,8 @@ export class Engine {
   async discard(entry: ObjectEntry): Promise<void> {
     if (this.#readers.has(entry)) this.#doomed.add(entry);
     else await this.removeContent(entry.parts);
+    this.#discards += 1;
+    if (this.#discards % discardsBetweenLooks === 0) this.onWaste?.();
   }
 
   async removeContent(parts: readonly Content[]): Promise<void> {
