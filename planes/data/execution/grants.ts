@@ -3,16 +3,12 @@
  * in its project and domain. Inputs of sub-actions add nothing: a task writes those itself.
  */
 import { limits, rootAction } from "@biplane/base";
-import { flyte } from "@biplane/data-wire";
 import { parseObjectUri, projectPrefix, runPrefix } from "@biplane/layout";
-import { fromBinary } from "@bufbuild/protobuf";
-import { decode } from "@msgpack/msgpack";
 import type { ObjectStore } from "../objects/types.ts";
 import type { Lease, Runs } from "../runs/types.ts";
+import { namedObjects } from "./named-objects.ts";
 
-const namedUrisMax = 10_000;
 const runsRemembered = 256;
-const nestingMax = 64;
 
 export interface StoreGrant {
   readonly readPrefixes: readonly string[];
@@ -63,34 +59,12 @@ export class GrantPlanner {
     const bytes = await this.#objects.read(parseObjectUri(root.inputUri).key, limits.readBytesMax);
     if (bytes === undefined) return [];
     const uriStart = `s3://${this.#objects.bucket}/`;
+    const keys = namedObjects(bytes).map((uri) =>
+      uri.startsWith(uriStart) ? uri.slice(uriStart.length) : "",
+    );
     const own = projectPrefix(lease);
-    const keys = new Set<string>();
-    for (const text of stringsIn(fromBinary(flyte.task.InputsSchema, bytes).literals, 0)) {
-      const key = text.startsWith(uriStart) ? text.slice(uriStart.length) : "";
-      const clean = key.startsWith(own) && key.length > own.length && !key.split("/").includes("..");
-      if (clean && keys.size < namedUrisMax) keys.add(key);
-    }
-    return [...keys];
-  }
-}
-
-/** Every string inside a value; objects of tasks are msgpack in bytes. */
-function* stringsIn(value: unknown, depth: number): Generator<string> {
-  if (typeof value === "string") yield value;
-  if (typeof value !== "object" || value === null || depth > nestingMax) return;
-  if (value instanceof Uint8Array) {
-    const inner = tryDecode(value);
-    if (typeof inner === "object") yield* stringsIn(inner, depth + 1);
-    return;
-  }
-  for (const one of Object.values(value)) yield* stringsIn(one, depth + 1);
-}
-
-function tryDecode(bytes: Uint8Array): unknown {
-  try {
-    const value = decode(bytes);
-    return value instanceof Uint8Array ? undefined : value;
-  } catch {
-    return undefined;
+    return keys.filter(
+      (key) => key.startsWith(own) && key.length > own.length && !key.split("/").includes(".."),
+    );
   }
 }
