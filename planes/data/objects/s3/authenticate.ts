@@ -81,7 +81,7 @@ export class Authenticator {
     }
     const lifetimeMs = Number(request.parameters.get("X-Amz-Expires") ?? Number.NaN) * 1_000;
     if (!(lifetimeMs >= 1_000 && lifetimeMs <= limits.presignMsMax)) {
-      throw new S3Error("AuthorizationQueryParametersError", "X-Amz-Expires has to be 1 to 43200 seconds.");
+      throw new S3Error("AccessDenied", "X-Amz-Expires has to be 1 to 43200 seconds.");
     }
     if (atMs - nowMs > skewMsMax) throw new S3Error("AccessDenied", "Request is not valid yet.");
     if (nowMs >= atMs + lifetimeMs) throw new S3Error("AccessDenied", "Request has expired.");
@@ -154,12 +154,14 @@ function headerOf(request: S3Request, name: string): string | undefined {
   return name === "host" ? request.host : request.header(name);
 }
 
+/** A URL that was tampered with is forbidden, whichever part of it no longer makes sense (claim FLOW-2). */
 function malformed(presigned: boolean): S3Error {
-  return new S3Error(presigned ? "AuthorizationQueryParametersError" : "AuthorizationHeaderMalformed");
+  if (!presigned) return new S3Error("AuthorizationHeaderMalformed");
+  return new S3Error("AccessDenied", "The URL's authorization parameters are malformed.");
 }
 
 function wrongRegion(claim: Claim, region: string): S3Error {
-  const code = claim.presigned ? "AuthorizationQueryParametersError" : "AuthorizationHeaderMalformed";
+  const code = claim.presigned ? "AccessDenied" : "AuthorizationHeaderMalformed";
   return new S3Error(code, `The region '${claim.scope.region}' is wrong; expecting '${region}'.`, {
     "x-amz-bucket-region": region,
   });

@@ -5,7 +5,6 @@ import { isBiplaneError } from "@biplane/base";
 const errors = {
   AccessDenied: [403, "Access Denied"],
   AuthorizationHeaderMalformed: [400, "The authorization header is malformed."],
-  AuthorizationQueryParametersError: [400, "The query's authorization parameters are malformed."],
   BadDigest: [400, "The checksum you specified did not match what was received."],
   BucketAlreadyOwnedByYou: [409, "The bucket is there already, and it is yours."],
   ConditionalRequestConflict: [409, "There is an object of this key already, with other bytes."],
