@@ -1,9 +1,11 @@
 /** Unary calls to the control plane in a subject's name: with a short-lived control token, and in the border ledger. */
+
+import { BiplaneError } from "@biplane/base";
 import { IndexService } from "@biplane/control-wire";
 import { border } from "@biplane/data-wire";
 import { fromConnectError } from "@biplane/kit";
 import { create } from "@bufbuild/protobuf";
-import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { type Client, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import type { TokenIssuer } from "../identity/types.ts";
 import { guardDown, guardUp } from "./guard.ts";
 import type { BorderLedger } from "./ledger.ts";
@@ -42,12 +44,31 @@ function actingFor({ transport, tokens, ledger }: CallOptions, subject: string):
         guardDown(method.output, message);
         return response;
       } catch (error) {
-        await ledger.recordFailure(name, fromConnectError(error));
-        throw error;
+        const failure = fromConnectError(error);
+        await ledger.recordFailure(name, failure);
+        throw isUnreachable(error) ? controlPlaneAway(failure) : error;
       }
     },
     stream(method, signal, timeoutMs, header, input, contextValues) {
       return transport().stream(method, signal, timeoutMs, header, input, contextValues);
     },
   };
+}
+
+/** Whether no answer came at all: what the network said would tell a client nothing but an address. */
+function isUnreachable(error: unknown): boolean {
+  const cause = error instanceof ConnectError ? error.cause : undefined;
+  return typeof (cause as { code?: unknown } | undefined)?.code === "string";
+}
+
+function controlPlaneAway(cause: BiplaneError): BiplaneError {
+  return new BiplaneError(
+    "unavailable",
+    {
+      what: "The control plane can't be reached.",
+      why: "This cluster answers from its own state; what concerns the whole organization has to wait.",
+      next: "Try again later.",
+    },
+    { cause, reason: "control_plane_away" },
+  );
 }
