@@ -1,11 +1,14 @@
 /** Chooses how sandboxes are made on this machine, once, and starts them. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { BiplaneError } from "@biplane/base";
 import type { Logger } from "@biplane/kit";
 import { bubblewrapArguments, bubblewrapPaths, processesMax } from "./bubblewrap.ts";
 import { Cgroups } from "./cgroups.ts";
 import { writeEtcFiles } from "./etc-files.ts";
 import { RunningSandbox } from "./running.ts";
+import { seccompProgram } from "./seccomp.ts";
 import type { Installation, SandboxLauncher, SandboxOptions } from "./types.ts";
 import { unsandboxedPaths } from "./unsandboxed.ts";
 
@@ -34,6 +37,7 @@ export function createLauncher(options: LauncherOptions): SandboxLauncher {
 
 function bubblewrapLauncher(options: LauncherOptions): SandboxLauncher {
   writeEtcFiles(options.folder);
+  const filter = writeFilter(options.folder);
   const cgroups = Cgroups.detect();
   options.log.info(
     { event: "sandbox", reason: cgroups.has("memory") ? "control_groups" : "sampled" },
@@ -45,22 +49,43 @@ function bubblewrapLauncher(options: LauncherOptions): SandboxLauncher {
     inside: () => paths,
     start: (sandbox, user) => {
       const wrapped = bubblewrapArguments(options.installation, options.folder, sandbox, user);
-      return start(cgroups, sandbox, ["bwrap", "--info-fd", "4", ...wrapped], false);
+      const filtered = filter === undefined ? [] : ["--seccomp", "5"];
+      return start(cgroups, sandbox, ["bwrap", "--info-fd", "4", ...filtered, ...wrapped], false, filter);
     },
   };
+}
+
+/** Undefined where this architecture's system calls are not known. */
+function writeFilter(folder: string): string | undefined {
+  const program = seccompProgram(process.arch);
+  if (program === undefined) return undefined;
+  const path = join(folder, "seccomp.bpf");
+  writeFileSync(path, program, { mode: 0o644 });
+  return path;
 }
 
 /** Enters the groups first, so that nothing the task starts is ever outside them. */
 const enterGroups =
   'while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit 125; shift; done; shift; exec "$@"';
 
-function start(cgroups: Cgroups, options: SandboxOptions, argv: string[], ownGroup: boolean): RunningSandbox {
+function start(
+  cgroups: Cgroups,
+  options: SandboxOptions,
+  argv: readonly string[],
+  ownGroup: boolean,
+  filter?: string,
+): RunningSandbox {
   const cgroup = cgroups.create(processesMax);
+  // Opened anew each time: whoever reads a shared one leaves nothing for the next.
+  const filterFile = filter === undefined ? undefined : openSync(filter, "r");
+  const control = options.control ? "pipe" : "ignore";
+  const descriptors = [control, ownGroup ? "ignore" : "pipe", filterFile ?? "ignore"] as const;
   const child: ChildProcess = spawn("/bin/sh", ["-c", enterGroups, "sh", ...cgroup.folders, "--", ...argv], {
     env: { PATH: systemPath, ...options.environment },
-    stdio: ["ignore", "pipe", "pipe", options.control ? "pipe" : "ignore", ownGroup ? "ignore" : "pipe"],
+    stdio: ["ignore", "pipe", "pipe", ...descriptors],
     detached: ownGroup,
   });
+  if (filterFile !== undefined) closeSync(filterFile);
   return new RunningSandbox(child, cgroup, { samples: !cgroups.has("memory"), ownGroup });
 }
 

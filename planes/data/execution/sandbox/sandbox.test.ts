@@ -51,14 +51,17 @@ interface Facts {
   processes: number;
   signal: string;
   writes: string[];
+  userNamespace: string;
+  mount: string;
 }
 
 /** Runs in the sandbox as CommonJS and prints what it found. */
 function factsScript(): string {
   return `
 const { readFileSync, readdirSync, writeFileSync } = require("node:fs");
+const { execFileSync } = require("node:child_process");
 const { connect } = require("node:net");
-const tryIt = (work) => { try { return String(work()); } catch (error) { return error.code; } };
+const tryIt = (work) => { try { return String(work()); } catch (error) { return error.code ?? "status " + error.status; } };
 const dial = (port, host) => new Promise((resolve) => {
   const socket = connect({ port, host, timeout: 2000 });
   socket.on("connect", () => { resolve("connected"); socket.destroy(); });
@@ -73,6 +76,8 @@ const dial = (port, host) => new Promise((resolve) => {
   stateFile: tryIt(() => readFileSync(${JSON.stringify(join(folder, "state.key"))}, "utf8")),
   processes: readdirSync("/proc").filter((name) => /^\\d+$/.test(name)).length,
   signal: tryIt(() => process.kill(${process.pid}, 0)),
+  userNamespace: tryIt(() => execFileSync("unshare", ["--user", "--map-root-user", "id", "-u"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim()),
+  mount: tryIt(() => execFileSync("unshare", ["--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/tmp"], { stdio: "ignore" })),
   writes: ["/usr/x", "/x", "/opt/biplane/x", "/run/biplane/x", "/tmp/x"].filter((path) => tryIt(() => writeFileSync(path, "x")) === "undefined"),
 })))();`;
 }
@@ -119,6 +124,7 @@ describe.each(users)("a sandbox started by $name", ({ user }) => {
     expect(facts.processes).toBeLessThanOrEqual(2);
     expect(facts.signal).toBe("ESRCH");
     expect(facts.writes).toEqual(["/tmp/x"]);
+    expect([facts.userNamespace, facts.mount]).toEqual(["status 1", "status 1"]);
   });
 
   test("bounds a fork bomb, and everything it left goes with it", async () => {
@@ -159,4 +165,5 @@ test("control: without a sandbox the same attempts succeed", async () => {
   expect(facts.stateFile).toBe("the plane's key");
   expect(facts.signal).toBe("true");
   expect(facts.processes).toBeGreaterThan(2);
+  expect(facts.userNamespace).toBe("0");
 });
