@@ -15,6 +15,7 @@ export const entries = {
   worker: "worker/main.ts",
   sdk: "clients/sdk/index.ts",
   cli: "clients/cli/main.ts",
+  demo: "clients/demo/main.ts",
   "embedded-database-thread": "kit/embedded-database-thread.ts",
 } as const;
 

@@ -31,5 +31,8 @@ function report(error: unknown): number {
   return exitCodes.unexpected;
 }
 
+// A reader that has seen enough, as in `biplane border | head`, is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
 // Connections that are kept open for the next request must not keep a finished command alive.
 process.exit(await main(process.argv.slice(2)));

@@ -34,6 +34,8 @@ export interface LocalSystem {
   /** Makes the first administrator; present on the first start only. */
   readonly claim: string | undefined;
   readonly claimUrl: string | undefined;
+  /** How tasks are kept apart on this machine. */
+  readonly sandbox: "bubblewrap" | "none";
   close(): Promise<void>;
 }
 
@@ -69,11 +71,14 @@ async function start(options: LocalSystemOptions, started: PlaneProcess[]) {
   });
   onProgress?.("data plane");
   const claim = existsSync(profilePath) ? undefined : await initializeData(options, folders, settings);
-  await launch(started, dataOptions(options, folders));
+  const { sandbox } = await launch<{ sandbox: LocalSystem["sandbox"] }>(
+    started,
+    dataOptions(options, folders),
+  );
   const profile = await readProfile(profilePath);
   onProgress?.("tunnel and link");
   await untilReachable(profile, started);
-  return { profile, profilePath, folders, claim: claim?.claim, claimUrl: claim?.claimUrl };
+  return { profile, profilePath, folders, sandbox, claim: claim?.claim, claimUrl: claim?.claimUrl };
 }
 
 type Folders = LocalSystem["folders"];
@@ -98,13 +103,13 @@ async function loadSettings(options: LocalSystemOptions): Promise<LocalSettings>
   return settings;
 }
 
-async function launch(
+async function launch<Ready extends object>(
   started: PlaneProcess[],
   options: ConstructorParameters<typeof PlaneProcess>[0],
-): Promise<void> {
+): Promise<Ready> {
   const plane = new PlaneProcess(options);
   started.push(plane);
-  await plane.ready();
+  return plane.ready<Ready>();
 }
 
 function logOf(folders: Folders, name: string): string {
