@@ -41,6 +41,8 @@ export interface PageOptions {
   readonly body: Html;
   /** Origins besides its own that forms may lead to, redirects included (browsers check those too). */
   readonly formTargets?: readonly string[];
+  /** The browser asks again after this time. */
+  readonly refreshSeconds?: number | undefined;
 }
 
 export const stylesheetPath = "/style.css";
@@ -60,6 +62,7 @@ export function renderPage(options: PageOptions): string {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+${options.refreshSeconds === undefined ? undefined : html`<meta http-equiv="refresh" content="${options.refreshSeconds}">`}
 <title>${options.title} – Biplane</title>
 <link rel="stylesheet" href="${stylesheetPath}">
 </head>

@@ -12,18 +12,10 @@ import type { SandboxEntrances } from "./execution/types.ts";
 import type { ServingCertificate } from "./identity/certificates.ts";
 import { type Enrollment, readEnrollment } from "./link/index.ts";
 import type { Router } from "./router/router.ts";
+import type { Routing, Service } from "./routing.ts";
 import type { OpenParts, Stores } from "./stores.ts";
 
-type Service = keyof DataPlaneConfig["addresses"];
-type Servers = Readonly<Record<Service, Server>>;
-
-export function createPublicServers(stores: Stores, router: Router, serving: ServingCertificate): Servers {
-  return {
-    router: serving.keepFresh(router.server),
-    authority: serving.keepFresh(stores.identity.createServer(serving.identity)),
-    objects: serving.keepFresh(stores.objects.createServer({ identity: serving.identity })),
-  };
-}
+type Servers = Routing["servers"];
 
 /** Serves the public: through the edge, or at ports of its own. */
 export async function openToPublic(parts: OpenParts, servers: Servers): Promise<Closeable> {

@@ -4,19 +4,15 @@ import { BiplaneError } from "@biplane/base";
 import { systemClock } from "@biplane/kit/clock";
 import { readKeyFile } from "@biplane/kit/crypto";
 import { type Closeable, Closers } from "@biplane/kit/lifecycle";
-import { createServices } from "./api/index.ts";
-import { ProjectCache } from "./api/project-cache.ts";
-import { SubjectNames } from "./api/subject-names.ts";
 import { createCommandHandler } from "./commands.ts";
 import { type DataPlaneConfig, readConfig } from "./config.ts";
-import { createPublicServers, openToPublic, sandboxEntrances } from "./entrances.ts";
+import { openToPublic, sandboxEntrances } from "./entrances.ts";
 import { type Executor, startExecutor } from "./execution/executor.ts";
 import { readCertificates, ServingCertificate } from "./identity/certificates.ts";
 import { type Link, startLink } from "./link/index.ts";
 import type { DataPlaneOptions } from "./options.ts";
-import { createCallAudit } from "./router/call-audit.ts";
-import { createPages } from "./router/pages.ts";
-import { createRouter, type Router } from "./router/router.ts";
+import type { Router } from "./router/router.ts";
+import { createRouting } from "./routing.ts";
 import { statePaths } from "./state.ts";
 import { type OpenParts, openStores, type Stores } from "./stores.ts";
 
@@ -46,11 +42,12 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
   const serving = closers.add(await ServingCertificate.issue(certificates.intermediate, hostsOf(config)));
   const stores = await openStores(parts, closers);
   const link = closers.add(await openLink(parts, stores));
-  const router = await openRouter(parts, stores, link, serving);
-  const servers = createPublicServers(stores, router, serving);
-  const executor = closers.add(
-    await openExecutor(parts, stores, router, serving, certificates.root.certificatePem),
-  );
+  const rootPem = certificates.root.certificatePem;
+  const addressFrom = options.listen ? "peer" : "edge";
+  const { log } = options;
+  const routing = { config, stores, controlPlane: link, serving, rootPem, addressFrom, log } as const;
+  const { router, servers } = await createRouting(routing);
+  const executor = closers.add(await openExecutor(parts, stores, router, serving, rootPem));
   closers.add(await openToPublic(parts, servers));
   await recordLifecycle(stores, config, "PLANE_STARTED");
   return {
@@ -78,49 +75,6 @@ function openLink({ options, paths, config }: OpenParts, stores: Stores): Promis
     ledger: stores.ledger,
     hello: { routerAddress: addresses.router, region, softwareVersion: options.softwareVersion },
     log: options.log,
-  });
-}
-
-async function openRouter(
-  { options, config }: OpenParts,
-  stores: Stores,
-  link: Link,
-  serving: ServingCertificate,
-): Promise<Router> {
-  const { org, cluster, addresses } = config;
-  const { identity, objects } = stores;
-  const { log } = options;
-  const clock = systemClock;
-  const projects = new ProjectCache(org, stores.database, identity.sealing);
-  await projects.load();
-  const services = createServices({
-    org,
-    cluster,
-    authority: addresses.authority,
-    runs: stores.runs.runs,
-    objects: objects.store,
-    grants: objects.grants(addresses.objects),
-    logs: stores.logs,
-    controlPlane: link,
-    ledger: stores.ledger,
-    policy: identity.policy,
-    projects,
-    subjects: new SubjectNames(identity.directory),
-    clock,
-  });
-  const { authenticator, policy } = identity;
-  const audit = createCallAudit(stores.audit, options.listen ? "peer" : "edge", clock);
-  const hosts = new Set([hostAndPort(addresses.router)]);
-  return createRouter({
-    org,
-    hosts,
-    authenticator,
-    policy,
-    audit,
-    serving,
-    services,
-    pages: createPages(),
-    log,
   });
 }
 
@@ -170,11 +124,6 @@ function recordLifecycle(stores: Stores, config: DataPlaneConfig, code: AuditCod
 function hostsOf(config: DataPlaneConfig): string[] {
   const names = Object.values(config.addresses).map((address) => new URL(address).hostname);
   return [...new Set([...names, "localhost", "127.0.0.1"])];
-}
-
-function hostAndPort(address: string): string {
-  const { hostname, port } = new URL(address);
-  return `${hostname}:${port === "" ? "443" : port}`;
 }
 
 function incomplete(path: string): BiplaneError {

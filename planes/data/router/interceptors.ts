@@ -1,33 +1,26 @@
 /**
- * The one decision point. Callers are known by now (gate.ts); here each request is read as far as its resource,
- * decided, recorded, and only then handed to its service.
+ * The chain behind the gate: callers are known by now (gate.ts); here each request is read as far as its resource,
+ * decided and recorded (decision.ts), and only then handed to its service.
  */
 import { BiplaneError, isBiplaneError } from "@biplane/base";
-import { type Decision, decide, type PolicyBundle } from "@biplane/identity";
 import type { Logger } from "@biplane/kit/logging";
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
 import { type Call, callKey } from "./call.ts";
-import type { CallAudit } from "./call-audit.ts";
+import { authorize, type DecisionParts } from "./decision.ts";
 import { resourceOf } from "./resource.ts";
 
-export interface DecisionParts {
-  readonly policy: { readonly bundle: PolicyBundle };
-  readonly audit: CallAudit;
+export interface ChainParts extends DecisionParts {
   readonly log: Logger;
 }
 
-export function createDecisionInterceptor(parts: DecisionParts): Interceptor {
+export function createDecisionInterceptor(parts: ChainParts): Interceptor {
   return (next) => async (request) => {
     const call = request.contextValues.get(callKey);
     if (call === undefined) throw new Error("A request came past the gate.");
     const { message, replayed } = await firstMessage(request);
-    const decision = await decideCall(parts, call, request.method.input, message);
-    const recorded = parts.audit.decided(call, decision);
-    // Handled below in each case; this only keeps an early failure from ending the process.
-    recorded.catch(() => {});
-    if (decision.kind !== "allowed" || call.row.changes) await recorded;
-    requireAllowed(decision);
+    await readResource(parts, call, request.method.input, message);
+    const { recorded } = await authorize(parts, call);
     try {
       const response = await next(replayed);
       await recorded;
@@ -39,40 +32,18 @@ export function createDecisionInterceptor(parts: DecisionParts): Interceptor {
   };
 }
 
-async function decideCall(
-  parts: DecisionParts,
+async function readResource(
+  parts: ChainParts,
   call: Call,
   schema: DescMessage,
   message: Message,
-): Promise<Decision> {
-  const { permission, resource } = call.row;
-  if (permission === "anonymous") return { kind: "allowed", delegated: false };
-  if (call.principal === undefined) throw new Error("A request came past the gate without a caller.");
+): Promise<void> {
   try {
-    call.resource = resourceOf(resource, schema, message, call.org);
+    call.resource = resourceOf(call.row.resource, schema, message, call.org);
   } catch (error) {
     await parts.audit.refused(call, error);
     throw error;
   }
-  return decide(call.principal, permission, call.resource, parts.policy.bundle);
-}
-
-function requireAllowed(decision: Decision): void {
-  if (decision.kind === "allowed") return;
-  if (decision.kind === "hidden") {
-    throw new BiplaneError("not_found", "There is no such thing in this organization.", {
-      reason: "unknown",
-    });
-  }
-  throw new BiplaneError(
-    "permission_denied",
-    {
-      what: "You may not do this.",
-      why: "None of your roles permits it here.",
-      next: "Ask an administrator of your organization for a role.",
-    },
-    { reason: "not_permitted" },
-  );
 }
 
 /** The request's message; a stream is put together again, because reading its first message takes that away. */
@@ -95,8 +66,6 @@ async function firstMessage(
 function logUnexpected(log: Logger, call: Call, error: unknown): void {
   if (isBiplaneError(error) && error.code !== "internal") return;
   if (error instanceof ConnectError) return;
-  log.error(
-    { event: "request_failed", method: call.method, requestId: call.requestId, error },
-    "a request failed",
-  );
+  const { method, requestId } = call;
+  log.error({ event: "request_failed", method, requestId, error }, "a request failed");
 }

@@ -16,7 +16,7 @@ import { createContextValues, type ServiceImpl } from "@connectrpc/connect";
 import type { Entrance } from "../identity/types.ts";
 import { type Call, callKey } from "./call.ts";
 import { createGate, type GateParts } from "./gate.ts";
-import { createDecisionInterceptor, type DecisionParts } from "./interceptors.ts";
+import { type ChainParts, createDecisionInterceptor } from "./interceptors.ts";
 
 /** A service with the methods of it that are served; use `serve` to make one. */
 export interface ServedService {
@@ -31,7 +31,7 @@ export function serve<S extends DescService>(
   return { service, implementation: implementation as Partial<ServiceImpl<DescService>> };
 }
 
-export interface RouterParts extends GateParts, DecisionParts {
+export interface RouterParts extends GateParts, ChainParts {
   readonly org: OrgId;
   /** Read for each new server, so that a sandbox opened late gets a fresh certificate. */
   readonly serving: { readonly identity: TlsIdentity };

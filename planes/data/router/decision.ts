@@ -1,0 +1,50 @@
+/** The one decision point: decides a call by the policy, records the decision, and lets only allowed ones pass. */
+import { BiplaneError } from "@biplane/base";
+import { type Decision, decide, type PolicyBundle } from "@biplane/identity";
+import type { Call } from "./call.ts";
+import type { CallAudit } from "./call-audit.ts";
+
+export interface DecisionParts {
+  readonly policy: { readonly bundle: PolicyBundle };
+  readonly audit: CallAudit;
+}
+
+/**
+ * Returns once the call may go on. What changes something, and every refusal, is on record by then; a read's record
+ * is awaited by `recorded` before its answer leaves.
+ */
+export async function authorize(parts: DecisionParts, call: Call): Promise<{ recorded: Promise<void> }> {
+  const decision = decideCall(parts.policy.bundle, call);
+  const recorded = parts.audit.decided(call, decision);
+  // Awaited by the caller; this only keeps an early failure from ending the process.
+  recorded.catch(() => {});
+  if (decision.kind !== "allowed" || call.row.changes) await recorded;
+  requireAllowed(decision);
+  return { recorded };
+}
+
+function decideCall(bundle: PolicyBundle, call: Call): Decision {
+  const { permission } = call.row;
+  if (permission === "anonymous") return { kind: "allowed", delegated: false };
+  if (call.principal === undefined || call.resource === undefined) {
+    throw new Error("A call came to its decision without a caller or a resource.");
+  }
+  return decide(call.principal, permission, call.resource, bundle);
+}
+
+function requireAllowed(decision: Decision): void {
+  if (decision.kind === "allowed") return;
+  if (decision.kind === "hidden") {
+    const text = "There is no such thing in this organization.";
+    throw new BiplaneError("not_found", text, { reason: "unknown" });
+  }
+  throw new BiplaneError(
+    "permission_denied",
+    {
+      what: "You may not do this.",
+      why: "None of your roles permits it here.",
+      next: "Ask an administrator of your organization for a role.",
+    },
+    { reason: "not_permitted" },
+  );
+}
