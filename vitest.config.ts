@@ -13,7 +13,7 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       project("unit", [
-        "{contracts,kit,planes,tunnel,worker,clients,verify,tools,bench,tests/support}/**/*.test.ts",
+        "{contracts,kit,planes,tunnel,worker,clients,examples,verify,tools,bench,tests/support}/**/*.test.ts",
       ]),
       project("boundary", ["tests/boundary/**/*.test.ts"]),
       project("contract", ["tests/contract/**/*.test.ts"]),
