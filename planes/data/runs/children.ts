@@ -1,6 +1,7 @@
 /** Sub-actions and traces that a running attempt reports. Idempotent by name, refused from an attempt that is over. */
 import { type ActionId, type AttemptId, BiplaneError, limits } from "@biplane/base";
 import { isTerminal } from "@biplane/control-wire";
+import { attemptUri } from "../store/attempt-column.ts";
 import { digestOf } from "../store/document-rows.ts";
 import type { Engine } from "./engine.ts";
 import { ActionState } from "./state.ts";
@@ -136,7 +137,11 @@ export class Children {
           endedAtMs: trace.endedAtMs,
           transitions: [ended],
           failure: trace.failure,
-          outputPrefix: trace.outputUri,
+          outputPrefix: attemptUri(engine.options.bucket, {
+            ...idOf(owner.record),
+            action: trace.name,
+            attempt: 1,
+          }),
           hasReport: false,
           logsAvailable: false,
         },

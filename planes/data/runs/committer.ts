@@ -72,19 +72,22 @@ export class Committer<Batch> {
   }
 
   #start(): void {
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
   }
 
   async #run(): Promise<void> {
     // Requests that arrived together are read one after another: let each of them into the same transaction.
     await new Promise<void>((resolve) => setImmediate(resolve));
-    while (this.#open !== undefined || this.#exclusive.length > 0) {
-      const group = this.#open;
-      this.#open = undefined;
-      if (group !== undefined) await this.#write(group);
-      for (const work of this.#exclusive.splice(0)) await work();
+    try {
+      while (this.#open !== undefined || this.#exclusive.length > 0) {
+        const group = this.#open;
+        this.#open = undefined;
+        if (group !== undefined) await this.#write(group);
+        for (const work of this.#exclusive.splice(0)) await work();
+      }
+    } finally {
+      // In the same step as the last look at what is open: a commit that came in between would never be written.
+      this.#running = undefined;
     }
   }
 

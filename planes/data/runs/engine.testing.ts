@@ -196,7 +196,7 @@ export class TestControlPlane {
   /** Reads and acknowledges what there is, without waiting. */
   async drain(): Promise<void> {
     for (;;) {
-      const after = this.events.at(-1)?.sequence ?? 0n;
+      const after = this.#cursor;
       const events = await this.#fixture.outbox.read(after, 1_000);
       if (events.length === 0) return;
       this.events.push(...events);
@@ -210,10 +210,14 @@ export class TestControlPlane {
     }
   }
 
+  get #cursor(): bigint {
+    return this.events.at(-1)?.sequence ?? this.#fixture.outbox.acknowledgedSequence();
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      await this.#fixture.outbox.wait(this.events.at(-1)?.sequence ?? 0n, signal);
+      await this.#fixture.outbox.wait(this.#cursor, signal);
       if (!signal.aborted) await this.drain();
     }
   }
