@@ -1,7 +1,8 @@
 /** Serves tunnel connections with an ordinary TLS server that never listens. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Server, TLSSocket } from "node:tls";
-import type { ConnectionConsumer, TunnelSocket } from "./incoming.ts";
+import type { ConnectionConsumer } from "./incoming.ts";
+import type { TunnelSocket } from "./tunnel-socket.ts";
 
 /**
  * A consumer that hands connections to a `tls`, `https` or `http2` server. The server's TLS sockets (`req.socket`) then

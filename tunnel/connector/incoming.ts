@@ -1,14 +1,7 @@
 /** Turns one stream of the tunnel into one connection of a client: takes the PROXY header off and names the client. */
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
-import type { Duplex } from "node:stream";
 import { type Endpoint, parseProxyHeader, proxyHeaderBytesMax } from "@biplane/tunnel-protocol";
-
-/** A public client's connection. Its bytes are what the client sent, usually TLS. */
-export interface TunnelSocket extends Duplex {
-  /** The client's address as the edge reports it: the provider's word, which nothing here can check. */
-  readonly remoteAddress: string | undefined;
-  readonly remotePort: number | undefined;
-}
+import { TunnelSocket } from "./tunnel-socket.ts";
 
 export type ConnectionConsumer = (socket: TunnelSocket) => void;
 
@@ -31,7 +24,7 @@ export function acceptStream(
     return;
   }
   stream.respond({ ":status": 200 });
-  readProxyHeader(stream, proxyHeaderMs, (client) => consumer(nameClient(stream, client)));
+  readProxyHeader(stream, proxyHeaderMs, (client) => consumer(new TunnelSocket(stream, client)));
 }
 
 function readProxyHeader(
@@ -55,9 +48,4 @@ function readProxyHeader(
     done(parsed.connection.kind === "known" ? parsed.connection.client : undefined);
   };
   stream.on("data", onData);
-}
-
-/** The stream itself becomes the connection: a wrapper would cost another copy of every chunk's bookkeeping. */
-function nameClient(stream: ServerHttp2Stream, client: Endpoint | undefined): TunnelSocket {
-  return Object.assign(stream, { remoteAddress: client?.address, remotePort: client?.port });
 }

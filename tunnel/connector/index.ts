@@ -1,4 +1,5 @@
 export { tunnelName } from "@biplane/tunnel-protocol";
 export * from "./connector.ts";
 export * from "./feed-tls-server.ts";
-export type { ConnectionConsumer, TunnelSocket } from "./incoming.ts";
+export type { ConnectionConsumer } from "./incoming.ts";
+export type { TunnelSocket } from "./tunnel-socket.ts";

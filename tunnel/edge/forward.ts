@@ -9,7 +9,8 @@ export function forward(socket: Socket, stream: ClientHttp2Stream): void {
   socket.once("close", () => {
     // Only a connection that ended both ways is a completed one; anything else must not look like one inside.
     if (!stream.destroyed && !(socket.readableEnded && stream.readableEnded)) {
-      stream.close(constants.NGHTTP2_CANCEL);
+      // Not close(), which would say a regular end of the stream before it resets it.
+      stream.destroy(new Error("The client's connection ended early."));
     }
   });
   stream.once("close", () => {
