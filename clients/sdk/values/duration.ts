@@ -1,4 +1,4 @@
-/** A span of time, exact to the microsecond, as Python's `timedelta`. */
+/** A span of time like Python's `timedelta`, exact to the microsecond within a century. */
 export class Duration {
   readonly milliseconds: number;
 
