@@ -37,7 +37,7 @@ function pack(type: ValueType, value: unknown): unknown {
     case "object":
       return packFields(resolved.fields, value as Readonly<Record<string, unknown>>);
     case "datetime":
-      return (value as Date).toISOString().replace("Z", "+00:00");
+      return isoTime(value as Date);
     case "none":
       return null;
     case "any":
@@ -45,6 +45,15 @@ function pack(type: ValueType, value: unknown): unknown {
     default:
       return packReference(value);
   }
+}
+
+/** As Python's `isoformat` writes it, so that equal structures have equal bytes in both languages. */
+function isoTime(date: Date): string {
+  return date
+    .toISOString()
+    .replace(/(?:\.000|(\.\d{3}))Z$/, (_, fraction?: string) =>
+      fraction === undefined ? "+00:00" : `${fraction}000+00:00`,
+    );
 }
 
 function packFields(fields: readonly ObjectField[], value: Readonly<Record<string, unknown>>): object {
@@ -59,7 +68,7 @@ function packReference(value: unknown): unknown {
 
 /** Plain data without a schema: what has a plain form takes it, and comes back as that. */
 function packAny(value: unknown): unknown {
-  if (value instanceof Date) return value.toISOString().replace("Z", "+00:00");
+  if (value instanceof Date) return isoTime(value);
   if (value instanceof Uint8Array || typeof value !== "object" || value === null) {
     if (typeof value !== "function" && typeof value !== "symbol") return value ?? null;
     throw new TypeError(`A ${typeof value} can't cross between actions.`);
