@@ -1,0 +1,202 @@
+/**
+ * For tests: the public side of a real data plane, initialized and enrolled as any other, with a real control plane
+ * behind the link, listening on loopback. No executor: runs stay queued.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { request } from "node:https";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { AuditRecord } from "@biplane/audit";
+import type { ClusterId, OrgId } from "@biplane/base";
+import { CommandOutcome } from "@biplane/control-wire";
+import type { AssignmentScope, RoleName } from "@biplane/identity";
+import { createClientTransport } from "@biplane/kit/connect-client";
+import { readKeyFile } from "@biplane/kit/crypto";
+import { Closers } from "@biplane/kit/lifecycle";
+import { createLogger } from "@biplane/kit/logging";
+import type { Interceptor, Transport } from "@connectrpc/connect";
+import { startTestControlPlane } from "../../tests/support/control-plane.ts";
+import { type DataPlaneConfig, readConfig } from "./config.ts";
+import { readCertificates, ServingCertificate } from "./identity/certificates.ts";
+import { initialize } from "./init.ts";
+import { type Link, startLink } from "./link/index.ts";
+import type { DataPlaneOptions } from "./options.ts";
+import { createRouting, type Routing } from "./routing.ts";
+import { statePaths } from "./state.ts";
+import { openStores, type Stores } from "./stores.ts";
+
+export const testOrg = "acme" as OrgId;
+export const testCluster = "home" as ClusterId;
+const log = createLogger({ component: "test", level: process.env["LOG_LEVEL"] ?? "silent" });
+
+export interface TestClient {
+  readonly id: string;
+  readonly secret: string;
+  readonly token: string;
+}
+
+export interface TestPlane {
+  readonly config: DataPlaneConfig;
+  readonly stores: Stores;
+  readonly routing: Routing;
+  readonly link: Link;
+  readonly rootPem: string;
+  /** A program with this role. */
+  client(role: RoleName, scope?: AssignmentScope): Promise<TestClient>;
+  /** Connect to the router; `headers` go with every request. */
+  transport(token: string | undefined, headers?: Record<string, string>): Transport;
+  audit(): Promise<AuditRecord[]>;
+  close(): Promise<void>;
+}
+
+export async function startTestPlane(): Promise<TestPlane> {
+  const folder = await mkdtemp(join(tmpdir(), "biplane-plane-"));
+  const closers = new Closers();
+  closers.add({ close: () => rm(folder, { recursive: true, force: true }) });
+  try {
+    return await start(folder, closers);
+  } catch (error) {
+    await closers.close();
+    throw error;
+  }
+}
+
+async function start(folder: string, closers: Closers): Promise<TestPlane> {
+  const control = closers.add(await startTestControlPlane({ folder: join(folder, "control") }));
+  const state = join(folder, "data");
+  const [router, authority, objects] = await Promise.all([freeAddress(), freeAddress(), freeAddress()]);
+  await initialize({
+    state,
+    org: testOrg,
+    cluster: testCluster,
+    enrollCode: await control.code(testOrg, testCluster),
+    region: "local",
+    addresses: { router, authority, objects },
+    databaseUrl: undefined,
+    log,
+  });
+  const paths = statePaths(state);
+  const config = await readConfig(paths.config);
+  const systemKey = await readKeyFile(paths.systemKey);
+  const certificates = (await readCertificates(paths.certificates, systemKey))!;
+  const stores = await openStores({ options: options(state), paths, config, systemKey }, closers);
+  const link = closers.add(await openLink(paths.link, stores));
+  await link.ready();
+  const serving = closers.add(await ServingCertificate.issue(certificates.intermediate, ["localhost"]));
+  const rootPem = certificates.root.certificatePem;
+  const parts = { config, stores, controlPlane: link, serving, rootPem, addressFrom: "peer", log } as const;
+  const routing = await createRouting(parts);
+  await listenAll(routing, config, closers);
+  return assemble({ config, stores, routing, link, rootPem, close: () => closers.close() });
+}
+
+function assemble(parts: Omit<TestPlane, "client" | "transport" | "audit">): TestPlane {
+  const { config, stores, rootPem } = parts;
+  return {
+    ...parts,
+    client: async (role, scope = {}) => {
+      const { subject, client } = stores.identity.directory.prepareClient(`test ${role}`);
+      await stores.database.asOrg(testOrg, async (transaction) => {
+        await stores.identity.directory.add(transaction, subject, role);
+        await transaction
+          .updateTable("identity_assignments")
+          .set({ project_id: scope.project ?? "", domain_id: scope.domain ?? "" })
+          .where("subject", "=", subject.subject)
+          .execute();
+      });
+      await stores.identity.policy.reload();
+      const id = client.clientId;
+      const secret = client.clientSecret.reveal();
+      return { id, secret, token: await requestToken(config.addresses.authority, rootPem, id, secret) };
+    },
+    transport: (token, headers = {}) =>
+      createClientTransport({
+        baseUrl: config.addresses.router,
+        tls: { authorityPem: rootPem },
+        interceptors: [withHeaders(token, headers)],
+      }),
+    audit: () => collect(stores.audit.read()),
+  };
+}
+
+export async function requestToken(
+  authority: string,
+  rootPem: string,
+  id: string,
+  secret: string,
+): Promise<string> {
+  const authorization = `Basic ${Buffer.from(`${id}:${secret}`).toString("base64")}`;
+  const headers = { authorization, "content-type": "application/x-www-form-urlencoded" };
+  const body = await new Promise<string>((resolve, reject) => {
+    const outgoing = request(
+      `${authority}/token`,
+      { method: "POST", headers, ca: rootPem },
+      async (response) => resolve(Buffer.concat(await collect<Buffer>(response)).toString()),
+    );
+    outgoing.on("error", reject);
+    outgoing.end("grant_type=client_credentials");
+  });
+  return (JSON.parse(body) as { access_token: string }).access_token;
+}
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+function withHeaders(token: string | undefined, headers: Record<string, string>): Interceptor {
+  return (next) => (request) => {
+    if (token !== undefined) request.header.set("authorization", `Bearer ${token}`);
+    for (const [name, value] of Object.entries(headers)) request.header.set(name, value);
+    return next(request);
+  };
+}
+
+function options(state: string): DataPlaneOptions {
+  return {
+    state,
+    databaseUrl: undefined,
+    installation: { node: process.execPath, dist: "", taskModules: undefined },
+    slots: undefined,
+    allowUnsandboxed: false,
+    listen: true,
+    edge: undefined,
+    softwareVersion: "test",
+    log,
+  };
+}
+
+function openLink(enrollmentFolder: string, stores: Stores): Promise<Link> {
+  const { outbox, intents } = stores.runs;
+  return startLink({
+    enrollmentFolder,
+    outbox,
+    intents,
+    onCommand: async () => CommandOutcome.REFUSED,
+    tokens: stores.identity.tokens,
+    ledger: stores.ledger,
+    hello: { routerAddress: "https://localhost:1", region: "local", softwareVersion: "test" },
+    log,
+  });
+}
+
+async function listenAll(routing: Routing, config: DataPlaneConfig, closers: Closers): Promise<void> {
+  for (const [service, address] of Object.entries(config.addresses)) {
+    const server = routing.servers[service as keyof Routing["servers"]];
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(Number(new URL(address).port), "localhost", resolve);
+    });
+    closers.add({ close: async () => void server.close() });
+  }
+}
+
+async function freeAddress(): Promise<string> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, "localhost", resolve));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return `https://localhost:${port}`;
+}
