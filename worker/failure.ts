@@ -6,10 +6,10 @@ import { worker } from "@biplane/data-wire";
 import { create } from "@bufbuild/protobuf";
 
 /** What user code threw where the SDK could not catch it, e.g. while its bundle was imported. */
-export function failureOf(code: string, error: unknown): worker.Done {
+export function failureOf(code: string, error: unknown, recoverable = true): worker.Done {
   const message = cut(describe(error));
   return create(worker.DoneSchema, {
-    result: { case: "error", value: { code, message, recoverable: true, kind: FailureKind.USER } },
+    result: { case: "error", value: { code, message, recoverable, kind: FailureKind.USER } },
   });
 }
 

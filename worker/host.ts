@@ -1,7 +1,7 @@
 /** The SDK's host for one attempt: connections through the sandbox's sockets, and the control channel. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { BiplaneError } from "@biplane/base";
+import { BiplaneError, limits } from "@biplane/base";
 import { worker } from "@biplane/data-wire";
 import { createClientTransport } from "@biplane/kit/connect-client";
 import type { StoreAccess, StoreRequest, StoreResponse, WorkerHost } from "@biplane/sdk/host";
@@ -67,6 +67,7 @@ export class AttemptHost implements WorkerHost {
   };
 
   readonly sendReport = (html: Uint8Array): void => {
+    if (html.length > limits.reportBytesMax) throw reportTooLarge(html.length);
     void this.#control.send({ case: "report", value: { html } });
   };
 
@@ -82,4 +83,12 @@ export class AttemptHost implements WorkerHost {
   #authorityPem(): string {
     return readFileSync(join(this.#socketFolder, "root.pem"), "utf8");
   }
+}
+
+function reportTooLarge(bytes: number): BiplaneError {
+  return new BiplaneError("resource_exhausted", {
+    what: `The report has ${bytes} bytes.`,
+    why: `${limits.reportBytesMax} are the most.`,
+    next: "Put large data into a File that the report links to.",
+  });
 }

@@ -1,4 +1,5 @@
 /** One attempt after the other: environment, bundle, the SDK's run, the last bytes of output, the result. */
+import { limits } from "@biplane/base";
 import type { worker } from "@biplane/data-wire";
 import type { RunTask } from "@biplane/sdk/host";
 import { importBundle } from "./bundle.ts";
@@ -49,7 +50,7 @@ export class TaskRunner {
     try {
       const digest = Buffer.from(start.bundleDigest).toString("hex");
       const bundle = await importBundle(this.#options.folder, digest, start.bundle);
-      return await this.#options.runTask(start, this.#options.host, bundle);
+      return checkSize(await this.#options.runTask(start, this.#options.host, bundle));
     } catch (error) {
       return failureOf("BundleError", error);
     }
@@ -69,6 +70,14 @@ export class TaskRunner {
       if (!this.#ownEnvironment.has(name) && !(name in environment)) delete process.env[name];
     Object.assign(process.env, environment);
   }
+}
+
+/** A message above the executor's bound would look like an attack on it. */
+function checkSize(done: worker.Done): worker.Done {
+  const bytes = done.result.case === "outputs" ? done.result.value.length : 0;
+  if (bytes <= limits.readBytesMax) return done;
+  const why = `The task's outputs have ${bytes} bytes; ${limits.readBytesMax} are the most.`;
+  return failureOf("OutputsTooLarge", `${why} Return large data as a File, Dir or DataFrame.`, false);
 }
 
 function endOutput(stream: NodeJS.WriteStream, mark: string): Promise<void> {

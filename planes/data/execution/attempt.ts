@@ -108,7 +108,8 @@ async function start(
     content.inputs(lease, plan.inputKey),
   ]);
   const waiting = (isWaiting: boolean) => slot.setWaiting(isWaiting);
-  return runInWorker({ options, pool, lease, plan, bundle, inputs, capabilities, report, waiting });
+  const idle = () => slot.release();
+  return runInWorker({ options, pool, lease, plan, bundle, inputs, capabilities, report, waiting, idle });
 }
 
 function describeError(runner: AttemptRunner, lease: Lease, error: unknown): AttemptResult {

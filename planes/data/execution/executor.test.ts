@@ -5,6 +5,7 @@ import { TestExecutor } from "./testing/test-executor.ts";
 const source = `
 import { connect } from "node:net";
 import { spawn } from "node:child_process";
+import { writeSync } from "node:fs";
 export async function hello(start, host) { console.log("hello from", process.env.ACTION_NAME); return "outputs of " + start.action; }
 export async function pid() { return String(globalThis.count = (globalThis.count ?? 0) + 1); }
 export async function whoami() {
@@ -17,7 +18,10 @@ export async function uncaught() { setTimeout(() => { throw new Error("from a ti
 export async function endless() { setInterval(() => {}, 1000); await new Promise(() => {}); }
 export async function spins() { for (;;); }
 export async function eats() { const held = []; for (;;) { held.push(Buffer.alloc(8 << 20, 1)); await new Promise((resolve) => setTimeout(resolve, 1)); } }
-export async function daemon() { spawn("sleep", ["1000"], { detached: true, stdio: "ignore" }).unref(); return "left one"; }
+export async function daemon() { spawn("sleep", ["1000"], { detached: true, stdio: "ignore" }).unref(); globalThis.daemons = (globalThis.daemons ?? 0) + 1; return "left one, " + globalThis.daemons; }
+export async function large() { return "x".repeat(21 << 20); }
+export async function largeReport(start, host) { host.sendReport(new Uint8Array(65 << 20)); }
+export async function nonsense() { writeSync(3, Buffer.alloc(64, 0xff)); await new Promise(() => setInterval(() => {}, 1000)); }
 export async function junk() { process.stdout.write(Buffer.from([0xff, 0x00, 0xfe, 0x0a])); process.stdout.write("x".repeat(1048576 + 10) + "\\n"); process.stderr.write("no newline at the end"); }
 export async function many() { for (let i = 0; i < 20000; i += 1) console.log("line " + i); }
 export async function reports(start, host) { host.sendReport(Buffer.from("<p>1</p>")); host.sendReport(Buffer.from("<p>2</p>")); }
@@ -130,4 +134,25 @@ test("rule of state 6: an aborted task is asked to end and records no outcome", 
   await running;
   expect(await system.text({ action: "aborted" })).toBe("asked to end\n");
   expect(system.objects.contents.has("acme/flights/development/r1/aborted/1/outcome.pb")).toBe(false);
+});
+
+test("outputs and reports that are too large fail the task with what to do instead", async () => {
+  const outputs = await system.run({ action: "large", task: "large" });
+  expect(outputs).toMatchObject({ failure: { code: "OutputsTooLarge", recoverable: false } });
+  const report = await system.run({ action: "largeReport", task: "largeReport" });
+  expect(report).toMatchObject({
+    failure: { code: "TaskError", message: expect.stringContaining("report") },
+  });
+});
+
+test("a task that writes to its control socket is ended, and nothing else", async () => {
+  const outcome = await system.run({ action: "nonsense", task: "nonsense" });
+  expect(outcome).toMatchObject({ kind: "failed", failure: { code: "ProtocolViolation" } });
+  expect((await system.run({ action: "after", task: "hello" })).kind).toBe("succeeded");
+});
+
+test("a worker that left processes behind is not used again", async () => {
+  const runs = ["d1", "d2"].map((action) => ({ action, task: "daemon" }));
+  for (const run of runs) expect((await system.run(run)).kind).toBe("succeeded");
+  expect(runs.map((run) => system.outputs(run))).toEqual(["left one, 1", "left one, 1"]);
 });

@@ -1,8 +1,9 @@
 /** Takes leases from the queue as slots become free, and runs them. On start it settles what a crash left behind. */
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
-import type { AttemptId } from "@biplane/base";
+import { type AttemptId, BiplaneError } from "@biplane/base";
 import { backoffMs, type Closeable, sleep } from "@biplane/kit";
 import type { Lease } from "../runs/types.ts";
 import { type AttemptRunner, runAttempt } from "./attempt.ts";
@@ -14,7 +15,7 @@ import { GrantPlanner } from "./grants.ts";
 import { readOutcome, recordOutcome } from "./outcome.ts";
 import { WorkerPool } from "./pool.ts";
 import { createLauncher } from "./sandbox/launcher.ts";
-import type { SandboxLauncher } from "./sandbox/types.ts";
+import type { Installation, SandboxLauncher } from "./sandbox/types.ts";
 import { HeldSlot, Slots } from "./slots.ts";
 
 export interface Executor extends Closeable {
@@ -24,9 +25,10 @@ export interface Executor extends Closeable {
 const sandboxesMaxDefault = 256;
 const leaseRetryMs = { firstMs: 500, lastMs: 10_000 };
 
-/** Resolves once interrupted attempts are settled and blank workers are ready; leases are taken from then on. */
+/** Resolves once interrupted attempts are settled; leases are taken from then on. */
 export async function startExecutor(given: ExecutorOptions): Promise<Executor> {
   const options = { memoryBytesDefault: Math.floor(totalmem() / 2), ...given };
+  requireWorker(options.installation);
   await mkdir(options.folder, { recursive: true, mode: 0o700 });
   const slots = options.slots ?? availableParallelism();
   const launcher = createLauncher({
@@ -45,8 +47,22 @@ export async function startExecutor(given: ExecutorOptions): Promise<Executor> {
     content: new ContentLoader(options.objects),
     grants: new GrantPlanner(options.runs, options.objects),
   };
-  await Promise.all([settleInterrupted(options), runner.pool.fill()]);
+  await settleInterrupted(options);
+  runner.pool
+    .fill()
+    .catch((error: unknown) => options.log.error({ event: "no_blank_worker", error }, "no blank worker"));
   return new RunningExecutor(runner, new Slots(slots));
+}
+
+/** Found at the start, not by the first task. */
+function requireWorker({ dist }: Installation): void {
+  const missing = ["worker.mjs", "sdk.mjs"].find((name) => !existsSync(join(dist, name)));
+  if (missing === undefined) return;
+  throw new BiplaneError("failed_precondition", {
+    what: `The installation lacks ${join(dist, missing)}.`,
+    why: "Tasks run in workers that are loaded from there.",
+    next: "Run `npm run build`, or install Biplane again.",
+  });
 }
 
 /** Rule of state 7: what was recorded counts; what was not is lost, and tried again. */

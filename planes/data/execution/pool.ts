@@ -30,6 +30,7 @@ export class WorkerPool {
   readonly #idle: IdleWorker[] = [];
   readonly #alive = new Set<WorkerProcess>();
   #starting = 0;
+  #startingBlanks = 0;
   #refill: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -41,17 +42,11 @@ export class WorkerPool {
     return this.#alive.size + this.#starting;
   }
 
-  /** Starts the blank workers. */
+  /** Starts the blank workers that are missing; they need not be ready yet to be taken. */
   async fill(): Promise<void> {
-    while (
-      !this.#closed &&
-      this.#blanks.length < this.#options.blanks &&
-      this.size < this.#options.sandboxesMax
-    ) {
-      const blank = await this.#start();
-      this.#blanks.push(blank);
-      if (!(await blank.ready)) return;
-    }
+    const missing = this.#options.blanks - this.#blanks.length - this.#startingBlanks;
+    const room = this.#options.sandboxesMax - this.size;
+    await Promise.all(Array.from({ length: Math.max(0, Math.min(missing, room)) }, () => this.#addBlank()));
   }
 
   /** A ready worker: one that ran the key before, a blank one, or a new one. */
@@ -122,10 +117,21 @@ export class WorkerPool {
 
   /** A moment later: the task that took the blank one starts first. */
   #refillSoon(): void {
+    if (this.#closed) return;
     this.#refill ??= setTimeout(() => {
       this.#refill = undefined;
       void this.fill().catch(() => {});
     }, refillDelayMs).unref();
+  }
+
+  async #addBlank(): Promise<void> {
+    this.#startingBlanks += 1;
+    try {
+      const blank = await this.#start();
+      if (!blank.hasEnded) this.#blanks.push(blank);
+    } finally {
+      this.#startingBlanks -= 1;
+    }
   }
 
   #startWithinBound(): Promise<WorkerProcess> {

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { limits } from "@biplane/base";
 import { FailureKind } from "@biplane/control-wire";
-import type { worker } from "@biplane/data-wire";
+import type { worker as wire } from "@biplane/data-wire";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { StoreCredentials } from "../objects/types.ts";
 import type { Lease } from "../runs/types.ts";
@@ -30,6 +30,8 @@ export interface WorkerAttempt {
   readonly capabilities: AttemptCapabilities;
   readonly report: ReportWriter;
   readonly waiting: (waiting: boolean) => void;
+  /** The worker does nothing more for the attempt; what is left is to store its log and outcome. */
+  readonly idle: () => void;
 }
 
 export async function runInWorker(attempt: WorkerAttempt): Promise<AttemptResult> {
@@ -47,6 +49,7 @@ export async function runInWorker(attempt: WorkerAttempt): Promise<AttemptResult
     worker.detach();
     if (result.kind === "outputs") pool.giveBack(worker, key);
     else worker.kill();
+    attempt.idle();
     return result;
   } finally {
     await output.close();
@@ -79,7 +82,7 @@ async function runGuarded(
   const work = worker
     .run({
       attempt: lease,
-      start: describeStart(attempt, minted, running.mark),
+      start: describeStart(attempt, worker, minted, running.mark),
       output: running.output,
       waiting: attempt.waiting,
       report: (html) => attempt.report.write(html),
@@ -91,9 +94,10 @@ async function runGuarded(
 
 function describeStart(
   attempt: WorkerAttempt,
+  worker: WorkerProcess,
   minted: Capabilities,
   mark: string,
-): MessageInitShape<typeof worker.StartSchema> {
+): MessageInitShape<typeof wire.StartSchema> {
   const { lease, plan, bundle, inputs, options } = attempt;
   return {
     org: lease.org,
@@ -104,7 +108,7 @@ function describeStart(
     attempt: lease.attempt,
     taskSpec: plan.taskSpec,
     inputs,
-    bundle: bundle.bytes,
+    bundle: worker.hasBundle(bundle.digest) ? new Uint8Array(0) : bundle.bytes,
     bundleDigest: bundle.digest,
     environment: { ...plan.environment },
     token: minted.token.reveal(),

@@ -35,6 +35,8 @@ export class WorkerProcess {
   readonly #markReady: (ready: boolean) => void;
   #output: AttemptOutput | undefined;
   #task: { task: WorkerTask; finish: (result: WorkerResult) => void } | undefined;
+  /** Digests of the bundles that it was sent. */
+  readonly #bundles = new Set<string>();
   #hasEnded = false;
   #startupText = "";
 
@@ -60,6 +62,10 @@ export class WorkerProcess {
     return this.#startupText;
   }
 
+  hasBundle(digest: Uint8Array): boolean {
+    return this.#bundles.has(Buffer.from(digest).toString("hex"));
+  }
+
   /** One task at a time. */
   run(task: WorkerTask): Promise<WorkerResult> {
     const { stdout, stderr } = this.compartment.sandbox.process;
@@ -68,6 +74,7 @@ export class WorkerProcess {
       resume: () => [stdout, stderr].forEach((stream) => void stream?.resume()),
     });
     this.#output = task.output;
+    this.#bundles.add(Buffer.from(task.start.bundleDigest ?? []).toString("hex"));
     this.compartment.attempt = task.attempt;
     return new Promise((resolve) => {
       const finish = (result: WorkerResult) => {
