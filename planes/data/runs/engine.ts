@@ -29,7 +29,7 @@ import { Signal } from "./signal.ts";
 import { TaskSummaries } from "./specs.ts";
 import { type ActionState, RunState, runKey } from "./state.ts";
 import { currentAttempt, givenBack } from "./transitions.ts";
-import type { ActionRecord } from "./types.ts";
+import type { ActionRecord, AttemptRecord } from "./types.ts";
 
 export interface EngineOptions {
   readonly database: Database<DataSchema>;
@@ -125,10 +125,11 @@ export class Engine {
   /** Terminal states never change (rule of state 6): a change of one is a bug, not an outcome. */
   changeAction(action: ActionState, record: ActionRecord, notBeforeMs = 0): void {
     if (!action.isOpen) throw new BiplaneError("internal", "An ended action would have been changed.");
+    const before = action.record.attempts;
     action.record = record;
     action.notBeforeMs = notBeforeMs;
     action.updatedAtMs = this.now();
-    this.#touch(action);
+    this.#touch(action, before);
     if (action.parent === undefined) this.#mirrorRoot(action);
     if (action.isWaiting) this.makeReady(action);
     // An ended or waiting action may have made room for another one of its run.
@@ -182,12 +183,14 @@ export class Engine {
     await this.committer.settle();
   }
 
-  #touch(action: ActionState): void {
+  /** Records are immutable: an attempt that changed is another object than the one before. */
+  #touch(action: ActionState, before: readonly AttemptRecord[] = []): void {
     const { actions } = this.committer.batch;
-    const attempts = actions.get(action) ?? new Set();
-    // At most two attempts change at once: the one that ended and the one that follows it.
-    for (const attempt of action.record.attempts.slice(-2)) attempts.add(attempt.attempt);
-    actions.set(action, attempts);
+    const changed = actions.get(action) ?? new Set();
+    for (const [index, attempt] of action.record.attempts.entries()) {
+      if (attempt !== before[index]) changed.add(attempt.attempt);
+    }
+    actions.set(action, changed);
   }
 
   /** A run's phase and times are those of its root action. */

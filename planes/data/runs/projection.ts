@@ -65,7 +65,8 @@ export function actionChange(record: ActionRecord): Change {
     name: record.action,
     parent: record.parent,
     kind: actionKinds[record.kind],
-    taskName: record.taskName,
+    // What a step is called is text that a program made while it ran; what a task is called was declared.
+    taskName: record.kind === "trace" ? "" : record.taskName,
     taskVersion: record.taskVersion,
     phase: record.phase,
     attempt: record.attempts.length,
