@@ -1,3 +1,4 @@
+/** Notices an HTTP/2 peer that is silently gone. */
 import type { Http2Session } from "node:http2";
 
 export interface HeartbeatOptions {
