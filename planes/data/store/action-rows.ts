@@ -159,7 +159,7 @@ export function actionFromRow(sealer: Sealer, bucket: string, row: Selectable<Ac
       parent: row.parent,
       kind,
       group: detail.group,
-      taskName: row.task_name,
+      taskName: kind === "trace" ? detail.shortName : row.task_name,
       taskVersion: row.task_version,
       taskType: row.task_type,
       shortName: detail.shortName,
@@ -201,7 +201,8 @@ function fixedOf(sealer: Sealer, { record, depth }: StoredAction): JsonRow {
     parent: record.parent,
     kind: kinds.indexOf(record.kind),
     depth,
-    task_name: record.taskName,
+    // A step's name may be anything; it is sealed as the short name. Lists can't be filtered by it.
+    task_name: record.kind === "trace" ? "" : record.taskName,
     task_version: record.taskVersion,
     task_type: record.taskType,
     spec_digest: record.specDigest ?? null,
