@@ -31,6 +31,15 @@ export function processTree(pid: number): number[] {
   return found;
 }
 
+/** The program's name; empty once it has ended. */
+export function nameOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "latin1").trim();
+  } catch {
+    return "";
+  }
+}
+
 /** Memory of the tree that is not shared with files, in bytes. */
 export function residentBytes(pid: number): number {
   return processTree(pid).reduce((sum, one) => sum + privateBytes(one), 0);

@@ -1,5 +1,6 @@
 /** What a sandbox keeps out, tried from inside; the same attempts without one are the control. */
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
@@ -7,7 +8,9 @@ import { join } from "node:path";
 import { MiB } from "@biplane/base";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describeWithTools, skip } from "../../../../tests/support/tools.ts";
 import type { SandboxProgramArguments } from "../testing/sandbox-program.ts";
+import { Cgroups } from "./cgroups.ts";
 
 const nobody = 65_534;
 const isRoot = process.getuid?.() === 0;
@@ -82,10 +85,24 @@ const dial = (port, host) => new Promise((resolve) => {
 })))();`;
 }
 
-async function run(
-  given: Partial<SandboxProgramArguments> & { script: string },
-  user?: number,
-): Promise<{ stdout: string; status: number | null }> {
+function findSleepers(mark: string): string {
+  return spawnSync("pgrep", ["-x", "-f", `sleep ${mark}`], { encoding: "utf8" }).stdout;
+}
+
+type Given = Partial<SandboxProgramArguments> & { script: string };
+
+async function run(given: Given, user?: number): Promise<{ stdout: string }> {
+  const { child } = launch(given, user);
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (chunk) => (stdout += chunk));
+  child.stderr.on("data", (chunk) => (stderr += chunk));
+  await once(child, "close");
+  return { stdout: stdout || stderr };
+}
+
+/** `stdout` resolves at the first output. */
+function launch(given: Given, user?: number) {
   const own = mkdtempSync(join(folder, "run-"));
   const socketFolder = join(own, "sockets");
   mkdirSync(socketFolder);
@@ -93,17 +110,10 @@ async function run(
   if (user !== undefined) chownSync(own, user, user);
   const installation = { node: process.execPath, dist: own, taskModules: undefined };
   const full = { installation, folder: join(own, "etc"), socketFolder, sandboxed: true, ...given };
-  const argv = [process.execPath, program, JSON.stringify(full)];
-  const asUser =
-    user === undefined ? [] : ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups"];
-  const [command, ...rest] = [...asUser, ...argv];
-  const child = spawn(command!, rest, { cwd: folder, env: { PATH: process.env["PATH"] } });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.on("data", (chunk) => (stdout += chunk));
-  child.stderr.on("data", (chunk) => (stderr += chunk));
-  const status = await new Promise<number | null>((resolve) => child.once("close", resolve));
-  return { stdout: stdout || stderr, status };
+  const node = ["--", process.execPath, program, JSON.stringify(full)];
+  const asUser = user === undefined ? [] : [`--reuid=${user}`, `--regid=${user}`, "--clear-groups"];
+  const child = spawn("setpriv", [...asUser, ...node], { cwd: folder, env: { PATH: process.env["PATH"] } });
+  return { child, stdout: once(child.stdout, "data") };
 }
 
 const users: { name: string; user: number | undefined }[] = isRoot
@@ -113,23 +123,24 @@ const users: { name: string; user: number | undefined }[] = isRoot
     ]
   : [{ name: "a normal user", user: undefined }];
 
-describe.each(users)("a sandbox started by $name", ({ user }) => {
-  test("keeps out network, files, processes and privileges", async () => {
-    const facts = JSON.parse((await run({ script: factsScript() }, user)).stdout) as Facts;
-    expect(facts.uid).not.toBe(0);
-    expect(facts.capabilities).toBe("0000000000000000");
-    expect(facts.neighbour).toBe("ECONNREFUSED");
-    expect(facts.metadata).toBe("ENETUNREACH");
-    expect(facts.stateFile).toBe("ENOENT");
-    expect(facts.processes).toBeLessThanOrEqual(2);
-    expect(facts.signal).toBe("ESRCH");
-    expect(facts.writes).toEqual(["/tmp/x"]);
-    expect([facts.userNamespace, facts.mount]).toEqual(["status 1", "status 1"]);
-  });
+describeWithTools("sandboxes of bubblewrap", ["bubblewrap"], () => {
+  describe.each(users)("a sandbox started by $name", ({ user }) => {
+    test("keeps out network, files, processes and privileges", async () => {
+      const facts = JSON.parse((await run({ script: factsScript() }, user)).stdout) as Facts;
+      expect(facts.uid).not.toBe(0);
+      expect(facts.capabilities).toBe("0000000000000000");
+      expect(facts.neighbour).toBe("ECONNREFUSED");
+      expect(facts.metadata).toBe("ENETUNREACH");
+      expect(facts.stateFile).toBe("ENOENT");
+      expect(facts.processes).toBeLessThanOrEqual(2);
+      expect(facts.signal).toBe("ESRCH");
+      expect(facts.writes).toEqual(["/tmp/x"]);
+      expect([facts.userNamespace, facts.mount]).toEqual(["status 1", "status 1"]);
+    });
 
-  test("bounds a fork bomb, and everything it left goes with it", async () => {
-    const mark = `${7_000_000 + Math.floor(Math.random() * 1e6)}`;
-    const script = `
+    test("bounds a fork bomb, and everything it left goes with it", async () => {
+      const mark = `${7_000_000 + Math.floor(Math.random() * 1e6)}`;
+      const script = `
 const { spawn } = require("node:child_process");
 let started = 0, refused = 0;
 for (let tried = 0; tried < 700; tried += 1) {
@@ -139,31 +150,60 @@ for (let tried = 0; tried < 700; tried += 1) {
 }
 console.log(JSON.stringify({ started, refused }));
 process.exit(0);`;
-    const { started, refused } = JSON.parse((await run({ script }, user)).stdout) as {
-      started: number;
-      refused: number;
-    };
-    expect(started).toBeGreaterThan(100);
-    expect(refused).toBeGreaterThan(0);
-    const left = spawnSync("pgrep", ["-f", `sleep ${mark}`], { encoding: "utf8" });
-    expect(left.stdout).toBe("");
-  });
+      const { started, refused } = JSON.parse((await run({ script }, user)).stdout) as {
+        started: number;
+        refused: number;
+      };
+      expect(started).toBeGreaterThan(100);
+      expect(refused).toBeGreaterThan(0);
+      expect(findSleepers(mark)).toBe("");
+    });
 
-  test("ends a tree that has more memory than it may, tmpfs and children included", async () => {
-    const script = `
+    test("ends with the process that started it, however that ended", async () => {
+      const mark = `${8_000_000 + Math.floor(Math.random() * 1e6)}`;
+      const script = `
+const { spawn } = require("node:child_process");
+spawn("sleep", ["${mark}"], { detached: true, stdio: "ignore" }).unref();
+console.log("started");
+setInterval(() => {}, 1000);`;
+      const { child, stdout } = launch({ script }, user);
+      await stdout;
+      expect(findSleepers(mark)).not.toBe("");
+      child.kill("SIGKILL");
+      for (let waited = 0; findSleepers(mark) !== "" && waited < 100; waited += 1)
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      expect(findSleepers(mark)).toBe("");
+    });
+
+    test("ends a tree that has more memory than it may, tmpfs and children included", async () => {
+      const script = `
 const { spawn } = require("node:child_process");
 const eat = "const held = []; setInterval(() => held.push(Buffer.alloc(8 << 20, 1)), 2)";
 spawn(process.execPath, ["-e", eat], { stdio: "ignore" }).on("exit", () => process.exit(7));`;
-    const { stdout } = await run({ script, memoryBytes: 256 * MiB }, user);
-    expect(stdout).toBe('{"memoryExceeded":true}');
+      const { stdout } = await run({ script, memoryBytes: 256 * MiB }, user);
+      expect(stdout).toBe('{"memoryExceeded":true}');
+    });
   });
-});
 
-test("control: without a sandbox the same attempts succeed", async () => {
-  const facts = JSON.parse((await run({ script: factsScript(), sandboxed: false })).stdout) as Facts;
-  expect(facts.neighbour).toBe("connected");
-  expect(facts.stateFile).toBe("the plane's key");
-  expect(facts.signal).toBe("true");
-  expect(facts.processes).toBeGreaterThan(2);
-  expect(facts.userNamespace).toBe("0");
+  test("control: without a sandbox the same attempts succeed", async () => {
+    const facts = JSON.parse((await run({ script: factsScript(), sandboxed: false })).stdout) as Facts;
+    expect(facts.neighbour).toBe("connected");
+    expect(facts.stateFile).toBe("the plane's key");
+    expect(facts.signal).toBe("true");
+    expect(facts.processes).toBeGreaterThan(2);
+    expect(facts.userNamespace).toBe("0");
+  });
+
+  test("a limit of processors bounds what a task uses", async (context) => {
+    if (!Cgroups.detect().has("cpu"))
+      skip(context, "needs a control group for processors that can be written");
+    const script = `
+const started = process.cpuUsage();
+const until = Date.now() + 1500;
+while (Date.now() < until);
+const { user, system } = process.cpuUsage(started);
+console.log(JSON.stringify({ usedMs: (user + system) / 1000 }));`;
+    const limited = JSON.parse((await run({ script, cpus: 0.2 })).stdout) as { usedMs: number };
+    expect(limited.usedMs).toBeLessThan(600);
+  });
 });

@@ -12,6 +12,7 @@ export interface SandboxProgramArguments {
   readonly script: string;
   readonly sandboxed: boolean;
   readonly memoryBytes?: number;
+  readonly cpus?: number;
 }
 
 const given = JSON.parse(process.argv[2] ?? "{}") as SandboxProgramArguments;
@@ -28,7 +29,7 @@ async function runSandboxed(): Promise<void> {
   const user = process.getuid?.() === 0 ? 61_999 : undefined;
   const options = { argv: [node, "-e", given.script], environment: {}, socketFolder: given.socketFolder };
   const sandbox = launcher.start({ ...options, control: false }, user);
-  sandbox.setLimits({ memoryBytes: given.memoryBytes, cpus: undefined });
+  sandbox.setLimits({ memoryBytes: given.memoryBytes, cpus: given.cpus });
   sandbox.process.stdout?.pipe(process.stdout);
   sandbox.process.stderr?.pipe(process.stderr);
   const end = await sandbox.ended;
