@@ -7,6 +7,7 @@ import {
   type Http2ServerResponse,
 } from "node:http2";
 import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import { limits } from "@biplane/base";
 import type { ConnectRouter, ContextValues, Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -77,9 +78,15 @@ export function listen(server: Http2SecureServer, port: number, host: string): P
 /** Ends a server: no new connections, sessions closed, stragglers destroyed after the grace period. */
 export function serverCloser(server: Http2SecureServer, graceMs = 2_000): Closeable {
   const sessions = new Set<{ close(): void; destroy(): void }>();
+  const sockets = new Set<Duplex>();
   server.on("session", (session) => {
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
+  });
+  // Also those that speak HTTP/1.1 or are still in their handshake: a server waits for each of them.
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
   });
   return {
     close: () =>
@@ -88,6 +95,7 @@ export function serverCloser(server: Http2SecureServer, graceMs = 2_000): Closea
         for (const session of sessions) session.close();
         setTimeout(() => {
           for (const session of sessions) session.destroy();
+          for (const socket of sockets) socket.destroy();
         }, graceMs).unref();
       }),
   };

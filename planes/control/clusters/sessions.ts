@@ -12,14 +12,17 @@ export class LinkSessions {
   readonly #links = new Map<string, LiveLink>();
   #closed = false;
 
+  /**
+   * Resolves when every older link of the cluster has ended: what one of them was still applying is on record. Of
+   * several that come together each waits for the one before it.
+   */
   async enter(org: string, cluster: string, link: LiveLink): Promise<void> {
     const key = `${org}/${cluster}`;
-    for (let older = this.#links.get(key); older !== undefined; older = this.#links.get(key)) {
-      this.#links.delete(key);
-      await older.end("replaced");
-    }
+    const older = this.#links.get(key);
     this.#links.set(key, link);
-    if (this.#closed) await link.end("shutdown");
+    // Not awaited: the link's end waits for its work, which waits here.
+    if (this.#closed) void link.end("shutdown");
+    await older?.end("replaced");
   }
 
   leave(org: string, cluster: string, link: LiveLink): void {

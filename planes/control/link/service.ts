@@ -11,7 +11,9 @@ export function createLinkService(dependencies: LinkDependencies): ServiceImpl<t
       const peer = requireCluster(context.values);
       const iterator = requests[Symbol.asyncIterator]();
       const hello = await readHello(iterator);
-      yield* new LinkSession(dependencies, peer, iterator).run(hello);
+      const session = new LinkSession(dependencies, peer, iterator);
+      context.signal.addEventListener("abort", () => session.abandon(), { once: true });
+      yield* session.run(hello);
     },
   };
 }

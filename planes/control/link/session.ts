@@ -42,7 +42,8 @@ export class LinkSession implements LiveLink {
   readonly #requests: AsyncIterator<ConnectRequest>;
   readonly #incoming = new BoundedQueue<Upward>(limits.linkBatchesInFlightMax);
   readonly #outgoing = new BoundedQueue<ConnectResponse>(outgoingMax);
-  readonly #ended = Promise.withResolvers<void>();
+  readonly #timer: NodeJS.Timeout;
+  #working: Promise<void> = Promise.resolve();
   #failure: unknown;
   #heardAtMs: number;
   #sentAtMs: number;
@@ -53,26 +54,23 @@ export class LinkSession implements LiveLink {
     this.#peer = peer;
     this.#requests = requests;
     this.#heardAtMs = this.#sentAtMs = this.#seenAtMs = dependencies.clock.now();
+    this.#timer = setInterval(() => this.#beat(), limits.linkHeartbeatMs);
   }
 
   /** What goes down to the data plane, until the link ends; throws what ended it. */
   async *run(hello: Hello): AsyncGenerator<ConnectResponse> {
-    const { sessions } = this.#dependencies;
-    const { org, cluster } = this.#peer;
-    let work: Promise<unknown> = Promise.resolve();
-    const timer = setInterval(() => this.#beat(), limits.linkHeartbeatMs);
+    this.#working = this.#work(hello);
     try {
-      await sessions.enter(org, cluster, this);
-      work = this.#work(hello);
       yield* this.#outgoing;
     } finally {
-      clearInterval(timer);
       this.#stop();
-      await work;
-      sessions.leave(org, cluster, this);
-      this.#ended.resolve();
     }
     if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** The connection broke. Whoever reads `run` may never ask again, so that this has to be told. */
+  abandon(): void {
+    this.#fail(new BiplaneError("canceled", "The data plane went away.", { reason: "link_gone" }));
   }
 
   sendCommand(command: Command): boolean {
@@ -86,11 +84,15 @@ export class LinkSession implements LiveLink {
     } as const;
     const [code, text] = texts[reason];
     this.#fail(new BiplaneError(code, text, { reason: `link_${reason}` }));
-    await this.#ended.promise;
+    await this.#working;
   }
 
   async #work(hello: Hello): Promise<void> {
+    const { sessions } = this.#dependencies;
+    const { org, cluster } = this.#peer;
     try {
+      await sessions.enter(org, cluster, this);
+      if (this.#failure !== undefined) return;
       const { position, messages } = await openLink(this.#dependencies, this.#peer, hello);
       for (const message of messages) await this.#send(message);
       // Not awaited: it ends when the peer speaks or goes, and this link may have to end before.
@@ -98,6 +100,8 @@ export class LinkSession implements LiveLink {
       await this.#apply(position);
     } catch (error) {
       this.#fail(error);
+    } finally {
+      sessions.leave(org, cluster, this);
     }
   }
 
@@ -164,6 +168,7 @@ export class LinkSession implements LiveLink {
   }
 
   #stop(): void {
+    clearInterval(this.#timer);
     this.#incoming.close();
     this.#outgoing.close();
     // Not awaited: a generator that waits for its peer answers `return` only when the peer speaks.
