@@ -1,0 +1,108 @@
+/** What is on disk is Tink's published format: Google's own library reads it, given the key. */
+import { execFileSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { KiB, MiB } from "@biplane/base";
+import { newKey, systemClock } from "@biplane/kit";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Engine } from "../../../planes/data/objects/store/engine.ts";
+import { associatedData, type Content } from "../../../planes/data/objects/store/entries.ts";
+import { Objects } from "../../../planes/data/objects/store/objects.ts";
+import { cipherBytes } from "../../../planes/data/objects/store/stream-cipher.ts";
+import { Uploads } from "../../../planes/data/objects/store/uploads.ts";
+import { describeWithTools, pythonPath } from "../../support/tools.ts";
+
+describeWithTools("the format on disk", ["tink"], () => {
+  const projectKey = newKey();
+  const description = { contentType: "text/plain", metadata: {}, headers: {} };
+  let folder: string;
+  let engine: Engine;
+  let objects: Objects;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "biplane-tink-"));
+    const contentKeys = { current: async () => ({ id: "1", key: projectKey }), get: async () => projectKey };
+    engine = await Engine.open({
+      folder,
+      systemKey: newKey(),
+      contentKeys,
+      freeBytesMin: 0,
+      clock: systemClock,
+    });
+    objects = new Objects(engine);
+  });
+  afterAll(async () => {
+    await engine.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  function streamOf(key: string, version: string, content: Content, secret = projectKey) {
+    const { place } = content;
+    const file = place.kind === "file" ? join("files", place.name) : join("packs", `${place.pack}.pack`);
+    return {
+      file: join(folder, file),
+      offset: place.kind === "file" ? 0 : place.offset,
+      length: cipherBytes(content.plainBytes),
+      associated: associatedData(key, version, content.part),
+      key: Buffer.from(secret.reveal()).toString("hex"),
+    };
+  }
+
+  const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+
+  function decryptWithTink(streams: object[]): string[] {
+    const script = join(import.meta.dirname, "tink_decrypt.py");
+    return JSON.parse(
+      execFileSync(pythonPath, [script], { input: JSON.stringify(streams), encoding: "utf8" }),
+    );
+  }
+
+  test("Tink decrypts objects of every shape: empty, packed, at segment edges, and large", async () => {
+    const sizes = [0, 1, 64 * KiB, 64 * KiB + 1, MiB - 56, MiB - 55, 2 * MiB - 72, 3 * MiB + 1];
+    const contents = sizes.map((size) => randomBytes(size));
+    const streams = [];
+    for (const [index, content] of contents.entries()) {
+      const entry = await objects.put(`acme/flights/development/r/${index}`, content, { description });
+      streams.push(streamOf(entry.key, entry.version, entry.parts[0]!));
+    }
+    expect(decryptWithTink(streams)).toEqual(contents.map(sha256));
+  });
+
+  test("each part of a multipart object is a stream of its own", async () => {
+    const uploads = new Uploads(engine, objects);
+    const key = "acme/flights/development/r/parts";
+    const upload = await uploads.create({ ...description, key });
+    const contents = [randomBytes(5 * MiB), randomBytes(10)];
+    const named = [];
+    for (const [index, content] of contents.entries()) {
+      const part = await uploads.putPart(upload, index + 1, content, {
+        withSha256: false,
+        verify: () => undefined,
+      });
+      named.push({ number: index + 1, etag: part.etag });
+    }
+    const entry = await uploads.complete(upload.id, key, named, {});
+    expect(decryptWithTink(entry.parts.map((part) => streamOf(key, entry.version, part)))).toEqual(
+      contents.map(sha256),
+    );
+  });
+
+  test("another key, another object, another version or part does not open a stream", async () => {
+    const content = randomBytes(100);
+    const { key, version, parts } = await objects.put("acme/flights/development/r/bound", content, {
+      description,
+    });
+    const part = parts[0]!;
+    const decrypted = decryptWithTink([
+      streamOf(key, version, part, newKey()),
+      streamOf(`${key}2`, version, part),
+      streamOf(key, randomBytes(16).toString("hex"), part),
+      streamOf(key, version, { ...part, part: 1 }),
+      streamOf(key, version, part),
+    ]);
+    expect(decrypted.slice(0, 4).filter((answer) => /^[0-9a-f]{64}$/.test(answer))).toEqual([]);
+    expect(decrypted[4]).toBe(sha256(content));
+  });
+});

@@ -1,0 +1,44 @@
+"""Decrypts streams with Google's own Tink, given the key and the associated data, and prints their SHA-256."""
+
+import hashlib
+import io
+import json
+import sys
+
+import tink
+from tink import cleartext_keyset_handle, streaming_aead
+from tink.proto import aes_gcm_hkdf_streaming_pb2, common_pb2, tink_pb2
+
+streaming_aead.register()
+
+
+def primitive(key):
+    streaming_key = aes_gcm_hkdf_streaming_pb2.AesGcmHkdfStreamingKey(
+        version=0,
+        key_value=key,
+        params=aes_gcm_hkdf_streaming_pb2.AesGcmHkdfStreamingParams(
+            ciphertext_segment_size=1024 * 1024, derived_key_size=32, hkdf_hash_type=common_pb2.SHA256
+        ),
+    )
+    keyset = tink_pb2.Keyset(primary_key_id=1)
+    entry = keyset.key.add(key_id=1, status=tink_pb2.ENABLED, output_prefix_type=tink_pb2.RAW)
+    entry.key_data.type_url = "type.googleapis.com/google.crypto.tink.AesGcmHkdfStreamingKey"
+    entry.key_data.value = streaming_key.SerializeToString()
+    entry.key_data.key_material_type = tink_pb2.KeyData.SYMMETRIC
+    handle = cleartext_keyset_handle.read(tink.BinaryKeysetReader(keyset.SerializeToString()))
+    return handle.primitive(streaming_aead.StreamingAead)
+
+
+def decrypt(stream):
+    with open(stream["file"], "rb") as file:
+        file.seek(stream["offset"])
+        ciphertext = io.BytesIO(file.read(stream["length"]))
+    aead = primitive(bytes.fromhex(stream["key"]))
+    try:
+        with aead.new_decrypting_stream(ciphertext, stream["associated"].encode()) as plaintext:
+            return hashlib.sha256(plaintext.read()).hexdigest()
+    except Exception as error:
+        return type(error).__name__
+
+
+print(json.dumps([decrypt(stream) for stream in json.load(sys.stdin)]))
