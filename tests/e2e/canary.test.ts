@@ -1,6 +1,7 @@
 /** Values planted as customer data of every kind reach nothing of the provider's (claims CLS-3, CLS-4, SEC-2, LOG-3). */
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { File } from "@biplane/sdk";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Canaries, type Finding } from "../support/canary.ts";
 import { readDeletedFiles, readMemory } from "../support/process-memory.ts";
@@ -23,7 +24,7 @@ afterAll(() => system?.close());
 /** The workflow with its values filled in, in a file of its own beside the template's imports. */
 function writeWorkflow(): string {
   const source = readFileSync(template, "utf8")
-    .replaceAll(/@canary:(\w+)@/g, (_, kind: string) => secret.plant(kind))
+    .replaceAll(/@canary:([a-z]+)@/g, (_, kind: string) => secret.plant(kind))
     .replace('name: "leaf"', `name: "${named.plant("taskname")}"`);
   const path = join(system.folder, "planted.ts");
   writeFileSync(path, source);
@@ -35,7 +36,7 @@ async function runWorkflow(): Promise<void> {
   const path = writeWorkflow();
   const inputPath = join(system.folder, "input.txt");
   writeFileSync(inputPath, secret.plant("upload"));
-  const source = await client.upload(inputPath);
+  const source = new File(await client.upload(inputPath));
   const env = { RUN_SETTING: secret.plant("runenv") };
   const labels = { team: secret.plant("label") };
   const input = { text: secret.plant("input"), source };
@@ -105,6 +106,8 @@ test("canaries in inputs, files, code, logs, reports, errors and environment rea
 });
 
 test("nothing that a data plane writes to disk is readable there without its keys (claims REST-1, TLS-5)", async () => {
+  const held = searchProcess(secret, system.data.pid);
+  expect(held.length, "control: the data plane's memory holds what it served").toBeGreaterThan(0);
   await system.data.stop();
   const found = [
     ...searchFiles(secret, join(system.folder, "data")),

@@ -48,9 +48,16 @@ export async function controlPlaneRows(
     const entries = Object.entries(row).map(([column, value]) => {
       if (!(value instanceof Uint8Array)) return [column, String(value)];
       if (!column.endsWith("_sealed")) return [column, Buffer.from(value).toString("latin1")];
-      const key = keys.map((name) => String(row[name]));
-      return [column, state.store.open({ org, table: table as never, column, key }, value)];
+      const key = keys.map((name) => keyText(row[name]));
+      return [
+        column,
+        state.store.open({ org, table: table as never, column: column.replace(/_sealed$/, ""), key }, value),
+      ];
     });
     return Object.fromEntries(entries);
   }
+}
+
+function keyText(value: unknown): string {
+  return value instanceof Uint8Array ? Buffer.from(value).toString("hex") : String(value);
 }

@@ -7,6 +7,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { limits, MiB } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
+import { File } from "@biplane/sdk";
 import type { RemoteClient } from "@biplane/sdk/remote/client";
 import { encodeInputs } from "@biplane/sdk/values/inputs-outputs";
 import { toBinary } from "@bufbuild/protobuf";
@@ -73,7 +74,7 @@ test("a file of 1 GiB passes client, store and task while no plane's process gro
       peaks[index] = Math.max(peaks[index]!, residentBytes(pid));
   }, 100);
   try {
-    const source = await client.upload(path);
+    const source = new File(await client.upload(path));
     const run = await client.run({ file: files, task: "copy-file" }, { source });
     expect(await run.wait()).toMatchObject({ succeeded: true });
     expect(await run.outputs()).toMatchObject({ sha256 });

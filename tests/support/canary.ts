@@ -81,7 +81,7 @@ function kindAfter(bytes: Buffer, at: number, form: string): string {
 }
 
 const inflatedBytesMax = 64 * 1024 * 1024;
-const streamsMax = 2_000;
+const streamsMax = 500;
 
 /** Tries each place that begins like gzip or zlib; most are chance and fail in the first bytes. */
 function compressedStreams(bytes: Buffer): { at: number; text: Buffer }[] {
