@@ -47,6 +47,8 @@ export interface TestPlane {
   /** Connect to the router; `headers` go with every request. */
   transport(token: string | undefined, headers?: Record<string, string>): Transport;
   audit(): Promise<AuditRecord[]>;
+  /** For good. */
+  stopControlPlane(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -63,7 +65,10 @@ export async function startTestPlane(): Promise<TestPlane> {
 }
 
 async function start(folder: string, closers: Closers): Promise<TestPlane> {
-  const control = closers.add(await startTestControlPlane({ folder: join(folder, "control") }));
+  const control = await startTestControlPlane({ folder: join(folder, "control") });
+  let stopping: Promise<void> | undefined;
+  const stopControlPlane = () => (stopping ??= control.close());
+  closers.add({ close: stopControlPlane });
   const state = join(folder, "data");
   const [router, authority, objects] = await Promise.all([freeAddress(), freeAddress(), freeAddress()]);
   await initialize({
@@ -88,7 +93,7 @@ async function start(folder: string, closers: Closers): Promise<TestPlane> {
   const parts = { config, stores, controlPlane: link, serving, rootPem, addressFrom: "peer", log } as const;
   const routing = await createRouting(parts);
   await listenAll(routing, config, closers);
-  return assemble({ config, stores, routing, link, rootPem, close: () => closers.close() });
+  return assemble({ config, stores, routing, link, rootPem, stopControlPlane, close: () => closers.close() });
 }
 
 function assemble(parts: Omit<TestPlane, "client" | "transport" | "audit">): TestPlane {

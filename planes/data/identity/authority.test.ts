@@ -1,7 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import type { Server } from "node:https";
-import { request } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,9 +14,12 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AuditLog } from "../audit/log.ts";
 import { dataMigrations } from "../store/migrations.ts";
 import type { DataSchema } from "../store/schema.ts";
+import { type Answer, Browser, fetchPage, hiddenFields } from "./browser.testing.ts";
 import { type Identity, openIdentity } from "./index.ts";
 
 const org = "acme" as OrgId;
+const email = "ada@example.com";
+const password = "correct horse battery";
 const publicEntrance = { kind: "public", address: "" } as const;
 let folder: string;
 let database: Database<DataSchema>;
@@ -58,9 +60,9 @@ beforeAll(async () => {
   });
   server = identity.createServer(tls);
   await new Promise<void>((resolve) => server.listen(port, "localhost", resolve));
-  browser = new Browser();
+  browser = new Browser(rootPem, [issuer]);
   const claim = await identity.claims.create();
-  const person = { email: "ada@example.com", name: "Ada", password: new Secret("correct horse battery") };
+  const person = { email, name: "Ada", password: new Secret(password) };
   await identity.claims.redeem({ claim, person });
   await identity.policy.reload();
 });
@@ -153,7 +155,7 @@ describe("client credentials", () => {
 
 describe("people", () => {
   test("sign in with PKCE on any loopback port, and refresh with rotation", async () => {
-    const { code, verifier, redirect } = await browser.authorize();
+    const { code, verifier } = await authorize();
     const form = { grant_type: "authorization_code", code, code_verifier: verifier, redirect_uri: redirect };
     const answer = await token({ ...form, client_id: "biplane-cli" });
     expect(answer.json).toMatchObject({ token_type: "Bearer", expires_in: 900 });
@@ -171,23 +173,20 @@ describe("people", () => {
   });
 
   test("get nothing without the code verifier", async () => {
-    const { code, redirect } = await browser.authorize();
+    const { code } = await authorize();
     const form = { grant_type: "authorization_code", code, redirect_uri: redirect, client_id: "biplane-cli" };
     expect((await token({ ...form, code_verifier: randomBytes(32).toString("base64url") })).status).toBe(400);
   });
 
   test("are not sent to redirect addresses that nobody registered", async () => {
-    const answer = await call(
-      "GET",
-      `/auth?${browser.authorizeQuery("https://evil.example/callback").query}`,
-    );
+    const answer = await fetchPage(rootPem, "GET", authorizeUrl("https://evil.example/callback").url);
     expect(answer.status).toBe(400);
     expect(answer.headers.location).toBeUndefined();
   });
 
   test("see an error, not a sign-in, for a wrong password", async () => {
-    const stranger = new Browser();
-    const start = await stranger.follow(`/auth?${stranger.authorizeQuery(stranger.redirect).query}`);
+    const stranger = new Browser(rootPem, [issuer]);
+    const start = await stranger.open(authorizeUrl(redirect).url);
     const wrong = await stranger.submit(start.url, { email: "ada@example.com", password: "nope nope nope" });
     expect(wrong.status).toBe(401);
     expect(wrong.body).toContain("The e-mail address or the password is wrong.");
@@ -211,7 +210,7 @@ describe("people", () => {
       client_id: "biplane-cli",
     };
     expect((await token(poll)).json["error"]).toBe("authorization_pending");
-    await browser.approveDevice(device["user_code"]!);
+    await approveDevice(device["user_code"]!);
     const answer = await token(poll);
     expect(answer.json).toMatchObject({ expires_in: 900 });
     expect((await authenticate(answer.json)).kind).toBe("user");
@@ -255,117 +254,48 @@ async function token(form: Record<string, string>, authorization?: string) {
   return { status: answer.status, json: JSON.parse(answer.body) as Record<string, unknown> };
 }
 
-interface Answer {
-  readonly status: number;
-  readonly headers: Record<string, string | string[] | undefined>;
-  readonly body: string;
-}
-
 function call(
   method: string,
   path: string,
   headers: Record<string, string> = {},
   body?: string,
 ): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request(
-      new URL(path, issuer),
-      { method, headers, ca: rootPem, servername: "localhost" },
-      (response) => {
-        const chunks: Buffer[] = [];
-        response.on("data", (chunk) => chunks.push(chunk));
-        response.on("end", () =>
-          resolve({
-            status: response.statusCode!,
-            headers: response.headers,
-            body: Buffer.concat(chunks).toString(),
-          }),
-        );
-      },
-    );
-    outgoing.on("error", reject);
-    outgoing.end(body);
+  return fetchPage(rootPem, method, new URL(path, issuer).href, headers, body);
+}
+
+const redirect = "http://localhost:40123/callback";
+
+function authorizeUrl(redirectUri: string): { verifier: string; url: string } {
+  const verifier = randomBytes(32).toString("base64url");
+  const query = new URLSearchParams({
+    client_id: "biplane-cli",
+    response_type: "code",
+    scope: "openid offline_access",
+    redirect_uri: redirectUri,
+    state: "s",
+    audience: "anything",
+    code_challenge: createHash("sha256").update(verifier).digest("base64url"),
+    code_challenge_method: "S256",
   });
+  return { verifier, url: `${issuer}/auth?${query}` };
 }
 
-/** As much of a browser as a sign-in needs: cookies, redirects, forms. */
-class Browser {
-  readonly redirect = "http://localhost:40123/callback";
-  readonly #cookies = new Map<string, string>();
-
-  authorizeQuery(redirect: string) {
-    const verifier = randomBytes(32).toString("base64url");
-    const query = new URLSearchParams({
-      client_id: "biplane-cli",
-      response_type: "code",
-      scope: "openid offline_access",
-      redirect_uri: redirect,
-      state: "s",
-      audience: "anything",
-      code_challenge: createHash("sha256").update(verifier).digest("base64url"),
-      code_challenge_method: "S256",
-    });
-    return { verifier, query };
-  }
-
-  async authorize(): Promise<{ code: string; verifier: string; redirect: string }> {
-    const { verifier, query } = this.authorizeQuery(this.redirect);
-    const end = await this.#signInAt(await this.follow(`/auth?${query}`));
-    const code = new URL(end.url).searchParams.get("code");
-    expect(code).not.toBeNull();
-    return { code: code!, verifier, redirect: this.redirect };
-  }
-
-  async approveDevice(userCode: string): Promise<void> {
-    const page = await this.follow("/device");
-    const entered = await this.submit(page.url, { ...hidden(page.body), user_code: userCode });
-    const agreed = await this.submit("/device", { ...hidden(entered.body), user_code: userCode });
-    const end = await this.#signInAt(agreed);
-    expect(end.body).toContain("You are signed in");
-  }
-
-  async #signInAt(page: Answer & { url: string }): Promise<Answer & { url: string }> {
-    let current = page;
-    if (current.body.includes('name="password"')) {
-      current = await this.submit(current.url, {
-        email: "ada@example.com",
-        password: "correct horse battery",
-      });
-    }
-    if (current.body.includes("Allow access?")) current = await this.submit(current.url, {});
-    return current;
-  }
-
-  async submit(url: string, form: Record<string, string>): Promise<Answer & { url: string }> {
-    return this.follow(url, "POST", new URLSearchParams(form).toString());
-  }
-
-  async follow(url: string, method = "GET", body?: string): Promise<Answer & { url: string }> {
-    const target = new URL(url, issuer);
-    if (target.origin !== issuer) return { status: 0, headers: {}, body: "", url: target.href };
-    const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join("; ");
-    const headers = {
-      ...(cookie === "" ? {} : { cookie }),
-      ...(body === undefined ? {} : { "content-type": "application/x-www-form-urlencoded" }),
-    };
-    const answer = await call(method, target.href, headers, body);
-    for (const line of answer.headers["set-cookie"] ?? []) {
-      const [name, value] = line.split(";")[0]!.split("=") as [string, string];
-      this.#cookies.set(name, value);
-    }
-    const { location } = answer.headers;
-    return typeof location === "string"
-      ? this.follow(new URL(location, target).href)
-      : { ...answer, url: target.href };
-  }
+async function authorize(): Promise<{ code: string; verifier: string }> {
+  const { verifier, url } = authorizeUrl(redirect);
+  const end = await browser.signIn(await browser.open(url), email, password);
+  const code = new URL(end.url).searchParams.get("code");
+  expect(code).not.toBeNull();
+  return { code: code!, verifier };
 }
 
-function hidden(page: string): Record<string, string> {
-  const fields: Record<string, string> = {};
-  const form = page.split("</form>")[0]!;
-  for (const [, name, value] of form.matchAll(/type="hidden" name="([^"]+)" value="([^"]*)"/g))
-    fields[name!] = value!;
-  return fields;
+async function approveDevice(userCode: string): Promise<void> {
+  const page = await browser.open(`${issuer}/device`);
+  const entered = await browser.submit(page.url, { ...hiddenFields(page.body), user_code: userCode });
+  const agreed = await browser.submit(`${issuer}/device`, {
+    ...hiddenFields(entered.body),
+    user_code: userCode,
+  });
+  expect((await browser.signIn(agreed, email, password)).body).toContain("You are signed in");
 }
 
 async function freePort(): Promise<number> {
