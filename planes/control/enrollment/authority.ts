@@ -32,16 +32,8 @@ export async function openProviderAuthority(folder: string): Promise<ProviderAut
   const root = await readOrCreateRoot(folder);
   return {
     rootPem: root.certificatePem,
-    issueServer: async (commonName, hosts) => {
-      const identity = await issueCertificate(root, {
-        commonName,
-        hosts,
-        uses: ["server"],
-        lifetimeMs: serverLifetimeMs,
-      });
-      // The root goes along: a joining data plane finds it by the fingerprint in its code.
-      return { ...identity, certificatePem: `${identity.certificatePem}\n${root.certificatePem}\n` };
-    },
+    issueServer: (commonName, hosts) =>
+      issueCertificate(root, { commonName, hosts, uses: ["server"], lifetimeMs: serverLifetimeMs }),
     signCluster: async (request, org, cluster, hosts) => {
       const options = {
         commonName: `${cluster}.${org}`,

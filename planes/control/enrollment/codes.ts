@@ -1,7 +1,6 @@
 /** One-time codes that a provider gives to a data plane. Only the hash of a code's secret is kept. */
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, randomBytes, X509Certificate } from "node:crypto";
 import { BiplaneError } from "@biplane/base";
-import { fingerprint } from "@biplane/kit";
 import { z } from "zod";
 import type { ControlTransaction, Store } from "../store/open.ts";
 
@@ -22,7 +21,7 @@ export interface NewCode {
   readonly addresses: ClusterAddresses;
 }
 
-/** What goes to the data plane: where the control plane is, how to know it, and the secret. */
+/** What goes to the data plane: where the control plane is, the root to know it by, and the secret. */
 export async function issueCode(
   store: Store,
   code: NewCode,
@@ -45,7 +44,8 @@ export async function issueCode(
       })
       .execute(),
   );
-  const content = { address: linkAddress, root: fingerprint(rootPem), secret: secret.toString("base64url") };
+  const root = new X509Certificate(rootPem).raw.toString("base64url");
+  const content = { address: linkAddress, root, secret: secret.toString("base64url") };
   return Buffer.from(JSON.stringify(content)).toString("base64url");
 }
 

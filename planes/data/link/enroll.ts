@@ -1,18 +1,11 @@
 /**
- * Makes this data plane known to a control plane: with a key of its own making, under a one-time code whose fingerprint
- * says which authority to believe. Nothing is sent before that authority was seen.
+ * Makes this data plane known to a control plane: with a key of its own making, under a one-time code that brings the
+ * only authority to believe. Whoever answers without its certificate learns nothing.
  */
 import { createHash, X509Certificate } from "node:crypto";
-import { connect, type DetailedPeerCertificate } from "node:tls";
 import { BiplaneError, limits } from "@biplane/base";
 import { EnrollmentService, type EnrollResponse } from "@biplane/control-wire";
-import {
-  createCertificateRequest,
-  createClientTransport,
-  fromConnectError,
-  type Logger,
-  strongTls,
-} from "@biplane/kit";
+import { createCertificateRequest, createClientTransport, fromConnectError, type Logger } from "@biplane/kit";
 import { createClient } from "@connectrpc/connect";
 import { z } from "zod";
 import { type Enrollment, writeEnrollment } from "./enrollment.ts";
@@ -32,14 +25,15 @@ export interface EnrollOptions {
 
 const codeSchema = z.object({
   address: z.string().regex(/^[^/\s]+:\d{1,5}$/),
-  root: z.string().regex(/^[0-9a-f]{64}$/),
+  /** The provider's root, DER in base64url. */
+  root: z.string().max(4_096),
   secret: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
 });
 type Code = z.infer<typeof codeSchema>;
 
 export async function enroll(options: EnrollOptions): Promise<Enrollment> {
   const code = parseCode(options.code);
-  const providerRootPem = await findRoot(code);
+  const providerRootPem = pemOf(Buffer.from(code.root, "base64url"));
   const { requestDer, privateKeyPem } = await createCertificateRequest(`${options.cluster}.${options.org}`);
   const response = await send(options, code, providerRootPem, requestDer);
   const enrollment = {
@@ -85,7 +79,7 @@ async function send(
       { timeoutMs: limits.handshakeMs },
     );
   } catch (error) {
-    throw fromConnectError(error);
+    throw explain(error, code.address);
   }
 }
 
@@ -104,65 +98,17 @@ function parseCode(text: string): Code {
   }
 }
 
-/**
- * The authority that the code names, as the control plane shows it. This connection believes nobody and carries
- * nothing: it only fetches the chain, and what is not under the fingerprint is dropped.
- */
-async function findRoot(code: Code): Promise<string> {
-  const { hostname, port } = new URL(`https://${code.address}`);
-  const chain = await fetchChain(hostname.replace(/^\[|\]$/g, ""), Number(port || 443));
-  for (const der of chain) {
-    if (createHash("sha256").update(der).digest("hex") === code.root) return pemOf(der);
-  }
-  throw new BiplaneError(
-    "permission_denied",
-    {
-      what: `What answers at ${code.address} is not the control plane that the code is from.`,
-      why: "Its certificate does not come from the authority whose fingerprint the code names.",
-      next: "Check the address, and that nothing on the way ends TLS.",
-    },
-    { reason: "wrong_control_plane" },
-  );
-}
-
-function fetchChain(host: string, port: number): Promise<Uint8Array[]> {
-  return new Promise((resolve, reject) => {
-    const servername = /^[\d.]+$|:/.test(host) ? "" : host;
-    const socket = connect({
-      ...strongTls,
-      host,
-      port,
-      servername,
-      rejectUnauthorized: false,
-      ALPNProtocols: ["h2"],
-    });
-    socket.setTimeout(limits.handshakeMs, () => socket.destroy(new Error("No answer in time.")));
-    socket.once("error", (cause) => reject(unreachable(`${host}:${port}`, cause)));
-    socket.once("secureConnect", () => {
-      const chain: Uint8Array[] = [];
-      let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
-      // A root names itself as its issuer.
-      while (
-        certificate?.raw !== undefined &&
-        !chain.some((der) => certificate!.raw.equals(der)) &&
-        chain.length < 10
-      ) {
-        chain.push(certificate.raw);
-        certificate = certificate.issuerCertificate;
-      }
-      socket.destroy();
-      resolve(chain);
-    });
-  });
-}
-
-function unreachable(address: string, cause: unknown): BiplaneError {
+/** A refusal is the control plane's own word; everything else means that it was not reached under its own name. */
+function explain(error: unknown, address: string): BiplaneError {
+  const known = fromConnectError(error);
+  if (known.code !== "unavailable" && known.code !== "internal" && known.code !== "canceled") return known;
   return new BiplaneError(
     "unavailable",
     {
-      what: `The control plane at ${address} can't be reached.`,
-      next: "Check that it runs and that the address is right.",
+      what: `The control plane that the code is from can't be reached at ${address}.`,
+      why: "Nothing answers there, or what answers has no certificate of that control plane.",
+      next: "Check the address, and that nothing on the way ends TLS.",
     },
-    { cause, reason: "control_plane_unreachable" },
+    { cause: error, reason: "control_plane_unreachable" },
   );
 }
