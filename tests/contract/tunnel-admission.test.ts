@@ -279,6 +279,22 @@ describe("clients", () => {
     expect(edge.edge.status().halfOpen).toBe(0);
   });
 
+  test("connections that send a ClientHello and no more are bounded in number and time, inside too", async () => {
+    const edge = await startEdge({}, { halfOpenMax: 50, clientFinishMs: 2_000 });
+    const { connector } = dialEdge(edge, await connectorIdentity([routerName]), {
+      [routerName]: await answering("through"),
+    });
+    await connector.connected(AbortSignal.timeout(5_000));
+    const { port } = edge.edge.listeners[0]!;
+    const hello = await clientHello("localhost");
+    const stalled = await openSilent(port, 300);
+    for (const socket of stalled) socket.write(hello);
+    await until(() => stalled.filter((socket) => socket.destroyed).length >= 250);
+    await until(() => connector.status().streams <= 50);
+    expect(await ask(port, "localhost")).toBe("through");
+    await until(() => stalled.every((socket) => socket.destroyed) && connector.status().streams === 0);
+  });
+
   test("one name cannot use up the edge's connections: its share is bounded", async () => {
     const edge = await startEdge({ connectionsPerNameMax: 3 });
     const held: Socket[] = [];

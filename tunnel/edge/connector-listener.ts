@@ -45,6 +45,8 @@ export class ConnectorListener {
     this.#server.maxConnections = limits.connectorsMax;
     this.#server.on("connection", (socket: Socket) => this.#watchHandshake(socket));
     this.#server.on("secureConnection", (socket) => this.#admit(socket));
+    // Out of file descriptors, for one: the next connection may succeed again.
+    this.#server.on("error", (error) => log.error({ event: "accept_failed", error }, "accepting failed"));
     this.#server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
       log.warn(
         { event: "connector_refused", reason: error.code ?? "tls", host: socket.remoteAddress },
@@ -90,28 +92,32 @@ export class ConnectorListener {
     const { revoked, onConnector, log } = this.#options;
     socket.on("error", () => {});
     this.#endHandshake(endpointOf(socket));
-    const certificate = connectorCertificate(socket);
-    const reason = refusal(socket, certificate, revoked);
-    if (reason === undefined) {
-      onConnector(socket, certificate);
+    const verdict = judge(socket, revoked);
+    if (verdict.kind === "admitted") {
+      onConnector(socket, verdict.certificate);
       return;
     }
-    log.warn({ event: "connector_refused", reason, host: socket.remoteAddress }, "refused");
+    log.warn({ event: "connector_refused", reason: verdict.reason, host: socket.remoteAddress }, "refused");
     socket.destroy();
   }
 }
 
-function endpointOf(socket: Socket): string {
-  return `${socket.remoteAddress} ${socket.remotePort}`;
+type Verdict =
+  | { readonly kind: "admitted"; readonly certificate: ConnectorCertificate }
+  | { readonly kind: "refused"; readonly reason: string };
+
+function judge(socket: TLSSocket, revoked: Pick<RevokedCertificates, "has">): Verdict {
+  const refused = (reason: string): Verdict => ({ kind: "refused", reason });
+  const certificate = connectorCertificate(socket);
+  if (certificate === undefined) return refused("no certificate");
+  if (!(tunnelVersions as readonly unknown[]).includes(socket.alpnProtocol)) {
+    return refused("no tunnel protocol");
+  }
+  if (revoked.has(certificate.fingerprint)) return refused("certificate revoked");
+  if (certificate.names.length === 0) return refused("certificate names nothing to serve");
+  return { kind: "admitted", certificate };
 }
 
-function refusal(
-  socket: TLSSocket,
-  certificate: ConnectorCertificate,
-  revoked: Pick<RevokedCertificates, "has">,
-): string | undefined {
-  if (!(tunnelVersions as readonly unknown[]).includes(socket.alpnProtocol)) return "no tunnel protocol";
-  if (revoked.has(certificate.fingerprint)) return "certificate revoked";
-  if (certificate.names.length === 0) return "certificate names nothing to serve";
-  return undefined;
+function endpointOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
 }

@@ -25,8 +25,10 @@ export interface ListeningAddress {
 }
 
 export interface EdgeStatus {
+  /** Tunnel connections that take streams. */
   readonly connectors: number;
   readonly publicConnections: number;
+  /** Public connections whose TLS handshake is not seen to go on yet. */
   readonly halfOpen: number;
 }
 
@@ -107,7 +109,10 @@ class RunningEdge implements Edge {
     return {
       connectors: this.#tunnels.connections.size,
       publicConnections: this.#relay.count,
-      halfOpen: this.#publicListeners.reduce((sum, listener) => sum + listener.halfOpenCount, 0),
+      halfOpen: this.#publicListeners.reduce(
+        (sum, listener) => sum + listener.halfOpenCount,
+        this.#relay.halfOpenCount,
+      ),
     };
   }
 

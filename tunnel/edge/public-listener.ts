@@ -52,6 +52,10 @@ export class PublicListener {
       },
       (socket) => this.#accept(socket),
     );
+    // Out of file descriptors, for one: the next connection may succeed again.
+    this.#server.on("error", (error) =>
+      options.log.error({ event: "accept_failed", error, service: options.config.name }, "accepting failed"),
+    );
     this.#server.maxConnections = options.limits.connectionsMax;
   }
 

@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import type { Logger } from "@biplane/kit/logging";
 import { encodeProxyHeader, type ProxiedConnection, type TunnelLimits } from "@biplane/tunnel-protocol";
 import { forward } from "./forward.ts";
+import { HalfOpenConnections } from "./half-open.ts";
 import type { PublicConnection } from "./public-listener.ts";
 import type { TunnelConnection } from "./tunnel-connection.ts";
 import type { Tunnels } from "./tunnels.ts";
@@ -25,9 +26,23 @@ export class Relay {
   readonly #options: RelayOptions;
   readonly #sockets = new Set<Socket>();
   readonly #countByName = new Map<string, number>();
+  readonly #halfOpen: HalfOpenConnections;
 
   constructor(options: RelayOptions) {
     this.#options = options;
+    const { limits, log } = options;
+    this.#halfOpen = new HalfOpenConnections({
+      countMax: limits.halfOpenMax,
+      waitMs: limits.clientFinishMs,
+      onGivenUp: (socket, reason) => {
+        log.info({ event: "handshake_missing", reason }, "given up");
+        socket.destroy();
+      },
+    });
+  }
+
+  get halfOpenCount(): number {
+    return this.#halfOpen.count;
   }
 
   /** Public connections under way. */
@@ -43,7 +58,20 @@ export class Relay {
     const found = await this.#open(tunnel, preface, socket);
     if (found.kind === "failed") return this.#giveUp(socket, tunnel, found.event);
     if (socket.destroyed) return found.stream.close(constants.NGHTTP2_CANCEL);
+    this.#awaitFinish(socket);
     forward(socket, found.stream);
+  }
+
+  /** Whoever sends a ClientHello and no more would keep a service's handshake open at little cost. */
+  #awaitFinish(socket: Socket): void {
+    const forget = () => {
+      socket.off("data", forget);
+      socket.off("close", forget);
+      this.#halfOpen.remove(socket);
+    };
+    this.#halfOpen.add(socket);
+    socket.once("data", forget);
+    socket.once("close", forget);
   }
 
   destroyAll(): void {

@@ -3,7 +3,7 @@
  * carries streams and knows nothing of what is in them.
  */
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
-import type { TLSSocket } from "node:tls";
+import type { PeerCertificate, TLSSocket } from "node:tls";
 import { keepHeartbeat } from "@biplane/kit/http2-heartbeat";
 import { certificateNames, type TunnelLimits } from "@biplane/tunnel-protocol";
 
@@ -14,9 +14,10 @@ export interface ConnectorCertificate {
   readonly notAfterMs: number;
 }
 
-/** Reads the certificate that the TLS handshake has verified. */
-export function connectorCertificate(socket: TLSSocket): ConnectorCertificate {
-  const certificate = socket.getPeerCertificate();
+/** Reads the certificate that the TLS handshake has verified; undefined where the socket is gone already. */
+export function connectorCertificate(socket: TLSSocket): ConnectorCertificate | undefined {
+  const certificate: Partial<PeerCertificate> | null = socket.getPeerCertificate();
+  if (certificate?.fingerprint256 === undefined || certificate.valid_to === undefined) return undefined;
   return {
     fingerprint: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),
     names: certificateNames(certificate.subjectaltname),

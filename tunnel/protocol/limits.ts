@@ -6,7 +6,9 @@ export const tunnelLimits = {
   clientHelloBytesMax: 16 * KiB,
   /** From a public connection's first packet to its complete ClientHello. */
   clientHelloMs: limits.handshakeMs,
-  /** Public connections without a complete ClientHello; beyond it the oldest gives way. */
+  /** From then to the client's next bytes, which a TLS client sends when it has the server's answer. */
+  clientFinishMs: limits.handshakeMs,
+  /** Public connections in the one state, and in the other; beyond it the oldest gives way. */
   halfOpenMax: limits.handshakesHalfOpenMax,
   /** Public connections of one edge, and of one tunnel name, so that no tenant can use up the others' share. */
   connectionsMax: limits.connectionsMax,
