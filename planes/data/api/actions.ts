@@ -1,5 +1,5 @@
 /** Flyte's ActionsService: how tasks of stock runtimes enqueue and watch their sub-actions. */
-import { type AttemptId, BiplaneError, parseActionName } from "@biplane/base";
+import { type AttemptId, BiplaneError, limits, parseActionName } from "@biplane/base";
 import { FailureKind } from "@biplane/control-wire";
 import { flyte } from "@biplane/data-wire";
 import { requireOwnLocation, runPrefix } from "@biplane/layout";
@@ -17,30 +17,35 @@ const { WatchForUpdatesResponseSchema } = flyte.actions;
 
 export function actionsService(parts: ApiParts) {
   const { runs } = parts;
-  return serve(flyte.actions.ActionsService, {
-    enqueue: async (request, context) => {
-      const parent = callingAttempt(authorizedCall(context));
-      const { action } = request;
-      if (action === undefined) throw new BiplaneError("invalid_argument", "The request has no action.");
-      await enqueue(parts, parent, action);
-      return {};
+  return serve(
+    flyte.actions.ActionsService,
+    {
+      enqueue: async (request, context) => {
+        const parent = callingAttempt(authorizedCall(context));
+        const { action } = request;
+        if (action === undefined) throw new BiplaneError("invalid_argument", "The request has no action.");
+        await enqueue(parts, parent, action);
+        return {};
+      },
+      async *watchForUpdates(_request, context) {
+        const parent = callingAttempt(authorizedCall(context));
+        for await (const update of runs.watchChildren(parent, parent.action, context.signal)) {
+          for (const record of update.updates) yield updateMessage(record);
+          if (update.snapshotEnd) yield sentinel();
+        }
+        // A stream that ends with `canceled` would leave the parent waiting for ever.
+        if (context.signal.aborted)
+          throw new BiplaneError("unavailable", "The router is closing the stream.");
+      },
+      abort: async (request, context) => {
+        const { org, principal } = authorizedCall(context);
+        const reason = (request.reason ?? "").slice(0, 4_096);
+        await runs.abortAction(actionIdOf(org, request.actionId), { reason, by: actingSubject(principal) });
+        return {};
+      },
     },
-    async *watchForUpdates(_request, context) {
-      const parent = callingAttempt(authorizedCall(context));
-      for await (const update of runs.watchChildren(parent, parent.action, context.signal)) {
-        for (const record of update.updates) yield updateMessage(record);
-        if (update.snapshotEnd) yield sentinel();
-      }
-      // A stream that ends with `canceled` would leave the parent waiting for ever.
-      if (context.signal.aborted) throw new BiplaneError("unavailable", "The router is closing the stream.");
-    },
-    abort: async (request, context) => {
-      const { org, principal } = authorizedCall(context);
-      const reason = (request.reason ?? "").slice(0, 4_096);
-      await runs.abortAction(actionIdOf(org, request.actionId), { reason, by: actingSubject(principal) });
-      return {};
-    },
-  });
+    limits.requestBytesMax,
+  );
 }
 
 /** The attempt whose sandbox the request came from; only tasks get this far. */

@@ -1,5 +1,13 @@
 /** Sub-actions in batches, small values inline: the same engine as ActionsService, for Biplane's own workers. */
-import { type AttemptId, BiplaneError, isBiplaneError, KiB, MiB, parseActionName } from "@biplane/base";
+import {
+  type AttemptId,
+  BiplaneError,
+  isBiplaneError,
+  KiB,
+  limits,
+  MiB,
+  parseActionName,
+} from "@biplane/base";
 import { Phase } from "@biplane/control-wire";
 import { children } from "@biplane/data-wire";
 import {
@@ -29,41 +37,45 @@ const updatesPerMessage = 200;
 
 export function childrenService(parts: ApiParts) {
   const specs = new SpecMemory(parts.runs);
-  return serve(children.ChildrenService, {
-    enqueue: async (request, context) => {
-      const parent = callingAttempt(authorizedCall(context));
-      requireBounds(
-        request.children.length,
-        request.children.reduce((sum, child) => sum + sizeOf(child), 0),
-      );
-      for (const spec of request.taskSpecs) specs.remember(spec);
-      const wanted = await Promise.all(
-        request.children.map((child) => newChild(parts, specs, parent, child)),
-      );
-      await parts.runs.enqueueChildren(parent, wanted);
-      return {};
-    },
-    async *watch(_request, context) {
-      const parent = callingAttempt(authorizedCall(context));
-      for await (const update of parts.runs.watchChildren(parent, parent.action, context.signal)) {
-        for (const chunk of inChunks(update.updates, updatesPerMessage)) {
-          if (chunk.length > 0)
-            yield { updates: await Promise.all(chunk.map((one) => childUpdate(parts, one))) };
+  return serve(
+    children.ChildrenService,
+    {
+      enqueue: async (request, context) => {
+        const parent = callingAttempt(authorizedCall(context));
+        requireBounds(
+          request.children.length,
+          request.children.reduce((sum, child) => sum + sizeOf(child), 0),
+        );
+        for (const spec of request.taskSpecs) specs.remember(spec);
+        const wanted = await Promise.all(
+          request.children.map((child) => newChild(parts, specs, parent, child)),
+        );
+        await parts.runs.enqueueChildren(parent, wanted);
+        return {};
+      },
+      async *watch(_request, context) {
+        const parent = callingAttempt(authorizedCall(context));
+        for await (const update of parts.runs.watchChildren(parent, parent.action, context.signal)) {
+          for (const chunk of inChunks(update.updates, updatesPerMessage)) {
+            if (chunk.length > 0)
+              yield { updates: await Promise.all(chunk.map((one) => childUpdate(parts, one))) };
+          }
+          if (update.snapshotEnd) yield { snapshotEnd: true };
         }
-        if (update.snapshotEnd) yield { snapshotEnd: true };
-      }
+      },
+      recordTraces: async (request, context) => {
+        const parent = callingAttempt(authorizedCall(context));
+        requireBounds(
+          request.traces.length,
+          request.traces.reduce((sum, trace) => sum + traceSize(trace), 0),
+        );
+        const traces = await Promise.all(request.traces.map((trace) => newTrace(parts, parent, trace)));
+        await parts.runs.recordTraces(parent, traces);
+        return {};
+      },
     },
-    recordTraces: async (request, context) => {
-      const parent = callingAttempt(authorizedCall(context));
-      requireBounds(
-        request.traces.length,
-        request.traces.reduce((sum, trace) => sum + traceSize(trace), 0),
-      );
-      const traces = await Promise.all(request.traces.map((trace) => newTrace(parts, parent, trace)));
-      await parts.runs.recordTraces(parent, traces);
-      return {};
-    },
-  });
+    limits.requestBytesMax,
+  );
 }
 
 function requireBounds(count: number, bytes: number): void {

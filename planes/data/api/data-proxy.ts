@@ -1,6 +1,6 @@
 /** Flyte's DataProxyService: everything that moves or shows customer data. */
 
-import type { OrgId } from "@biplane/base";
+import { limits, type OrgId } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
 import { fromBinary } from "@bufbuild/protobuf";
 import { authorizedCall } from "../router/call.ts";
@@ -14,29 +14,34 @@ import type { ApiParts } from "./parts.ts";
 import { createUploadLocation } from "./uploads.ts";
 
 export function dataProxyService(parts: ApiParts) {
-  return serve(flyte.dataproxy.DataProxyService, {
-    createUploadLocation: (request, context) => {
-      const scope = projectDomainOf(authorizedCall(context).org, request);
-      return createUploadLocation(parts, scope, request);
+  return serve(
+    flyte.dataproxy.DataProxyService,
+    {
+      createUploadLocation: (request, context) => {
+        const scope = projectDomainOf(authorizedCall(context).org, request);
+        return createUploadLocation(parts, scope, request);
+      },
+      uploadInputs: async (request, context) => {
+        const { org, resource } = authorizedCall(context);
+        const { project = "", domain = "" } = resource;
+        const spec = await specOf(parts, org, request);
+        const inputs = withDefaults(request.inputs, spec);
+        const stored = await storeInputs(parts, projectDomainOf(org, { project, domain }), inputs, spec);
+        return { offloadedInputData: { uri: stored.directoryUri, inputsHash: stored.inputsHash } };
+      },
+      getActionData: async (request, context) => {
+        const id = actionIdOf(authorizedCall(context).org, request.actionId);
+        return readActionData(parts, await parts.runs.getAction(id));
+      },
+      createDownloadLink: (request, context) =>
+        createDownloadLink(parts, authorizedCall(context).org, request),
+      tailLogs: (request, context) => {
+        const id = actionIdOf(authorizedCall(context).org, request.actionId);
+        return tailLogs(parts, id, request.attempt, context.signal);
+      },
     },
-    uploadInputs: async (request, context) => {
-      const { org, resource } = authorizedCall(context);
-      const { project = "", domain = "" } = resource;
-      const spec = await specOf(parts, org, request);
-      const inputs = withDefaults(request.inputs, spec);
-      const stored = await storeInputs(parts, projectDomainOf(org, { project, domain }), inputs, spec);
-      return { offloadedInputData: { uri: stored.directoryUri, inputsHash: stored.inputsHash } };
-    },
-    getActionData: async (request, context) => {
-      const id = actionIdOf(authorizedCall(context).org, request.actionId);
-      return readActionData(parts, await parts.runs.getAction(id));
-    },
-    createDownloadLink: (request, context) => createDownloadLink(parts, authorizedCall(context).org, request),
-    tailLogs: (request, context) => {
-      const id = actionIdOf(authorizedCall(context).org, request.actionId);
-      return tailLogs(parts, id, request.attempt, context.signal);
-    },
-  });
+    limits.requestBytesMax,
+  );
 }
 
 async function specOf(

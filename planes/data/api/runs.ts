@@ -1,5 +1,5 @@
 /** Flyte's RunService: submitting, reading, watching and ending runs of this cluster. */
-import { rootAction } from "@biplane/base";
+import { limits, rootAction } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
 import { objectUri } from "@biplane/layout";
 import { create, fromBinary } from "@bufbuild/protobuf";
@@ -20,7 +20,8 @@ const watchChunk = 500;
 const reasonCharactersMax = 4_096;
 
 export function runService(parts: ApiParts) {
-  return serve(flyte.workflow.RunService, { ...commands(parts), ...reads(parts), ...watches(parts) });
+  const methods = { ...commands(parts), ...reads(parts), ...watches(parts) };
+  return serve(flyte.workflow.RunService, methods, limits.requestBytesMax);
 }
 
 function commands(parts: ApiParts): Served {

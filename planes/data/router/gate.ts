@@ -105,7 +105,8 @@ function unknownMethod(): BiplaneError {
 
 function tooLarge(): BiplaneError {
   return new BiplaneError(
-    "resource_exhausted",
+    // A code that clients do not retry: the same request is too large tomorrow.
+    "out_of_range",
     { what: "The request is too large.", why: `At most ${limits.requestBytesMax} bytes are taken.` },
     { reason: "request_too_large" },
   );

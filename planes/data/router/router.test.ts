@@ -138,7 +138,7 @@ describe("before the body", () => {
 
   test("a body that is too large is refused by its announcement, before anyone is authenticated", async () => {
     const { host } = new URL(plane.config.addresses.router);
-    expect(await statusOverHttp1({ host, "content-length": String(25 * 1024 * 1024) })).toBe(429);
+    expect(await statusOverHttp1({ host, "content-length": String(25 * 1024 * 1024) })).toBe(400);
   });
 
   test("a method that nobody serves is unimplemented", async () => {
@@ -276,3 +276,23 @@ test("a task token of another cluster's key is not accepted", async () => {
     plane.stores.identity.authenticator.authenticate(`Bearer ${token}`, entrance),
   ).rejects.toMatchObject({ code: "unauthenticated" });
 });
+
+test("what strangers may send is small: an anonymous request with a body is refused", async () => {
+  const { host } = new URL(plane.config.addresses.router);
+  const path = "/flyteidl2.auth.AuthMetadataService/GetPublicClientConfig";
+  expect(await postBytes(path, host, 0)).toBe(200);
+  expect(await postBytes(path, host, 100_000)).toBe(429);
+});
+
+function postBytes(path: string, host: string, bytes: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const headers = { "content-type": "application/proto", host };
+    const url = new URL(path, plane.config.addresses.router);
+    const outgoing = request(url, { method: "POST", headers, ca: plane.rootPem }, (response) => {
+      response.resume();
+      resolve(response.statusCode!);
+    });
+    outgoing.on("error", reject);
+    outgoing.end(Buffer.alloc(bytes));
+  });
+}

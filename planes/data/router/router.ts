@@ -1,7 +1,7 @@
 /** The router: where TLS ends and every client's and every task's request is decided, recorded and served. */
 import { chmod } from "node:fs/promises";
 import type { Http2SecureServer } from "node:http2";
-import { type AttemptId, BiplaneError, type OrgId } from "@biplane/base";
+import { type AttemptId, BiplaneError, KiB, type OrgId } from "@biplane/base";
 import { rpcTable } from "@biplane/classification";
 import {
   createConnectHandler,
@@ -22,14 +22,23 @@ import { type ChainParts, createDecisionInterceptor } from "./interceptors.ts";
 export interface ServedService {
   readonly service: DescService;
   readonly implementation: Partial<ServiceImpl<DescService>>;
+  readonly requestBytesMax: number;
 }
 
+/** Requests of most services are small; those that carry values say so by `requestBytesMax`. */
 export function serve<S extends DescService>(
   service: S,
   implementation: Partial<ServiceImpl<S>>,
+  requestBytesMax = requestBytesMaxDefault,
 ): ServedService {
-  return { service, implementation: implementation as Partial<ServiceImpl<DescService>> };
+  return {
+    service,
+    implementation: implementation as Partial<ServiceImpl<DescService>>,
+    requestBytesMax,
+  };
 }
+
+const requestBytesMaxDefault = 256 * KiB;
 
 export interface RouterParts extends GateParts, ChainParts {
   readonly org: OrgId;
@@ -53,7 +62,9 @@ export function createRouter(parts: RouterParts): Router {
   const calls = new WeakMap<HttpRequest, Call>();
   const handler = createConnectHandler({
     routes: (router) => {
-      for (const { service, implementation } of parts.services) router.service(service, implementation);
+      for (const { service, implementation, requestBytesMax } of parts.services) {
+        router.service(service, implementation, { readMaxBytes: requestBytesMax });
+      }
     },
     interceptors: [createDecisionInterceptor(parts)],
     before: async (request, response) => {
