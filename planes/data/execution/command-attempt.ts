@@ -1,5 +1,7 @@
 /** Runs any other program cold, in a sandbox of its own, and reads from the store what it made (Flyte's contract). */
+import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import type { Duplex } from "node:stream";
 import { limits } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
 import { errorKey, outputsKey, reportKey } from "@biplane/layout";
@@ -8,7 +10,8 @@ import type { Lease } from "../runs/types.ts";
 import { guardAttempt } from "./attempt-guard.ts";
 import { AttemptOutput } from "./attempt-output.ts";
 import type { AttemptCapabilities } from "./capabilities.ts";
-import type { Compartments } from "./compartment.ts";
+import { commandLine, exportStatements } from "./command-line.ts";
+import type { Compartment, Compartments } from "./compartment.ts";
 import type { ExecutorOptions } from "./dependencies.ts";
 import { type AttemptResult, failed, unexpectedEnd, userFailure } from "./failures.ts";
 import type { AttemptPlan } from "./plan.ts";
@@ -24,26 +27,39 @@ export interface CommandAttempt {
 
 export async function runCommand(attempt: CommandAttempt): Promise<AttemptResult> {
   const { options, lease, plan, compartments } = attempt;
+  const chosen = exportStatements(plan.environment);
   const writer = await options.logs.open(lease);
   const mark = randomBytes(24).toString("base64url");
   const output = new AttemptOutput({ writer, clock: options.clock, log: options.log, mark });
   try {
     const compartment = await compartments.open({
-      argv: () => plan.argv,
-      environment: (paths) => ({ ...commandEnvironment(attempt, paths), ...plan.environment }),
-      control: false,
+      argv: () => commandLine(plan.argv),
+      environment: () => ({}),
+      control: true,
     });
     compartment.attempt = lease;
-    const { sandbox } = compartment;
-    const memoryBytes = plan.limits.memoryBytes ?? options.memoryBytesDefault;
-    sandbox.setLimits({ ...plan.limits, memoryBytes });
-    connect(output, sandbox.process);
-    const work = sandbox.ended.then((end) => interpret(attempt, end, memoryBytes));
-    const guards = { timeoutMs: plan.timeoutMs, ended: lease.ended };
-    return await guardAttempt({ kill: () => sandbox.kill() }, guards, work);
+    return await runInside(attempt, compartment, output, chosen).finally(() => compartment.sandbox.kill());
   } finally {
     await output.close();
   }
+}
+
+async function runInside(
+  attempt: CommandAttempt,
+  { sandbox, paths }: Compartment,
+  output: AttemptOutput,
+  chosen: string,
+): Promise<AttemptResult> {
+  const { options, plan, lease } = attempt;
+  const memoryBytes = plan.limits.memoryBytes ?? options.memoryBytesDefault;
+  sandbox.setLimits({ ...plan.limits, memoryBytes });
+  connect(output, sandbox.process);
+  const input = sandbox.process.stdio[3] as Duplex;
+  // A program that ends before it has read its environment says so by its exit code.
+  input.on("error", () => {}).end(exportStatements(commandEnvironment(attempt, paths)) + chosen);
+  const work = sandbox.ended.then((end) => interpret(attempt, end, memoryBytes));
+  const guards = { timeoutMs: plan.timeoutMs, ended: lease.ended };
+  return guardAttempt({ kill: () => sandbox.kill() }, guards, work);
 }
 
 /** Whether the program wrote a report into the store. */
@@ -51,7 +67,7 @@ export async function hasReport(options: ExecutorOptions, lease: Lease): Promise
   return (await options.objects.head(reportKey(lease))) !== undefined;
 }
 
-function connect(output: AttemptOutput, child: import("node:child_process").ChildProcess): void {
+function connect(output: AttemptOutput, child: ChildProcess): void {
   const streams = { stdout: child.stdout!, stderr: child.stderr! };
   output.attach({
     pause: () => Object.values(streams).forEach((stream) => void stream.pause()),

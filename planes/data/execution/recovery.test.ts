@@ -1,4 +1,7 @@
 /** What a crash, a full disk or missing content leave behind. */
+import { readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
 import { BiplaneError } from "@biplane/base";
 import { errorKey, outcomeKey } from "@biplane/layout";
 import { afterEach, beforeAll, expect, test } from "vitest";
@@ -114,6 +117,22 @@ test("a program gets its arguments, its environment and store credentials, and i
     "problem\n",
     "s3://biplane/acme/flights/development/r1/program/1 chosen r1 program session\n",
   ]);
+});
+
+test("a program's environment acts inside its sandbox only, whatever is in it", async () => {
+  system = await TestExecutor.start({ installation }, source);
+  const traces = join(tmpdir(), `biplane-loader-${process.pid}`);
+  const task = {
+    action: "loader",
+    argv: ["sh", "-c", 'echo "$QUOTED"'],
+    environment: { LD_DEBUG: "files", LD_DEBUG_OUTPUT: traces, QUOTED: `it's "$HOME" \n 'x'` },
+  };
+  expect((await system.run(task)).kind).toBe("succeeded");
+  expect(await system.text(task)).toBe(`it's "$HOME" \n 'x'\n`);
+  if (system.executor.sandboxKind === "bubblewrap")
+    expect(readdirSync(tmpdir()).filter((name) => name.startsWith(basename(traces)))).toEqual([]);
+  const unset = { action: "unset", argv: ["true"], environment: { "not a name": "x" } };
+  expect(await system.run(unset)).toMatchObject({ failure: { code: "environment_invalid" } });
 });
 
 test("an error document decides, whatever the exit code", async () => {

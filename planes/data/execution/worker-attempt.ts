@@ -35,16 +35,18 @@ export interface WorkerAttempt {
 }
 
 export async function runInWorker(attempt: WorkerAttempt): Promise<AttemptResult> {
-  const { lease, pool, options, plan } = attempt;
+  const { lease, pool, options } = attempt;
   const key = reuseKey(lease);
   const writer = await options.logs.open(lease);
   const mark = `\u0004${randomBytes(24).toString("base64url")}`;
   const output = new AttemptOutput({ writer, clock: options.clock, log: options.log, mark });
   try {
-    const [worker, minted] = await Promise.all([pool.take(key), attempt.capabilities.mint()]);
-    const memoryBytes = plan.limits.memoryBytes ?? options.memoryBytesDefault;
-    worker.compartment.sandbox.setLimits({ ...plan.limits, memoryBytes });
-    const result = await runGuarded(attempt, worker, minted, { output, mark, memoryBytes });
+    const minted = await attempt.capabilities.mint();
+    const worker = await pool.take(key);
+    const result = await runGuarded(attempt, worker, minted, { output, mark }).catch((error: unknown) => {
+      worker.kill();
+      throw error;
+    });
     await Promise.race([output.ended, after(outputEndMsMax)]);
     worker.detach();
     if (result.kind === "outputs") pool.giveBack(worker, key);
@@ -64,7 +66,6 @@ function reuseKey(lease: Lease): string {
 interface Running {
   readonly output: AttemptOutput;
   readonly mark: string;
-  readonly memoryBytes: number | undefined;
 }
 
 async function runGuarded(
@@ -74,6 +75,8 @@ async function runGuarded(
   running: Running,
 ): Promise<AttemptResult> {
   const { lease, plan, options, capabilities } = attempt;
+  const memoryBytes = plan.limits.memoryBytes ?? options.memoryBytesDefault;
+  worker.compartment.sandbox.setLimits({ ...plan.limits, memoryBytes });
   const renewed = ({ token, credentials }: Capabilities) =>
     worker.renew(token.reveal(), storeAccess(options, credentials));
   capabilities.renew(renewed, (error) =>
@@ -87,7 +90,7 @@ async function runGuarded(
       waiting: attempt.waiting,
       report: (html) => attempt.report.write(html),
     })
-    .then((result) => interpret(result, worker, running.memoryBytes));
+    .then((result) => interpret(result, worker, memoryBytes));
   const target = { cancel: () => worker.cancel(), kill: () => worker.kill() };
   return guardAttempt(target, { timeoutMs: plan.timeoutMs, ended: lease.ended }, work);
 }
