@@ -7,6 +7,7 @@ import { createServer, type Server, type TLSSocket } from "node:tls";
 import type { Logger } from "@biplane/kit/logging";
 import { serverTlsOptions, type TlsIdentity } from "@biplane/kit/tls";
 import { type TunnelLimits, tunnelVersions } from "@biplane/tunnel-protocol";
+import type { CountedLog } from "./counted-log.ts";
 import { HalfOpenConnections } from "./half-open.ts";
 import type { RevokedCertificates } from "./revoked-certificates.ts";
 import { type ConnectorCertificate, connectorCertificate } from "./tunnel-connection.ts";
@@ -20,6 +21,8 @@ export interface ConnectorListenerOptions {
   readonly limits: TunnelLimits;
   readonly onConnector: (socket: TLSSocket, certificate: ConnectorCertificate) => void;
   readonly log: Logger;
+  /** For what anyone who reaches the port can cause. */
+  readonly countedLog: CountedLog;
 }
 
 export class ConnectorListener {
@@ -31,12 +34,12 @@ export class ConnectorListener {
 
   constructor(options: ConnectorListenerOptions) {
     this.#options = options;
-    const { limits, log } = options;
+    const { limits, log, countedLog } = options;
     this.#halfOpen = new HalfOpenConnections({
       countMax: limits.connectorHandshakesMax,
       waitMs: limits.connectorHandshakeMs,
       onGivenUp: (socket, reason) => {
-        log.info({ event: "connector_handshake_missing", reason }, "given up");
+        countedLog.note("info", { event: "connector_handshake_missing", reason }, "given up");
         socket.destroy();
       },
     });
@@ -48,10 +51,7 @@ export class ConnectorListener {
     // Out of file descriptors, for one: the next connection may succeed again.
     this.#server.on("error", (error) => log.error({ event: "accept_failed", error }, "accepting failed"));
     this.#server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
-      log.warn(
-        { event: "connector_refused", reason: error.code ?? "tls", host: socket.remoteAddress },
-        "refused",
-      );
+      this.#noteRefusal(error.code ?? "tls", socket);
     });
   }
 
@@ -89,7 +89,7 @@ export class ConnectorListener {
   }
 
   #admit(socket: TLSSocket): void {
-    const { revoked, onConnector, log } = this.#options;
+    const { revoked, onConnector } = this.#options;
     socket.on("error", () => {});
     this.#endHandshake(endpointOf(socket));
     const verdict = judge(socket, revoked);
@@ -97,8 +97,13 @@ export class ConnectorListener {
       onConnector(socket, verdict.certificate);
       return;
     }
-    log.warn({ event: "connector_refused", reason: verdict.reason, host: socket.remoteAddress }, "refused");
+    this.#noteRefusal(verdict.reason, socket);
     socket.destroy();
+  }
+
+  #noteRefusal(reason: string, socket: TLSSocket): void {
+    const fields = { event: "connector_refused", reason, host: socket.remoteAddress };
+    this.#options.countedLog.note("warn", fields, "refused");
   }
 }
 

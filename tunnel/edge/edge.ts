@@ -6,6 +6,7 @@ import type { Logger } from "@biplane/kit/logging";
 import { isInternalName, type TunnelLimits, tunnelLimits } from "@biplane/tunnel-protocol";
 import type { EdgeConfig, EdgeState, ListenerConfig } from "./config.ts";
 import { ConnectorListener } from "./connector-listener.ts";
+import { CountedLog } from "./counted-log.ts";
 import { PublicListener } from "./public-listener.ts";
 import { Relay } from "./relay.ts";
 import { RevokedCertificates } from "./revoked-certificates.ts";
@@ -61,6 +62,7 @@ class RunningEdge implements Edge {
   readonly #open = new Set<TunnelConnection>();
   readonly #relay: Relay;
   readonly #publicListeners: readonly PublicListener[];
+  readonly #countedLog: CountedLog;
   #revoked: RevokedCertificates | undefined;
   #connectorListener: ConnectorListener | undefined;
   #closing: Promise<void> | undefined;
@@ -69,7 +71,8 @@ class RunningEdge implements Edge {
     this.#options = options;
     this.#limits = limits;
     const { log, config } = options;
-    this.#relay = new Relay({ tunnels: this.#tunnels, limits, log });
+    this.#countedLog = new CountedLog(log);
+    this.#relay = new Relay({ tunnels: this.#tunnels, limits, log: this.#countedLog });
     this.#publicListeners = config.listeners.map(
       (listener) =>
         new PublicListener({
@@ -77,6 +80,7 @@ class RunningEdge implements Edge {
           route,
           limits,
           log,
+          countedLog: this.#countedLog,
           onConnection: (connection) => void this.#relay.accept(connection),
         }),
     );
@@ -95,6 +99,7 @@ class RunningEdge implements Edge {
       revoked: this.#revoked,
       limits: this.#limits,
       log,
+      countedLog: this.#countedLog,
       onConnector: (socket, certificate) => this.#welcome(socket, certificate),
     });
     const tunnel = await this.#connectorListener.listen();

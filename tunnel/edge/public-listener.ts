@@ -7,6 +7,7 @@ import type { Logger } from "@biplane/kit/logging";
 import type { TunnelLimits } from "@biplane/tunnel-protocol";
 import { parseClientHello } from "./client-hello.ts";
 import type { ListenerConfig } from "./config.ts";
+import type { CountedLog } from "./counted-log.ts";
 import { HalfOpenConnections } from "./half-open.ts";
 
 /** A public connection whose tunnel name is known. Its socket is paused; `firstBytes` were read from it already. */
@@ -23,6 +24,8 @@ export interface PublicListenerOptions {
   readonly limits: TunnelLimits;
   readonly onConnection: (connection: PublicConnection) => void;
   readonly log: Logger;
+  /** For what clients cause. */
+  readonly countedLog: CountedLog;
 }
 
 const keepAliveMs = 30_000;
@@ -38,7 +41,8 @@ export class PublicListener {
       countMax: options.limits.halfOpenMax,
       waitMs: options.limits.clientHelloMs,
       onGivenUp: (socket, reason) => {
-        options.log.info({ event: "hello_missing", reason, service: options.config.name }, "given up");
+        const fields = { event: "hello_missing", reason, service: options.config.name };
+        options.countedLog.note("info", fields, "given up");
         socket.destroy();
       },
     });
@@ -100,7 +104,8 @@ export class PublicListener {
   }
 
   #refuse(socket: Socket, reason: string): void {
-    this.#options.log.info({ event: "connection_refused", reason, service: this.name }, "refused");
+    const fields = { event: "connection_refused", reason, service: this.name };
+    this.#options.countedLog.note("info", fields, "refused");
     socket.destroy();
   }
 }

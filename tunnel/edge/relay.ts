@@ -1,8 +1,8 @@
 /** Finds a tunnel connection for each public connection and joins the two, within bounds per edge and per name. */
 import { type ClientHttp2Stream, constants } from "node:http2";
 import type { Socket } from "node:net";
-import type { Logger } from "@biplane/kit/logging";
 import { encodeProxyHeader, type ProxiedConnection, type TunnelLimits } from "@biplane/tunnel-protocol";
+import type { CountedLog } from "./counted-log.ts";
 import { forward } from "./forward.ts";
 import { HalfOpenConnections } from "./half-open.ts";
 import type { PublicConnection } from "./public-listener.ts";
@@ -12,7 +12,7 @@ import type { Tunnels } from "./tunnels.ts";
 export interface RelayOptions {
   readonly tunnels: Tunnels;
   readonly limits: TunnelLimits;
-  readonly log: Logger;
+  readonly log: CountedLog;
 }
 
 type FindOutcome =
@@ -35,7 +35,7 @@ export class Relay {
       countMax: limits.halfOpenMax,
       waitMs: limits.clientFinishMs,
       onGivenUp: (socket, reason) => {
-        log.info({ event: "handshake_missing", reason }, "given up");
+        log.note("info", { event: "handshake_missing", reason }, "given up");
         socket.destroy();
       },
     });
@@ -112,7 +112,7 @@ export class Relay {
 
   /** At once, so that the client's next try comes soon, instead of waiting for an answer that can't come. */
   #giveUp(socket: Socket, tunnel: string, event: string): void {
-    this.#options.log.warn({ event, service: tunnel }, "public connection closed");
+    this.#options.log.note("warn", { event, service: tunnel }, "public connection closed");
     socket.destroy();
   }
 }
