@@ -2,6 +2,7 @@
  * Runs TypeScript tasks inside a sandbox, one at a time, as the executor sends them. Everything heavy is loaded before
  * the first task comes. Arguments: the SDK's file and, where there is one, the installation's folder.
  */
+import { setSourceMapsSupport } from "node:module";
 import { pathToFileURL } from "node:url";
 import { BiplaneError } from "@biplane/base";
 import type { RunTask } from "@biplane/sdk/host";
@@ -19,6 +20,9 @@ if (sdk === undefined) {
 }
 installModuleSources({ sdk, installation });
 const { runTask } = (await import(pathToFileURL(sdk).href)) as { runTask: RunTask };
+
+// From here on: errors of bundles name lines of the sources that people wrote.
+setSourceMapsSupport(true);
 
 const control = new ControlChannel();
 const runner = new TaskRunner({

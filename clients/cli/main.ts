@@ -18,7 +18,7 @@ export async function main(words: readonly string[]): Promise<number> {
 function report(error: unknown): number {
   // Commander has printed what it has to say.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-  const known = error instanceof ConnectError ? fromConnectError(error) : error;
+  const known = error instanceof ConnectError ? unwrap(error) : error;
   if (isBiplaneError(known)) {
     const { what, why, next } = known.text;
     process.stderr.write(`biplane: ${what}\n`);
@@ -29,6 +29,11 @@ function report(error: unknown): number {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   process.stderr.write(`biplane: Something unexpected happened; this is a defect.\n${text}\n`);
   return exitCodes.unexpected;
+}
+
+/** What failed before a call went out is wrapped by the transport; its own words are better. */
+function unwrap(error: ConnectError): unknown {
+  return isBiplaneError(error.cause) ? error.cause : fromConnectError(error);
 }
 
 // A reader that has seen enough, as in `biplane border | head`, is no failure.

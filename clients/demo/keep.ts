@@ -1,7 +1,7 @@
 /** `--keep`: the system stays up, and this machine's CLI knows it as profile `demo`. */
 import { addProfile } from "@biplane/cli/commands/config";
 import type { MachineCredentials } from "@biplane/cli/dev/first-administrator";
-import type { LocalSystem } from "@biplane/cli/dev/local-system";
+import { type LocalSystem, untilAskedToEnd } from "@biplane/cli/dev/local-system";
 import { ConfigStore, type RemoteRun } from "@biplane/sdk/remote";
 import { say } from "./say.ts";
 import { project } from "./sign-in.ts";
@@ -31,7 +31,5 @@ export async function keepRunning(
     say(`  npx biplane ${command}`);
   }
   say(`The run's page: ${run.url}\nCtrl-C stops it.`);
-  await new Promise<void>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
-  });
+  await untilAskedToEnd();
 }

@@ -5,7 +5,7 @@ import { BiplaneError } from "@biplane/base";
 import { ConfigStore, openConnection } from "@biplane/sdk/remote";
 import { Command, Option } from "commander";
 import { redeemClaim } from "../dev/first-administrator.ts";
-import { type LocalSystem, startLocalSystem } from "../dev/local-system.ts";
+import { type LocalSystem, startLocalSystem, untilAskedToEnd } from "../dev/local-system.ts";
 import { printRecord } from "../output/print.ts";
 import { addProfile } from "./config.ts";
 import { ensureProject } from "./create.ts";
@@ -78,9 +78,7 @@ function announce(system: LocalSystem, profileName: string): void {
 }
 
 async function untilEnd(system: LocalSystem): Promise<void> {
-  const signal = new Promise<undefined>((resolveSignal) => {
-    for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => resolveSignal(undefined));
-  });
+  const signal = untilAskedToEnd().then(() => undefined);
   const deaths = system.processes.map((plane) => plane.ended.then(() => plane));
   const dead = await Promise.race([signal, ...deaths]);
   if (dead === undefined) return;

@@ -48,10 +48,11 @@ export function loginCommand(): Command {
 
 async function login(options: LoginOptions): Promise<void> {
   const store = new ConfigStore();
-  const { name, profile } = await remember(store, options);
+  const { name, profile } = await findProfile(store, options);
   const http = new PinnedHttp(profile.rootPem);
   try {
     const credentials = await signIn(profile, http, options);
+    await remember(store, name, profile, options.project);
     await store.saveCredentials(name, credentials);
     process.stderr.write(`Signed in at ${profile.org} as profile ${name}. Try: biplane whoami\n`);
   } finally {
@@ -59,15 +60,23 @@ async function login(options: LoginOptions): Promise<void> {
   }
 }
 
-async function remember(
+async function findProfile(
   store: ConfigStore,
   options: LoginOptions,
 ): Promise<{ name: string; profile: Profile }> {
   const isPath = options.profile !== undefined && /[/\\]|\.json$/.test(options.profile);
   const known = isPath ? undefined : await store.entry(options.profile);
   const profile = known?.entry.profile ?? (await readProfile(resolve(options.profile ?? "profile.json")));
-  const name = options.name ?? known?.name ?? profile.org;
-  const { project } = options;
+  return { profile, name: options.name ?? known?.name ?? profile.org };
+}
+
+/** Only once the sign-in worked: a failed one must not take the place of the profile in use. */
+async function remember(
+  store: ConfigStore,
+  name: string,
+  profile: Profile,
+  project: string | undefined,
+): Promise<void> {
   await store.update((config) => ({
     ...config,
     current: name,
@@ -76,7 +85,6 @@ async function remember(
       [name]: { ...config.profiles[name], profile, ...(project === undefined ? {} : { project }) },
     },
   }));
-  return { name, profile };
 }
 
 async function signIn(profile: Profile, http: PinnedHttp, options: LoginOptions): Promise<StoredCredentials> {

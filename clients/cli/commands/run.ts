@@ -117,12 +117,7 @@ function parseInputs(
   words: readonly string[],
   own: OwnOptions,
 ): Given {
-  const inner = new Command(title)
-    .usage("[options]")
-    .exitOverride()
-    .configureOutput({
-      writeErr: () => undefined,
-    });
+  const inner = new Command(title).usage("[options]").exitOverride();
   if (spec.documentation?.shortDescription) inner.description(spec.documentation.shortDescription);
   addInputOptions(inner, inputFieldsOf(spec));
   const names = new Set(inner.options.map((option) => option.attributeName()));

@@ -39,19 +39,43 @@ export interface LocalSystem {
   close(): Promise<void>;
 }
 
+/** Resolves at the first Ctrl-C or other request to end; a second one ends this process, and the planes, at once. */
+export function untilAskedToEnd(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const name of endingSignals) {
+      process.once(name, () => {
+        for (const other of endingSignals) process.on(other, () => process.exit(interruptedExitCode));
+        resolve();
+      });
+    }
+  });
+}
+
 const services = ["router", "authority", "objects"] as const;
 const reachableMsMax = 30_000;
+const interruptedExitCode = 130;
+const endingSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** When one machine's system stops, everyone who might be waited for stops too. */
+const drainMs = 300;
 
 export async function startLocalSystem(options: LocalSystemOptions): Promise<LocalSystem> {
   const started: PlaneProcess[] = [];
   const close = async () => {
     for (const plane of [...started].reverse()) await plane.stop();
   };
+  // However this process ends, it leaves no plane behind that nobody looks after.
+  process.on("exit", () => {
+    for (const plane of started) plane.kill();
+  });
+  const giveUp = () => process.exit(interruptedExitCode);
+  for (const name of endingSignals) process.on(name, giveUp);
   try {
     return { ...(await start(options, started)), processes: started, close };
   } catch (error) {
     await close();
     throw error;
+  } finally {
+    for (const name of endingSignals) process.off(name, giveUp);
   }
 }
 
@@ -153,7 +177,7 @@ async function prepareEdge(folders: Folders, { org, cluster, ports }: LocalSetti
     port: ports[name],
     tunnel: `${name}.${cluster}.${org}.tunnel.biplane.internal`,
   }));
-  const config = { tunnel: { host: "127.0.0.1", port: ports.tunnel }, listeners };
+  const config = { tunnel: { host: "127.0.0.1", port: ports.tunnel }, listeners, drainMs };
   await writeFileDurably(join(folders.edge, "edge.json"), `${JSON.stringify(config, undefined, 2)}\n`);
 }
 

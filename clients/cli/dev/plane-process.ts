@@ -73,6 +73,11 @@ export class PlaneProcess {
     clearTimeout(kill);
   }
 
+  /** For when there is no time left; harmless where it has ended. */
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
   #firstLine(): Promise<string | undefined> {
     const output = this.#child.stdout;
     if (output === null) return Promise.resolve(undefined);

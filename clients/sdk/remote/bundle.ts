@@ -58,6 +58,9 @@ async function compile(entry: string, external: string[]): Promise<Uint8Array> {
     target: "node24",
     format: "esm",
     keepNames: true,
+    // Errors name lines of the module that was written, not of the bundle.
+    sourcemap: "inline",
+    sourcesContent: false,
     // Paths of this machine must not reach the bundle, and equal code must give equal bytes everywhere.
     absWorkingDir: dirname(entry),
     external,

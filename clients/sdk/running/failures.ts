@@ -27,7 +27,19 @@ function messageOf(error: unknown): string {
 }
 
 function describe(error: Error, depth: number): string {
-  const text = error.stack?.includes(error.message) ? error.stack : `${error.name}: ${error.message}`;
+  const text = error.stack?.includes(error.message)
+    ? ownFrames(error.stack)
+    : `${error.name}: ${error.message}`;
   if (!(error.cause instanceof Error) || depth >= 8) return text;
   return `${text}\nCaused by: ${describe(error.cause, depth + 1)}`;
+}
+
+const foreignFrame = /^\s+at .*(?:node:|\/(?:sdk|worker)\.mjs:|\/clients\/sdk\/|\/worker\/)/;
+
+/** The frames of the task's own code: how this SDK called it helps nobody. */
+function ownFrames(stack: string): string {
+  return stack
+    .split("\n")
+    .filter((line) => !foreignFrame.test(line))
+    .join("\n");
 }

@@ -34,23 +34,47 @@ export interface TaskDefinition {
   readonly run: (input: never) => unknown;
 }
 
-/** Input variables of a definition: an object's fields, or `input` for anything else. */
-export function inputFields(definition: TaskDefinition): readonly ObjectField[] {
-  if (definition.inputSchema === undefined) return [];
-  const type = resolveType(typeOfSchema(definition.inputSchema, "Input"));
-  if (type.kind === "object") return type.fields;
-  return [{ name: wholeInput, type, description: undefined, defaultValue: undefined }];
-}
-
 /** Name of the one variable of a task whose input is no object. */
 export const wholeInput = "input";
 
+interface Types {
+  readonly fields: readonly ObjectField[];
+  readonly takesWholeInput: boolean;
+  readonly output: ValueType;
+}
+
+/** Schemas are read once: a fan-out calls the same task thousands of times. */
+const knownTypes = new WeakMap<TaskDefinition, Types>();
+
+function typesOf(definition: TaskDefinition): Types {
+  let types = knownTypes.get(definition);
+  if (types === undefined) {
+    types = readTypes(definition);
+    knownTypes.set(definition, types);
+  }
+  return types;
+}
+
+function readTypes(definition: TaskDefinition): Types {
+  const output = typeOfSchema(definition.outputSchema, "Output");
+  if (definition.inputSchema === undefined) return { fields: [], takesWholeInput: true, output };
+  const type = resolveType(typeOfSchema(definition.inputSchema, "Input"));
+  if (type.kind === "object") return { fields: type.fields, takesWholeInput: false, output };
+  const field = { name: wholeInput, type, description: undefined, defaultValue: undefined };
+  return { fields: [field], takesWholeInput: true, output };
+}
+
+/** Input variables of a definition: an object's fields, or `input` for anything else. */
+export function inputFields(definition: TaskDefinition): readonly ObjectField[] {
+  return typesOf(definition).fields;
+}
+
 export function takesWholeInput(definition: TaskDefinition): boolean {
-  return resolveType(typeOfSchema(definition.inputSchema, "Input")).kind !== "object";
+  return typesOf(definition).takesWholeInput;
 }
 
 export function outputType(definition: TaskDefinition): ValueType {
-  return typeOfSchema(definition.outputSchema, "Output");
+  return typesOf(definition).output;
 }
 
 /** The name under which an export is found: `environment.task`. */

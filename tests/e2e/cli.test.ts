@@ -1,0 +1,198 @@
+/** The command line against a whole system: what people type, what they read, and with which code it ends. */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { type System, startSystem } from "./system.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+const workflow = resolve(import.meta.dirname, "workflows/cli.ts");
+const launcher = join(root, "clients/cli/bin/biplane.mjs");
+
+interface Ended {
+  readonly code: number;
+  readonly output: string;
+  readonly errors: string;
+}
+
+let system: System;
+let folder: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "biplane-cli-"));
+  system = await startSystem();
+  const { id, secret } = system.client;
+  const signedIn = await run(
+    ["login", "--profile", system.profilePath, "--client-id", id, "--project", "flights"],
+    {
+      BIPLANE_CLIENT_SECRET: secret,
+    },
+  );
+  expect(signedIn).toMatchObject({ code: 0 });
+  const made = await biplane("create", "project", "flights");
+  expect([0, 7]).toContain(made.code);
+});
+afterAll(() => system?.close());
+
+function run(words: readonly string[], environment: Record<string, string> = {}): Promise<Ended> {
+  const child = spawn(process.execPath, [launcher, ...words], {
+    env: { ...process.env, BIPLANE_CONFIG_DIR: join(folder, "config"), ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let [output, errors] = ["", ""];
+  child.stdout.on("data", (chunk: Buffer) => {
+    output += chunk;
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    errors += chunk;
+  });
+  return new Promise((done) => child.once("close", (code) => done({ code: code ?? -1, output, errors })));
+}
+
+const biplane = (...words: string[]) => run(words);
+
+async function json<T>(...words: string[]): Promise<T> {
+  const { code, output, errors } = await biplane(...words, "-o", "json");
+  if (code !== 0) throw new Error(`biplane ${words.join(" ")} ended with ${code}: ${errors}`);
+  return JSON.parse(output) as T;
+}
+
+describe("a run of a local module", () => {
+  let name: string;
+
+  test("takes its inputs as options made from the task's schema, and prints its output", async () => {
+    const words = [
+      "run",
+      workflow,
+      "greet",
+      "--wait",
+      "--names",
+      "Ada",
+      "--names",
+      "Bob",
+      "--loud",
+      "--times",
+      "2",
+    ];
+    const ended = await biplane(...words, "--since", "1815-12-10", "--salute", "goodbye", "--pause", "10ms");
+    expect(ended).toMatchObject({ code: 0 });
+    const line = (who: string) => `GOODBYE ${who} SINCE 1815`;
+    expect(JSON.parse(ended.output)).toEqual([line("ADA"), line("ADA"), line("BOB"), line("BOB")]);
+    name = /^Run (\S+)/m.exec(ended.errors)?.[1] ?? "";
+  });
+
+  test("is listed, shown and known to the control plane by name, phase and time", async () => {
+    const listed = await json<{ run: string; phase: string; task: string }[]>("get", "run");
+    expect(listed).toContainEqual(
+      expect.objectContaining({ run: name, phase: "succeeded", task: "cli.greet" }),
+    );
+    const known = await json<Record<string, string>>("get", "run", name, "--from", "control-plane");
+    expect(known).toMatchObject({ run: name, phase: "succeeded", actions: "1 succeeded" });
+    expect(JSON.stringify(known)).not.toContain("Ada");
+    const [action] = await json<{ action: string }[]>("get", "action", name);
+    expect(action?.action).toBe("a0");
+  });
+
+  test("shows its inputs, outputs, log and report", async () => {
+    const io = parse((await biplane("io", name)).output) as { inputs: object; outputs: object };
+    expect(io.inputs).toMatchObject({ names: ["Ada", "Bob"], times: 2, loud: true, salute: "goodbye" });
+    expect(Object.keys(io.outputs)).toEqual(["o0"]);
+    expect((await biplane("logs", "-f", name)).output).toContain("greeting 2 people");
+    const path = join(folder, "report.html");
+    expect(await biplane("open", name, "--save", path)).toMatchObject({ code: 0 });
+    expect(readFileSync(path, "utf8")).toBe("<h1>Ada, Bob</h1>");
+  });
+
+  test("left its traces in the border ledger, without its data", async () => {
+    const { output, code } = await biplane("border", "--run", name);
+    expect(code).toBe(0);
+    expect(output).toContain(name);
+    expect(output).not.toMatch(/Ada|Bob/);
+  });
+});
+
+test("local files become inputs, and stored ones outputs", async () => {
+  const path = join(folder, "data.bin");
+  writeFileSync(path, Buffer.alloc(100_000, 7));
+  const ended = await biplane("run", workflow, "measure", "--source", path, "--wait");
+  expect(JSON.parse(ended.output)).toMatchObject({ bytes: 100_000, empty: null });
+});
+
+test("a failed run ends with 6 and shows the error", async () => {
+  const ended = await biplane("run", workflow, "fail", "--wait");
+  expect(ended.code).toBe(6);
+  expect(ended.errors).toContain("it can't be done");
+});
+
+test("a deployed task runs by its name", async () => {
+  expect(await biplane("deploy", workflow)).toMatchObject({ code: 0 });
+  const tasks = await json<{ task: string }[]>("get", "task");
+  expect(tasks.map((one) => one.task)).toContain("cli.greet");
+  const ended = await biplane("run", "cli.greet", "--names", "Eve", "--wait");
+  expect(JSON.parse(ended.output)).toEqual(["hello Eve"]);
+});
+
+test("a run is aborted with all it started", async () => {
+  const { run: name } = await json<{ run: string }>("run", workflow, "sleep");
+  expect(await biplane("abort", name, "--reason", "enough")).toMatchObject({ code: 0 });
+  expect(await json("get", "run", name)).toMatchObject({ phase: "aborted", abort: "enough" });
+});
+
+test.for([
+  ["an unknown command", ["gte"], 2, "get"],
+  ["an unknown task of a module", ["run", workflow, "nothing"], 3, "fail, greet, measure, sleep"],
+  ["a missing input", ["run", workflow, "greet"], 2, "--names"],
+  ["a wrong choice", ["run", workflow, "greet", "--names", "a", "--salute", "hey"], 2, "hello, goodbye"],
+  ["a wrong number", ["run", workflow, "greet", "--names", "a", "--times", "two"], 2, "integer"],
+  ["an unknown run", ["get", "run", "r-nobody-started"], 3, ""],
+  ["an unknown deployed task", ["run", "cli.nothing"], 3, "biplane get task"],
+  ["a taken name", ["create", "project", "flights"], 7, "flights"],
+  ["an unknown profile", ["whoami", "--profile", "nobody"], 3, "biplane login"],
+] as const)("%s ends with its code and says what to do", async ([, words, code, hint]) => {
+  const ended = await biplane(...words);
+  expect(ended.code).toBe(code);
+  expect(ended.errors).toContain(hint);
+});
+
+test("a wrong client secret ends with 4, and nothing is remembered in its place", async () => {
+  const words = [
+    "login",
+    "--profile",
+    system.profilePath,
+    "--name",
+    "other",
+    "--client-id",
+    system.client.id,
+  ];
+  const ended = await run(words, { BIPLANE_CLIENT_SECRET: "wrong" });
+  expect(ended.code).toBe(4);
+  const credentials = readFileSync(join(folder, "config/credentials.json"), "utf8");
+  expect(Object.keys(JSON.parse(credentials) as object)).toEqual(["acme"]);
+});
+
+test("credentials lie in a file that only their owner reads", () => {
+  expect(statSync(join(folder, "config/credentials.json")).mode & 0o777).toBe(0o600);
+  expect(statSync(join(folder, "config")).mode & 0o777).toBe(0o700);
+});
+
+test("a router whose certificate the profile does not trust is refused", async () => {
+  const profile = JSON.parse(readFileSync(system.profilePath, "utf8")) as Record<string, string>;
+  const { createRootAuthority } = await import("@biplane/kit/certificates");
+  const stranger = await createRootAuthority("stranger", 3_600_000);
+  const path = join(folder, "stranger.json");
+  writeFileSync(path, JSON.stringify({ ...profile, rootPem: stranger.certificatePem }));
+  const ended = await run(["whoami", "--profile", path], {
+    BIPLANE_CLIENT_ID: system.client.id,
+    BIPLANE_CLIENT_SECRET: system.client.secret,
+  });
+  expect(ended.code).toBe(4);
+  expect(ended.errors).toContain("does not trust");
+});
+
+test("everything is there as JSON and YAML too", async () => {
+  const asJson = await json<object[]>("get", "project");
+  const asYaml = parse((await biplane("get", "project", "-o", "yaml")).output) as object[];
+  expect(asYaml).toEqual(asJson);
+});
