@@ -17,6 +17,7 @@ export const entries = {
   cli: "clients/cli/main.ts",
   demo: "clients/demo/main.ts",
   "embedded-database-thread": "kit/embedded-database-thread.ts",
+  "sealing-thread": "planes/data/objects/store/sealing-thread.ts",
 } as const;
 
 /** Loaded from `node_modules` at run time: they bring files or native code of their own. */

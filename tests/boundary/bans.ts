@@ -111,6 +111,14 @@ const databaseThread: readonly Ban[] = [
   { forbidden: "contracts/data-wire", reason: shared, remedy: "map rows to messages in the plane" },
 ];
 
+const bytesOnly = "it encrypts bytes with the keys it is handed, and knows nothing of what they mean";
+const sealingThread: readonly Ban[] = [
+  { forbidden: "planes/control", reason: bytesOnly, remedy: "ask over the link" },
+  { forbidden: "contracts/control-wire", reason: bytesOnly, remedy: "keep messages on the main thread" },
+  { forbidden: "contracts/data-wire", reason: bytesOnly, remedy: "keep messages on the main thread" },
+  { forbidden: "kit/database.ts", reason: bytesOnly, remedy: "keep state on the main thread" },
+];
+
 export const bans = {
   control,
   edge,
@@ -119,4 +127,5 @@ export const bans = {
   sdk: inEveryTask,
   cli: client,
   "embedded-database-thread": databaseThread,
+  "sealing-thread": sealingThread,
 } as const;

@@ -8,6 +8,7 @@ import { writeSegments } from "./content-writer.ts";
 import { Digester, type Digests } from "./digests.ts";
 import { associatedData, type Content, type Place } from "./entries.ts";
 import { Packs } from "./packs.ts";
+import { type SealingTarget, SealingThreads } from "./sealing.ts";
 import { cipherBytes, SegmentSealer } from "./stream-cipher.ts";
 
 /** Where the keys come from: one per project, checked at the customer's provider. */
@@ -37,6 +38,7 @@ export class ContentStore {
   readonly #keys: ContentKeys;
   readonly #files: ContentFiles;
   readonly #packs: Packs;
+  readonly #threads = new SealingThreads();
 
   constructor(folder: string, keys: ContentKeys) {
     this.#keys = keys;
@@ -57,15 +59,14 @@ export class ContentStore {
 
   /** Durable when it resolves. Parts of uploads always get files, so that packs hold whole objects only. */
   async write(target: ContentTarget, body: Body, withSha256: boolean): Promise<WrittenContent> {
-    const digester = new Digester(withSha256);
     const { id: keyId, key } = await this.#keys.current(scopeOf(target.key));
-    const sealer = new SegmentSealer(key, associatedData(target.key, target.version, target.part));
+    const associated = associatedData(target.key, target.version, target.part);
     const start = await takeStart(body, target.part === 0 ? packedBytesMax : 0);
-    const place =
+    const sealing = { key, associated, withSha256 };
+    const { place, digests } =
       start.kind === "whole"
-        ? await this.#writePacked(sealer, start.bytes, digester)
-        : await this.#writeFile(sealer, start.body, digester);
-    const digests = digester.finish();
+        ? await this.#writePacked(sealing, start.bytes)
+        : await this.#writeFile(sealing, start.body);
     return { content: { place, plainBytes: digests.sizeBytes, keyId, part: target.part }, digests };
   }
 
@@ -111,23 +112,32 @@ export class ContentStore {
     return { ...content, place: { kind: "pack", ...(await this.#packs.append([bytes])) } };
   }
 
-  close(): Promise<void> {
-    return this.#packs.close();
+  async close(): Promise<void> {
+    await this.#packs.close();
+    await this.#threads.close();
   }
 
-  async #writePacked(sealer: SegmentSealer, bytes: Uint8Array, digester: Digester): Promise<Place> {
+  async #writePacked({ key, associated, withSha256 }: Sealing, bytes: Uint8Array): Promise<Placed> {
+    const digester = new Digester(withSha256);
     digester.update(bytes);
-    return { kind: "pack", ...(await this.#packs.append([sealer.header, ...sealer.seal(bytes, true)])) };
+    const sealer = new SegmentSealer(key, associated);
+    const place = await this.#packs.append([sealer.header, ...sealer.seal(bytes, true)]);
+    return { place: { kind: "pack", ...place }, digests: digester.finish() };
   }
 
-  async #writeFile(
-    sealer: SegmentSealer,
-    body: AsyncIterable<Uint8Array>,
-    digester: Digester,
-  ): Promise<Place> {
-    const { name } = await this.#files.create((file) => writeSegments(file, sealer, body, digester));
-    return { kind: "file", name };
+  async #writeFile(sealing: Sealing, body: AsyncIterable<Uint8Array>): Promise<Placed> {
+    const { name, result } = await this.#files.create((file) =>
+      writeSegments(this.#threads, { ...sealing, fileDescriptor: file.fd }, body),
+    );
+    return { place: { kind: "file", name }, digests: result };
   }
+}
+
+type Sealing = Omit<SealingTarget, "fileDescriptor">;
+
+interface Placed {
+  readonly place: Place;
+  readonly digests: Digests;
 }
 
 /** The keys' scope: `<org>/<project>`. */
