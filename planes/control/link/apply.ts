@@ -3,18 +3,11 @@
  * transaction. An event is applied once: cursor + 1 goes on, what is older was applied already, a gap is refused.
  */
 import { BiplaneError } from "@biplane/base";
-import {
-  AdmissionOutcome,
-  type CommandAnswer,
-  type Event,
-  type EventBatch,
-  type Intent,
-  type IntentAnswer,
-} from "@biplane/control-wire";
+import type { CommandAnswer, Event, EventBatch, Intent, IntentAnswer } from "@biplane/control-wire";
 import { dueIntentsOf, recordAnswers } from "../placing/intents.ts";
 import { type AdmissionContext, admitRuns, type Request, type Verdict } from "../runs/admit.ts";
 import { Changes, writeChanges } from "../runs/changes.ts";
-import { type RunKey, runKey, toMs } from "../runs/rows.ts";
+import { runKey, toMs } from "../runs/rows.ts";
 import { closeSnapshot } from "../runs/snapshots.ts";
 import { withdrawRun } from "../runs/withdraw.ts";
 import type { Store } from "../store/open.ts";
@@ -67,15 +60,9 @@ export async function applyGroup(
     await applying.flush();
     const { position, asOfMs, verdicts } = applying;
     if (position !== from) await advancePosition(transaction, org, cluster, from, position, asOfMs);
-    const intents = await dueIntentsOf(scope, [...admittedKeys(verdicts), ...again]);
-    return { position, verdicts, intents };
+    const admitted = verdicts.flatMap(({ intent }) => (intent === undefined ? [] : [intent]));
+    return { position, verdicts, intents: [...admitted, ...(await dueIntentsOf(scope, again))] };
   });
-}
-
-function admittedKeys(verdicts: readonly Verdict[]): RunKey[] {
-  return verdicts
-    .filter((verdict) => verdict.outcome === AdmissionOutcome.ADMITTED)
-    .map((verdict) => verdict.key);
 }
 
 type Begin = Omit<AdmissionContext, "seenIn"> & { readonly position: Position };

@@ -10,6 +10,7 @@ import {
   IntentOutcome,
   IntentSchema,
   Phase,
+  type RunProjection,
   terminalPhases,
 } from "@biplane/control-wire";
 import { create } from "@bufbuild/protobuf";
@@ -47,7 +48,7 @@ export async function dueIntents(scope: IntentScope, limit: number): Promise<Int
   return rows.map((row) => intentOf(scope.store, row));
 }
 
-/** Due intents of these runs: what an admission just caused. */
+/** Due intents of these runs: what was just placed anew. */
 export async function dueIntentsOf(scope: IntentScope, keys: readonly RunKey[]): Promise<Intent[]> {
   if (keys.length === 0) return [];
   const names = keys.map((key) => key.name);
@@ -78,6 +79,23 @@ function intentOf(store: Store, row: DueRow): Intent {
     createdBy: openCreatedBy(store, row),
     expiresAt: timestampFromMs(row.intent_expires_at ?? 0),
     nonce: row.intent_nonce ?? new Uint8Array(),
+  });
+}
+
+/** The intent of a run that was admitted just now, from what was written for it. */
+export function intentFor(
+  run: RunProjection,
+  cluster: string,
+  columns: ReturnType<typeof newIntent>,
+): Intent {
+  return create(IntentSchema, {
+    ...(run.run === undefined ? {} : { run: run.run }),
+    documentDigest: run.documentDigest,
+    cluster,
+    fence: BigInt(columns.fence),
+    createdBy: run.createdBy,
+    expiresAt: timestampFromMs(columns.intent_expires_at),
+    nonce: columns.intent_nonce,
   });
 }
 

@@ -2,8 +2,8 @@
  * Admission of new runs. The primary key of `run` decides who has a name (rule of state 4): the first run keeps it, the
  * same run asking again is admitted again, any other is told that the name is taken.
  */
-import { AdmissionOutcome, isTerminal, type RunProjection } from "@biplane/control-wire";
-import { newIntent } from "../placing/intents.ts";
+import { AdmissionOutcome, type Intent, isTerminal, type RunProjection } from "@biplane/control-wire";
+import { intentFor, newIntent } from "../placing/intents.ts";
 import type { ControlTransaction, Store } from "../store/open.ts";
 import { keyText, type RunKey, type RunRow, runFacts, runKey } from "./rows.ts";
 
@@ -16,7 +16,10 @@ export interface Verdict {
   readonly sequence: number;
   readonly key: RunKey;
   readonly outcome: AdmissionOutcome;
+  /** Of an admitted run; it goes out after the admission. */
+  readonly intent: Intent | undefined;
 }
+type Judgement = Pick<Verdict, "outcome" | "intent">;
 
 export interface AdmissionContext {
   readonly store: Store;
@@ -35,18 +38,19 @@ export async function admitRuns(
 ): Promise<readonly Verdict[]> {
   if (requests.length === 0) return [];
   const projects = await findProjects(context, requests);
-  const verdicts = new Map<number, AdmissionOutcome>();
+  const judgements = new Map<number, Judgement>();
   const candidates: Request[] = [];
   for (const request of requests) {
     const refusal = refusalOf(projects.get(request.run.run?.project ?? ""));
     if (refusal === undefined) candidates.push(request);
-    else verdicts.set(request.sequence, refusal);
+    else judgements.set(request.sequence, refused(refusal));
   }
-  for (const [sequence, outcome] of await claimNames(context, candidates)) verdicts.set(sequence, outcome);
+  for (const [sequence, judgement] of await claimNames(context, candidates))
+    judgements.set(sequence, judgement);
   const all = requests.map(({ sequence, run }) => ({
     sequence,
     key: runKey(run.run),
-    outcome: verdicts.get(sequence)!,
+    ...judgements.get(sequence)!,
   }));
   await rememberRefusals(context, all);
   return all;
@@ -69,37 +73,46 @@ function refusalOf(project: { archived: boolean } | undefined): AdmissionOutcome
 }
 
 async function claimNames(context: AdmissionContext, requests: readonly Request[]) {
-  const outcomes = new Map<number, AdmissionOutcome>();
+  const judgements = new Map<number, Judgement>();
   const firsts = new Map<string, Request>();
   for (const request of requests) {
     const text = keyText(runKey(request.run.run));
     const first = firsts.get(text);
     if (first === undefined) firsts.set(text, request);
-    else outcomes.set(request.sequence, sameRun(first.run, request.run));
+    else judgements.set(request.sequence, sameRun(first.run, request.run));
   }
   const inserted = await insertRuns(context, [...firsts.values()]);
   for (const [text, request] of firsts) {
-    const outcome = inserted.has(text) ? AdmissionOutcome.ADMITTED : await askAgain(context, request);
-    outcomes.set(request.sequence, outcome);
+    judgements.set(request.sequence, inserted.get(text) ?? (await askAgain(context, request)));
   }
-  return outcomes;
+  return judgements;
 }
 
-function sameRun(first: RunProjection, second: RunProjection): AdmissionOutcome {
+function refused(outcome: AdmissionOutcome): Judgement {
+  return { outcome, intent: undefined };
+}
+
+/** Two requests of one batch for one name: the first one's intent serves both where they are the same run. */
+function sameRun(first: RunProjection, second: RunProjection): Judgement {
   const same = Buffer.from(first.documentDigest).equals(second.documentDigest);
-  return same ? AdmissionOutcome.ADMITTED : AdmissionOutcome.ALREADY_EXISTS;
+  return refused(same ? AdmissionOutcome.ADMITTED : AdmissionOutcome.ALREADY_EXISTS);
 }
 
-async function insertRuns(context: AdmissionContext, requests: readonly Request[]): Promise<Set<string>> {
-  if (requests.length === 0) return new Set();
+/** Those whose names were free. */
+async function insertRuns(
+  context: AdmissionContext,
+  requests: readonly Request[],
+): Promise<Map<string, Judgement>> {
+  if (requests.length === 0) return new Map();
   const { store, transaction, org, cluster, incarnation, seenIn, nowMs } = context;
-  const rows = requests.map(({ sequence, run }) => ({
+  const placed = requests.map((request) => ({ ...request, columns: newIntent(undefined, nowMs) }));
+  const rows = placed.map(({ sequence, run, columns }) => ({
     org_id: org,
     ...runFacts(store, org, cluster, run),
     incarnation,
     admitted_sequence: sequence,
     seen_in: seenIn,
-    ...newIntent(undefined, nowMs),
+    ...columns,
   }));
   const inserted = await transaction
     .insertInto("run")
@@ -107,30 +120,36 @@ async function insertRuns(context: AdmissionContext, requests: readonly Request[
     .onConflict((conflict) => conflict.columns(["org_id", "project", "domain", "name"]).doNothing())
     .returning(["project", "domain", "name"])
     .execute();
-  return new Set(inserted.map(keyText));
+  const free = new Set(inserted.map(keyText));
+  const admitted = placed.map(({ run, columns }) => {
+    const judgement = { outcome: AdmissionOutcome.ADMITTED, intent: intentFor(run, cluster, columns) };
+    return [keyText(runKey(run.run)), judgement] as const;
+  });
+  return new Map(admitted.filter(([text]) => free.has(text)));
 }
 
 /** The name is taken. By this very run, asking again after a restore: admitted with a new fence. */
-async function askAgain(context: AdmissionContext, { sequence, run }: Request): Promise<AdmissionOutcome> {
-  const { transaction, org, incarnation, seenIn, nowMs } = context;
+async function askAgain(context: AdmissionContext, { sequence, run }: Request): Promise<Judgement> {
+  const { transaction, org, cluster, incarnation, seenIn, nowMs } = context;
   const key = runKey(run.run);
   const row = await transaction
     .selectFrom("run")
     .select(["cluster", "document_digest", "phase", "fence"])
     .where((where) => where.and({ org_id: org, ...key }))
     .executeTakeFirstOrThrow();
-  if (!isSame(context, run, row)) return AdmissionOutcome.ALREADY_EXISTS;
+  if (!isSame(context, run, row)) return refused(AdmissionOutcome.ALREADY_EXISTS);
+  const columns = newIntent(row.fence ?? undefined, nowMs);
   await transaction
     .updateTable("run")
     .set({
       incarnation,
       admitted_sequence: sequence,
       seen_in: seenIn,
-      ...newIntent(row.fence ?? undefined, nowMs),
+      ...columns,
     })
     .where((where) => where.and({ org_id: org, ...key }))
     .execute();
-  return AdmissionOutcome.ADMITTED;
+  return { outcome: AdmissionOutcome.ADMITTED, intent: intentFor(run, cluster, columns) };
 }
 
 function isSame(
