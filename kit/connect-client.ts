@@ -22,6 +22,7 @@ export function createClientTransport(options: ConnectClientOptions): Transport 
     readMaxBytes: limits.requestBytesMax,
     nodeOptions: {
       ...clientTlsOptions(options.tls),
+      maxSessionMemory: limits.sessionMegabytesMax,
       ...(options.socketPath === undefined ? {} : { path: options.socketPath }),
     },
     pingIntervalMs: 10_000,

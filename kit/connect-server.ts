@@ -58,6 +58,7 @@ export function createHttpServer(tls: ServerTlsOptions, handler: HttpHandler): H
   const server = createSecureServer({
     ...serverTlsOptions(tls),
     allowHTTP1: true,
+    maxSessionMemory: limits.sessionMegabytesMax,
     settings: { initialWindowSize: 1024 * 1024, maxConcurrentStreams: 1_000 },
   });
   server.on("request", handler);
