@@ -10,7 +10,7 @@ import { violations } from "./model.ts";
 import { faultSeeds, type Random, seededRandom } from "./seeds.ts";
 
 const workflow = resolve(import.meta.dirname, "../e2e/workflows/numbers.ts");
-const width = 40;
+const width = 60;
 /** An action survives three deaths of its process; a fourth would fail it, as documented. */
 const killsMax = 3;
 const victims = ["control", "edge", "data", "worker"] as const;
@@ -26,7 +26,7 @@ test.each(faultSeeds())(
   async (seed) => {
     const random = seededRandom(seed);
     const client = await system.connect();
-    const run = await client.run({ file: workflow, task: "squares" }, { width, pauseMs: 50 });
+    const run = await client.run({ file: workflow, task: "squares" }, { width, pauseMs: 100 });
     const killed = await killAtRandom(random);
     const note = `seed ${seed}, run ${run.name}, killed ${killed.join(", ")}`;
     const result = await run.wait(AbortSignal.timeout(120_000));
