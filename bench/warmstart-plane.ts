@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { ClusterId, DomainId, OrgId, ProjectDomain, ProjectId } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
-import { Closers, createLogger, deriveKey, newKey, openDatabase, systemClock } from "@biplane/kit";
+import { Closers, createLogger, deriveKey, type Key, newKey, openDatabase, systemClock } from "@biplane/kit";
 import { codeBundlesPrefix, objectUri, offloadedInputsPrefix } from "@biplane/layout";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { createTar } from "nanotar";
@@ -17,7 +17,7 @@ import { ProjectKeys } from "../planes/data/keys/project-keys.ts";
 import { FileKeyProvider } from "../planes/data/keys/provider.ts";
 import { openLogStore } from "../planes/data/logs/log-store.ts";
 import type { LogStore } from "../planes/data/logs/types.ts";
-import { openObjects } from "../planes/data/objects/index.ts";
+import { type ObjectStore, openObjects } from "../planes/data/objects/index.ts";
 import { openRuns, type RunsModule } from "../planes/data/runs/open.ts";
 import { dataMigrations } from "../planes/data/store/migrations.ts";
 import type { DataSchema } from "../planes/data/store/schema.ts";
@@ -52,7 +52,10 @@ export async function openPlane(): Promise<WarmstartPlane> {
   closers.add({ close: () => rm(folder, { recursive: true, force: true }) });
   const log = createLogger({ component: "bench", level: "error" });
   const key = newKey();
-  const objects = closers.add(await openStore(folder, key, log, closers));
+  const keys = closers.add(await openKeys(folder, key));
+  const objects = closers.add(
+    await openObjects({ folder: join(folder, "objects"), systemKey: key, keys, log }),
+  );
   const content = await upload(objects.store);
   const database = closers.add(
     await openDatabase<DataSchema>({ folder: join(folder, "database") }, dataMigrations),
@@ -68,9 +71,11 @@ export async function openPlane(): Promise<WarmstartPlane> {
       log,
     }),
   );
-  const logs = closers.add(await openLogStore({ folder: join(folder, "logs"), key: deriveKey(key, "logs") }));
+  const logs = closers.add(
+    await openLogStore({ folder: join(folder, "logs"), systemKey: deriveKey(key, "logs"), keys }),
+  );
   const arrivals = new Arrivals();
-  const keys = await openSigningKeys(join(folder, "signing-keys"), key);
+  const signingKeys = await openSigningKeys(join(folder, "signing-keys"), key);
   closers.add(
     await startExecutor({
       queue: engine.queue,
@@ -78,7 +83,7 @@ export async function openPlane(): Promise<WarmstartPlane> {
       objects: objects.store,
       grants: objects.grants("https://localhost:8445"),
       logs: arrivals.watch(logs),
-      tokens: new ClusterTokens({ org, cluster, keys, clock: systemClock }),
+      tokens: new ClusterTokens({ org, cluster, keys: signingKeys, clock: systemClock }),
       entrances: { openRouter: openUnused, openStore: openUnused },
       authorityPem: "",
       routerEndpoint: "https://localhost:8443",
@@ -105,20 +110,12 @@ async function openUnused(path: string): Promise<{ close(): void }> {
   return server;
 }
 
-async function openStore(
-  folder: string,
-  key: ReturnType<typeof newKey>,
-  log: ReturnType<typeof createLogger>,
-  closers: Closers,
-) {
+async function openKeys(folder: string, systemKey: Key): Promise<ProjectKeys> {
   const provider = await FileKeyProvider.open(join(folder, "customer-keys"));
-  const keys = closers.add(
-    await ProjectKeys.open({ folder: join(folder, "project-keys"), systemKey: key, provider }),
-  );
-  return openObjects({ folder: join(folder, "objects"), systemKey: key, keys, log });
+  return ProjectKeys.open({ folder: join(folder, "project-keys"), systemKey, provider });
 }
 
-async function upload(store: Awaited<ReturnType<typeof openStore>>["store"]) {
+async function upload(store: ObjectStore) {
   const bundleKey = `${codeBundlesPrefix(scope)}bench/bundle.tar.gz`;
   const inputsKey = `${offloadedInputsPrefix(scope)}bench/inputs.pb`;
   await store.put(bundleKey, gzipSync(createTar([{ name: "main.mjs", data: source }])));

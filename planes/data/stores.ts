@@ -43,9 +43,10 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
   const database = closers.add(await openDatabase<DataSchema>(location, dataMigrations));
   const audit = closers.add(await AuditLog.open(paths.audit, deriveKey(systemKey, "audit log")));
   const identity = await openOwnIdentity(parts, database, audit);
-  const objects = await openOwnObjects(parts, closers);
+  const keys = closers.add(await openProjectKeys(parts));
+  const objects = await openOwnObjects(parts, keys, closers);
   const logKey = deriveKey(systemKey, "log lines");
-  const logs = closers.add(await openLogStore({ folder: paths.logs, key: logKey }));
+  const logs = closers.add(await openLogStore({ folder: paths.logs, systemKey: logKey, keys }));
   const ledgerKey = deriveKey(systemKey, "border ledger");
   const ledger = closers.add(await openLedger({ folder: paths.ledger, key: ledgerKey }));
   const runsKey = deriveKey(systemKey, "runs");
@@ -76,12 +77,16 @@ function openOwnIdentity(
   });
 }
 
+async function openProjectKeys({ paths, systemKey }: OpenParts): Promise<ProjectKeys> {
+  const provider = await FileKeyProvider.open(paths.customerKeys);
+  return ProjectKeys.open({ folder: paths.projectKeys, systemKey, provider });
+}
+
 async function openOwnObjects(
   { options, paths, config, systemKey }: OpenParts,
+  keys: ProjectKeys,
   closers: Closers,
 ): Promise<EmbeddedObjects> {
-  const provider = await FileKeyProvider.open(paths.customerKeys);
-  const keys = closers.add(await ProjectKeys.open({ folder: paths.projectKeys, systemKey, provider }));
   const { bucket, region } = config;
   const { log } = options;
   return closers.add(await openObjects({ folder: paths.objects, systemKey, keys, bucket, region, log }));

@@ -4,7 +4,7 @@
  */
 import type { Journal } from "@biplane/kit";
 import { AttemptLog } from "./attempt-log.ts";
-import { decodeBatch, decodeIndexRecord, encodeIndexRecord } from "./log-record.ts";
+import { attemptOfBatch, decodeIndexRecord, encodeIndexRecord } from "./log-record.ts";
 
 const batchesPerCheckpoint = 4_096;
 
@@ -25,7 +25,7 @@ export class LogIndex {
     const index = new LogIndex(places);
     for await (const { record } of places.read(places.firstSequence)) index.#apply(record);
     for await (const { sequence, record } of batches.read(BigInt(index.#upTo + 1)))
-      index.add(index.#obtain(decodeBatch(record).key), Number(sequence));
+      index.add(index.#obtain(attemptOfBatch(record)), Number(sequence));
     return index;
   }
 

@@ -1,14 +1,35 @@
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { AttemptId } from "@biplane/base";
-import { newKey } from "@biplane/kit";
+import { type AttemptId, BiplaneError } from "@biplane/base";
+import { type Key, newKey } from "@biplane/kit";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import type { LogKeys } from "./log-record.ts";
 import { openLogStore } from "./log-store.ts";
 import type { LogLine, LogStore } from "./types.ts";
 
-const key = newKey();
+const systemKey = newKey();
 let folder = "";
+
+/** Two projects' keys, which can be disabled. */
+class TestKeys implements LogKeys {
+  disabled = false;
+  readonly #keys = new Map<string, Key>();
+
+  async current(scope: string) {
+    if (!this.#keys.has(scope)) this.#keys.set(scope, newKey());
+    return { id: scope, key: await this.get(scope) };
+  }
+
+  async get(id: string): Promise<Key> {
+    const key = this.#keys.get(id);
+    if (key === undefined || this.disabled)
+      throw new BiplaneError("failed_precondition", "The key is disabled.");
+    return key;
+  }
+}
+
+const keys = new TestKeys();
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "biplane-logs-"));
@@ -31,7 +52,7 @@ async function readAll(store: LogStore, id: AttemptId): Promise<LogLine[]> {
 }
 
 test("LOG-1, LOG-2: a tail of a running attempt and a read after a restart give the same lines in the same order", async () => {
-  const store = await openLogStore({ folder, key });
+  const store = await openLogStore({ folder, systemKey, keys });
   const writer = await store.open(attempt("a0"));
   const live = readAll(store, attempt("a0"));
   const written: LogLine[] = [];
@@ -49,13 +70,13 @@ test("LOG-1, LOG-2: a tail of a running attempt and a read after a restart give 
   expect(await live).toEqual(written);
   await store.close();
 
-  const again = await openLogStore({ folder, key });
+  const again = await openLogStore({ folder, systemKey, keys });
   expect(await readAll(again, attempt("a0"))).toEqual(written);
   await again.close();
 });
 
 test("each attempt has its own lines, however many print at once", async () => {
-  const store = await openLogStore({ folder, key });
+  const store = await openLogStore({ folder, systemKey, keys });
   const actions = Array.from({ length: 50 }, (_, number) => `a${number}`);
   await Promise.all(
     actions.map(async (action) => {
@@ -76,30 +97,43 @@ test("each attempt has its own lines, however many print at once", async () => {
 });
 
 test("what was acknowledged is there when the store was never closed", async () => {
-  const lost = await openLogStore({ folder, key });
+  const lost = await openLogStore({ folder, systemKey, keys });
   const writer = await lost.open(attempt("a0"));
   await writer.append([line("before the crash\n")]);
 
-  const found = await openLogStore({ folder, key });
+  const found = await openLogStore({ folder, systemKey, keys });
   expect(await readAll(found, attempt("a0"))).toEqual([line("before the crash\n")]);
   await found.close();
   await lost.close();
 });
 
 test("an index checkpoint and the batches after it make one log", async () => {
-  const store = await openLogStore({ folder, key });
+  const store = await openLogStore({ folder, systemKey, keys });
   const writer = await store.open(attempt("a0"));
   const messages = Array.from({ length: 5_000 }, (_, number) => `${number}\n`);
   await Promise.all(messages.map((message) => writer.append([line(message)])));
 
-  const again = await openLogStore({ folder, key });
+  const again = await openLogStore({ folder, systemKey, keys });
   expect((await readAll(again, attempt("a0"))).map((one) => one.message)).toEqual(messages);
   await again.close();
   await store.close();
 });
 
+test("CMK-1: with the customer's key disabled no line is read, and it is again once the key is enabled", async () => {
+  const store = await openLogStore({ folder, systemKey, keys });
+  const writer = await store.open(attempt("a0"));
+  await writer.append([line("before\n")]);
+  await writer.close();
+  keys.disabled = true;
+  await expect(readAll(store, attempt("a0"))).rejects.toThrow("The key is disabled.");
+  await expect(writer.append([line("meanwhile\n")])).rejects.toThrow("The key is disabled.");
+  keys.disabled = false;
+  expect(await readAll(store, attempt("a0"))).toEqual([line("before\n")]);
+  await store.close();
+});
+
 test("a tail ends when its reader leaves, and a log nobody wrote is empty", async () => {
-  const store = await openLogStore({ folder, key });
+  const store = await openLogStore({ folder, systemKey, keys });
   const writer = await store.open(attempt("a0"));
   const leaving = new AbortController();
   const tail = store.tail(attempt("a0"), leaving.signal)[Symbol.asyncIterator]();
@@ -112,7 +146,7 @@ test("a tail ends when its reader leaves, and a log nobody wrote is empty", asyn
 });
 
 test("nothing that was printed is readable in the files", async () => {
-  const store = await openLogStore({ folder, key });
+  const store = await openLogStore({ folder, systemKey, keys });
   const writer = await store.open(attempt("a0"));
   await writer.append([line("canary-5d0c3f\n")]);
   await store.close();

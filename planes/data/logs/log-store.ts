@@ -7,28 +7,34 @@ import { type Closeable, type Journal, type Key, openJournal } from "@biplane/ki
 import type { AttemptLog } from "./attempt-log.ts";
 import { LogIndex } from "./log-index.ts";
 import { readBatches } from "./log-reader.ts";
-import { attemptKey, decodeBatch, encodeBatch } from "./log-record.ts";
+import { attemptKey, decodeBatch, encodeBatch, type LogKeys } from "./log-record.ts";
 import type { LogLine, LogStore, LogWriter } from "./types.ts";
 
 const segmentBytesMax = 16 * MiB;
 
 export interface LogStoreOptions {
   readonly folder: string;
-  readonly key: Key;
+  /** Protects the index: whose lines are where. */
+  readonly systemKey: Key;
+  /** Protect the lines. */
+  readonly keys: LogKeys;
 }
 
 export async function openLogStore(options: LogStoreOptions): Promise<LogStore & Closeable> {
-  const batches = await openJournal({ ...options, name: "lines", segmentBytesMax });
-  const places = await openJournal({ ...options, name: "places", segmentBytesMax });
-  return new JournalLogStore(batches, places, await LogIndex.load(batches, places));
+  const shared = { folder: options.folder, key: options.systemKey, segmentBytesMax };
+  const batches = await openJournal({ ...shared, name: "lines" });
+  const places = await openJournal({ ...shared, name: "places" });
+  return new JournalLogStore(options.keys, batches, places, await LogIndex.load(batches, places));
 }
 
 class JournalLogStore implements LogStore, Closeable {
+  readonly #keys: LogKeys;
   readonly #batches: Journal;
   readonly #places: Journal;
   readonly #index: LogIndex;
 
-  constructor(batches: Journal, places: Journal, index: LogIndex) {
+  constructor(keys: LogKeys, batches: Journal, places: Journal, index: LogIndex) {
+    this.#keys = keys;
     this.#batches = batches;
     this.#places = places;
     this.#index = index;
@@ -38,10 +44,14 @@ class JournalLogStore implements LogStore, Closeable {
     const key = attemptKey(attempt);
     const log = this.#index.open(key);
     let closed = false;
+    // The wait for a key must not let a later batch overtake an earlier one.
+    let encoded: Promise<unknown> = Promise.resolve();
     return {
       append: async (lines) => {
         if (lines.length === 0) return;
-        const sequence = await this.#batches.append(encodeBatch({ key, lines }));
+        const record = encoded.then(() => encodeBatch(this.#keys, key, lines));
+        encoded = record.catch(() => {});
+        const sequence = await this.#batches.append(await record);
         this.#index.add(log, Number(sequence));
       },
       close: async () => {
@@ -68,7 +78,7 @@ class JournalLogStore implements LogStore, Closeable {
       for await (const { sequence, record } of readBatches(this.#batches, log.places, read + 1)) {
         if (signal.aborted) return;
         read = sequence;
-        yield decodeBatch(record).lines;
+        yield await decodeBatch(this.#keys, record);
       }
       if (finished) return;
       await change;

@@ -61,7 +61,7 @@ export class TestExecutor {
     const folder = await mkdtemp(join(tmpdir(), "biplane-executor-"));
     const test = new TestExecutor(folder, new TestQueue(interrupted), given.objects ?? new MemoryObjects());
     await test.objects.put(bundleKey, makeBundle(source));
-    test.logs = await openLogStore({ folder: join(folder, "logs"), key: newKey() });
+    test.logs = await openLogStore({ folder: join(folder, "logs"), systemKey: newKey(), keys: oneKey });
     await chmod(given.installation.dist, 0o755);
     test.executor = await startExecutor({ ...test.#options(), ...given });
     return test;
@@ -121,6 +121,9 @@ export class TestExecutor {
 }
 
 const bundleKey = `${codeBundlesPrefix({ org: "acme", project: "flights", domain: "development" } as AttemptId)}b.tar.gz`;
+
+const key = newKey();
+const oneKey = { current: async () => ({ id: "1", key }), get: async () => key };
 
 const credentials = {
   accessKeyId: "id",
