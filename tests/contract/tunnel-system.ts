@@ -55,6 +55,8 @@ export interface TunnelSystemOptions {
   readonly config?: Partial<EdgeConfig>;
   readonly limits?: Partial<TunnelLimits>;
   readonly connections?: number;
+  /** Of the connector; one for all dials unless given. */
+  readonly identity?: () => Promise<TlsIdentity>;
 }
 
 export interface TunnelSystem {
@@ -116,7 +118,7 @@ export async function startTunnelSystem(options: TunnelSystemOptions): Promise<T
     startConnector({
       edge: { host: "localhost", port: edge.tunnel.port },
       authorityPem: authorities.provider.certificatePem,
-      identity: () => identity,
+      identity: options.identity ?? (() => identity),
       services: { [routerName]: consumer, "acme.example.com": consumer },
       log: createLogger({ component: "connector", level: "silent" }),
       onEvent: (event) => events.push(event),

@@ -14,6 +14,8 @@ import {
   type Authorities,
   clientHello,
   createAuthorities,
+  issue,
+  routerName,
   startTunnelSystem,
   type TunnelSystem,
   type TunnelSystemOptions,
@@ -227,6 +229,32 @@ async function resetMany(hello: Buffer, count: number, byClient: boolean): Promi
   await until(() => sockets.every((socket) => socket.destroyed));
   await until(() => system!.connector.status().streams === before);
 }
+
+describe("certificates", () => {
+  test("they rotate under load without a failed request (TLS-3)", async () => {
+    let issued = 0;
+    await start({
+      consumer: serve((socket) => socket.pipe(socket)),
+      connections: 2,
+      identity: () => {
+        issued += 1;
+        return issue(authorities.provider, ["client"], [routerName], 4_000);
+      },
+    });
+    const endMs = performance.now() + 7_000;
+    let exchanges = 0;
+    while (performance.now() < endMs) {
+      const socket = await dialTls();
+      socket.end("ping");
+      expect(await text(socket)).toBe("ping");
+      exchanges += 1;
+    }
+    expect(exchanges).toBeGreaterThan(50);
+    // Two to begin with; each has been replaced at least twice by then.
+    expect(issued).toBeGreaterThanOrEqual(6);
+    expect(system!.events.filter(({ kind }) => kind !== "connected")).toEqual([]);
+  });
+});
 
 describe("shutting down", () => {
   test("a draining edge takes no new connections and lets the one under way end", async () => {

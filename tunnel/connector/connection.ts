@@ -28,7 +28,7 @@ export type DialOutcome =
   | { readonly kind: "failed"; readonly code: string };
 
 /** Why a connection takes no new streams any more. */
-export type EndReason = "closed" | "drained by edge" | "silent" | "error";
+export type EndReason = "closed" | "drained" | "drained by edge" | "silent" | "error";
 
 /** Connected means that the edge has spoken HTTP/2: only then has it accepted our certificate (TLS 1.3). */
 export async function dial(options: ConnectionOptions): Promise<DialOutcome> {
@@ -123,6 +123,7 @@ export class Connection {
 
   /** Says good-bye to the edge, which sends no new streams then; ends with the last one of those under way. */
   drain(): void {
+    this.#retire("drained");
     this.#session.close();
   }
 

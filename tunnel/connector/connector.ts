@@ -2,12 +2,13 @@
  * The customer's end of the tunnel. Dials out to the edge over several connections, keeps each of them alive, and
  * hands every public connection that arrives to the service whose name it is for.
  */
+import { X509Certificate } from "node:crypto";
 import { backoffMs, sleep } from "@biplane/kit/backoff";
 import type { Closeable } from "@biplane/kit/lifecycle";
 import type { Logger } from "@biplane/kit/logging";
 import type { TlsIdentity } from "@biplane/kit/tls";
 import { parseHostName, type TunnelLimits, tunnelLimits } from "@biplane/tunnel-protocol";
-import { type Connection, dial, type EdgeAddress } from "./connection.ts";
+import { type Connection, dial, type EdgeAddress, type EndReason } from "./connection.ts";
 import type { ConnectionConsumer } from "./incoming.ts";
 
 export interface ConnectorOptions {
@@ -52,6 +53,8 @@ export function startConnector(options: ConnectorOptions): Connector {
 
 /** A connection that lasted this long was a good one: the next failure starts with short delays again. */
 const goodMs = 10_000;
+/** Keeps a certificate that nobody renews from being shown again and again in its last moments. */
+const rotationMsMin = 1_000;
 
 class RunningConnector implements Connector {
   readonly #options: ConnectorOptions;
@@ -99,35 +102,37 @@ class RunningConnector implements Connector {
     return this.#closing;
   }
 
+  /** Always one connection, and two for a moment while a newer certificate takes over from an older one. */
   async #keepConnected(slot: number): Promise<void> {
     const { signal } = this.#stopping;
+    let older: Connection | undefined;
     for (let failures = 0; !signal.aborted; ) {
+      const outcome = await this.#dial();
+      if (outcome.kind === "failed") {
+        this.#report({ kind: "dial_failed", connection: slot, reason: outcome.code });
+        await sleep(this.#delayMs(failures), signal);
+        failures += 1;
+        continue;
+      }
+      const { connection } = outcome;
       const startedMs = performance.now();
-      const reason = await this.#connectOnce(slot);
-      if (signal.aborted) return;
-      if (reason === "drained by edge" || performance.now() - startedMs >= goodMs) failures = 0;
-      const delayMs = backoffMs(failures, {
-        firstMs: this.#limits.backoffFirstMs,
-        lastMs: this.#limits.backoffLastMs,
-      });
-      failures += 1;
-      await sleep(delayMs, signal);
+      this.#welcome(connection, slot);
+      older?.drain();
+      older = undefined;
+      const reason = await untilEnded(connection, outcome.rotateAfterMs);
+      const lastedMs = performance.now() - startedMs;
+      failures = lastedMs >= goodMs ? 0 : failures + 1;
+      if (reason === "rotating") older = connection;
+      // An edge that says good-bye after a while has a successor; one that does so at once would be asked in a circle.
+      else if (reason !== "drained by edge" || lastedMs < rotationMsMin) {
+        await sleep(this.#delayMs(failures), signal);
+      }
     }
   }
 
-  /** Resolves with the reason when the connection serves no longer, or could not be made. */
-  async #connectOnce(slot: number): Promise<string> {
-    const outcome = await this.#dial();
-    if (outcome.kind === "failed") {
-      this.#report({ kind: "dial_failed", connection: slot, reason: outcome.code });
-      return outcome.code;
-    }
-    const { connection } = outcome;
-    this.#welcome(connection, slot);
-    const reason = await connection.retired;
-    this.#serving.delete(connection);
-    this.#report({ kind: "disconnected", connection: slot, reason });
-    return reason;
+  #delayMs(failures: number): number {
+    const { backoffFirstMs, backoffLastMs } = this.#limits;
+    return backoffMs(failures, { firstMs: backoffFirstMs, lastMs: backoffLastMs });
   }
 
   async #dial() {
@@ -135,7 +140,7 @@ class RunningConnector implements Connector {
     const { signal } = this.#stopping;
     try {
       const shown = await identity();
-      return await dial({
+      const outcome = await dial({
         edge,
         authorityPem,
         identity: shown,
@@ -143,6 +148,7 @@ class RunningConnector implements Connector {
         limits: this.#limits,
         signal,
       });
+      return outcome.kind === "failed" ? outcome : { ...outcome, rotateAfterMs: rotateAfterMs(shown) };
     } catch (error) {
       // Unreadable key files and the like: worth another try, as the operator may be replacing them right now.
       const { code } = error as { code?: unknown };
@@ -158,6 +164,10 @@ class RunningConnector implements Connector {
       return;
     }
     this.#serving.add(connection);
+    void connection.retired.then((reason) => {
+      this.#serving.delete(connection);
+      if (reason !== "drained") this.#report({ kind: "disconnected", connection: slot, reason });
+    });
     this.#report({ kind: "connected", connection: slot });
     for (const settle of this.#waiting) settle();
   }
@@ -179,5 +189,22 @@ class RunningConnector implements Connector {
       "tunnel",
     );
     onEvent?.(event);
+  }
+}
+
+/** Well before the certificate ends, and not all connections at once. */
+function rotateAfterMs(identity: TlsIdentity): number {
+  const leftMs = new X509Certificate(identity.certificatePem).validToDate.getTime() - Date.now();
+  const timerMsMax = 2 ** 31 - 1;
+  return Math.min(timerMsMax, Math.max(rotationMsMin, leftMs * (0.4 + 0.3 * Math.random())));
+}
+
+async function untilEnded(connection: Connection, waitMs: number): Promise<EndReason | "rotating"> {
+  const ended = new AbortController();
+  const rotation = sleep(waitMs, ended.signal).then(() => "rotating" as const);
+  try {
+    return await Promise.race([connection.retired, rotation]);
+  } finally {
+    ended.abort();
   }
 }
