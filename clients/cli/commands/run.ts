@@ -187,6 +187,21 @@ function pairs(texts: readonly string[], option: string): Record<string, string>
 
 async function follow(connection: Connection, run: RemoteRun, options: OwnOptions): Promise<void> {
   const signal = interruptSignal();
+  try {
+    await followToEnd(connection, run, options, signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    process.stderr.write(`\nThe run goes on: biplane get run ${run.name}, biplane abort ${run.name}\n`);
+    process.exitCode = exitCodes.interrupted;
+  }
+}
+
+async function followToEnd(
+  connection: Connection,
+  run: RemoteRun,
+  options: OwnOptions,
+  signal: AbortSignal,
+): Promise<void> {
   if (options.follow === true) await printLogs(run, signal);
   else await showProgress(connection, run.id, signal);
   const { succeeded, phase, error } = await run.wait(signal);

@@ -5,18 +5,10 @@ import { type Connection, phaseName } from "@biplane/sdk/remote";
 
 const plainIntervalMs = 2_000;
 const failuresMax = 20;
+const rateWindowMs = 5_000;
 const succeeded = new Set([5, 10]);
 const failed = new Set([6, 7, 8]);
 const running = new Set([3, 4]);
-
-export interface ProgressNumbers {
-  readonly total: number;
-  readonly done: number;
-  readonly failed: number;
-  readonly running: number;
-  /** Actions that ended, per second, since the first look. */
-  readonly perSecond: number;
-}
 
 export function countActions(tasks: readonly progress.TaskProgress[]) {
   const sum = (phases: ReadonlySet<number> | undefined) =>
@@ -37,13 +29,14 @@ export interface RunRef {
 /** Resolves when the run has ended. */
 export async function showProgress(connection: Connection, run: RunRef, signal?: AbortSignal): Promise<void> {
   const line = new StatusLine();
+  const rate = new Rate();
   const startedMs = Date.now();
   for (let failures = 0; ; ) {
     try {
       const stream = connection.progress.watchProgress({ run }, signal === undefined ? {} : { signal });
       for await (const state of stream) {
         failures = 0;
-        line.show(describe(state, startedMs));
+        line.show(describe(state, rate, Date.now() - startedMs));
         if (state.phase >= 5 && state.phase !== 9) return line.end();
       }
     } catch (error) {
@@ -54,13 +47,32 @@ export async function showProgress(connection: Connection, run: RunRef, signal?:
   }
 }
 
-function describe(state: progress.RunProgress, startedMs: number): string {
+function describe(state: progress.RunProgress, rate: Rate, elapsedMs: number): string {
   const counts = countActions(state.tasks);
-  const seconds = (Date.now() - startedMs) / 1_000;
-  const rate = seconds > 0.5 ? `, ${((counts.done + counts.failed) / seconds).toFixed(1)}/s` : "";
-  const failures = counts.failed > 0 ? `, ${counts.failed} failed` : "";
+  const perSecond = rate.after(counts.done + counts.failed, elapsedMs);
   const waiting = counts.total - counts.done - counts.failed - counts.running;
-  return `${bar(counts.done, counts.total)} ${counts.done}/${counts.total} actions done, ${counts.running} running, ${waiting} waiting${failures}${rate}  [${phaseName(state.phase)}, ${seconds.toFixed(0)} s]`;
+  const parts = [
+    `${bar(counts.done, counts.total)} ${counts.done}/${counts.total} actions done`,
+    `${counts.running} running`,
+    `${waiting} waiting`,
+    ...(counts.failed > 0 ? [`${counts.failed} failed`] : []),
+    ...(perSecond > 0 ? [`${perSecond.toFixed(1)}/s`] : []),
+  ];
+  return `${parts.join(", ")}  [${phaseName(state.phase)}, ${(elapsedMs / 1_000).toFixed(0)} s]`;
+}
+
+/** Actions that ended per second, over the newest few seconds. */
+export class Rate {
+  readonly #samples: { readonly atMs: number; readonly done: number }[] = [];
+
+  after(done: number, atMs: number): number {
+    this.#samples.push({ atMs, done });
+    while (this.#samples.length > 2 && atMs - (this.#samples[1]?.atMs ?? atMs) >= rateWindowMs)
+      this.#samples.shift();
+    const first = this.#samples[0] ?? { atMs, done };
+    const seconds = (atMs - first.atMs) / 1_000;
+    return seconds < 0.5 ? 0 : (done - first.done) / seconds;
+  }
 }
 
 function bar(done: number, total: number): string {
@@ -72,24 +84,28 @@ function bar(done: number, total: number): string {
 /** On standard error, so that results can be piped. */
 export class StatusLine {
   #lastMs = 0;
-  #lastText = "";
+  /** What was not shown yet. */
+  #pending = "";
 
   show(text: string): void {
     if (process.stderr.isTTY) {
       const width = process.stderr.columns ?? 100;
       process.stderr.write(`\r\u001b[2K${text.slice(0, width - 1)}`);
-    } else if (Date.now() - this.#lastMs >= plainIntervalMs) {
-      process.stderr.write(`${text}\n`);
-      this.#lastMs = Date.now();
-      this.#lastText = text;
       return;
     }
-    this.#lastText = text;
+    this.#pending = text;
+    if (Date.now() - this.#lastMs >= plainIntervalMs) this.#flush();
   }
 
   /** Leaves the newest state on the screen. */
   end(): void {
     if (process.stderr.isTTY) process.stderr.write("\n");
-    else if (this.#lastText !== "") process.stderr.write(`${this.#lastText}\n`);
+    else this.#flush();
+  }
+
+  #flush(): void {
+    if (this.#pending !== "") process.stderr.write(`${this.#pending}\n`);
+    this.#pending = "";
+    this.#lastMs = Date.now();
   }
 }
