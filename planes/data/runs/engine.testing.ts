@@ -24,7 +24,7 @@ import {
 } from "@biplane/control-wire";
 import { flyte, supplement } from "@biplane/data-wire";
 import { newKey } from "@biplane/kit/crypto";
-import { openDatabase } from "@biplane/kit/database";
+import { type Database, openDatabase } from "@biplane/kit/database";
 import { createLogger } from "@biplane/kit/logging";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
@@ -72,6 +72,8 @@ export interface FixtureOptions {
   readonly url?: string;
   /** Of PGlite; a new one by default. */
   readonly folder?: string;
+  /** Puts something between the engine and its database, e.g. a fault. */
+  readonly wrap?: (database: Database<DataSchema>) => Database<DataSchema>;
 }
 
 export async function openFixture(fixtureOptions: FixtureOptions = {}): Promise<Fixture> {
@@ -80,7 +82,8 @@ export async function openFixture(fixtureOptions: FixtureOptions = {}): Promise<
   const clock = new TestClock();
   const keys = newKey();
   const open = async () => {
-    const database = await openDatabase<DataSchema>({ url: fixtureOptions.url, folder }, dataMigrations);
+    const opened = await openDatabase<DataSchema>({ url: fixtureOptions.url, folder }, dataMigrations);
+    const database = fixtureOptions.wrap?.(opened) ?? opened;
     const log = createLogger({ component: "test", level: "silent" });
     const options: EngineOptions = { database, org, cluster, keys, bucket: "biplane", clock, log };
     return { options, module: await openRuns(options) };

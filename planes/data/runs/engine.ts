@@ -9,8 +9,9 @@ import type { Clock } from "@biplane/kit/clock";
 import type { Key } from "@biplane/kit/crypto";
 import type { Database } from "@biplane/kit/database";
 import type { Logger } from "@biplane/kit/logging";
+import { readActionsOfRun } from "../store/action-rows.ts";
 import type { UsedNonce } from "../store/key-rows.ts";
-import type { StoredRun } from "../store/run-rows.ts";
+import { readRun, type StoredRun } from "../store/run-rows.ts";
 import type { DataSchema } from "../store/schema.ts";
 import { Sealer } from "../store/sealing.ts";
 import { type Batch, newBatch } from "./batch.ts";
@@ -225,7 +226,7 @@ export class Engine {
       state.committed = stored.record;
       this.#endLeases(stored.record);
     }
-    for (const { state, stored } of frozen.actions) this.hub.publishAction(state.run, stored.record);
+    for (const { stored } of frozen.actions) this.hub.publishAction(stored.record);
     for (const { state, stored } of frozen.runs) {
       this.hub.publishRun(stored.record);
       if (stored.record.endedAtMs !== undefined && this.runs.get(state.key) === state)
@@ -264,12 +265,32 @@ export class Engine {
     }
     if (this.committer.hasChanges) void this.commit().catch(() => undefined);
     this.readyChanged.notify();
+    this.outboxChanged.notify();
+    for (const id of this.hub.watchedRuns) {
+      if (this.openRun(id) === undefined) this.#publishEnded(id).catch((error: unknown) => this.#warn(error));
+    }
+  }
+
+  /** It ended in the very transaction whose outcome was unknown. */
+  async #publishEnded(id: RunId): Promise<void> {
+    const { database, org, bucket } = this.options;
+    const { run, actions } = await database.asOrg(org, async (transaction) => ({
+      run: await readRun(transaction, this.sealer, id),
+      actions: await readActionsOfRun(transaction, this.sealer, bucket, id),
+    }));
+    if (run === undefined) return;
+    for (const { record } of actions) this.hub.publishAction(record);
+    this.hub.publishRun(run.record);
+  }
+
+  #warn(error: unknown): void {
+    this.options.log.warn({ event: "watch_behind", err: error }, "watchers were not told of a run's end");
   }
 
   #reconcile(action: ActionState): void {
     const { record } = action;
     this.#endLeases(record);
-    this.hub.publishAction(action.run, record);
+    this.hub.publishAction(record);
     const { attempt, phase } = currentAttempt(record);
     if (phase !== Phase.RUNNING || this.leases.isHeld({ ...record, attempt })) return;
     this.changeAction(action, givenBack(record, this.now()));

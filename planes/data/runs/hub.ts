@@ -1,5 +1,5 @@
 /** Tells those who watch of what has been committed. Costs nothing for what nobody watches. */
-import type { RunState } from "./state.ts";
+import type { RunId } from "@biplane/base";
 import { runKey } from "./state.ts";
 import type { ActionRecord, RunRecord } from "./types.ts";
 
@@ -10,6 +10,7 @@ export type ActionListener = (record: ActionRecord) => void;
 export type ActionTopic = "actions" | `action:${string}` | `children:${string}`;
 
 interface RunTopics {
+  readonly id: RunId;
   readonly run: Set<RunListener>;
   readonly actions: Map<string, Set<ActionListener>>;
 }
@@ -18,20 +19,22 @@ export class WatchHub {
   readonly #runs = new Map<string, RunTopics>();
   readonly #scopes = new Map<string, Set<RunListener>>();
 
-  get watchedRuns(): readonly string[] {
-    return [...this.#runs.keys()];
+  get watchedRuns(): readonly RunId[] {
+    return [...this.#runs.values()].map(({ id }) => id);
   }
 
-  onRun(key: string, listener: RunListener): () => void {
-    this.#topics(key).run.add(listener);
+  onRun(id: RunId, listener: RunListener): () => void {
+    const key = runKey(id);
+    this.#topics(id).run.add(listener);
     return () => {
       this.#runs.get(key)?.run.delete(listener);
       this.#forgetIfIdle(key);
     };
   }
 
-  onActions(key: string, topic: ActionTopic, listener: ActionListener): () => void {
-    const { actions } = this.#topics(key);
+  onActions(id: RunId, topic: ActionTopic, listener: ActionListener): () => void {
+    const key = runKey(id);
+    const { actions } = this.#topics(id);
     const listeners = actions.get(topic) ?? new Set();
     actions.set(topic, listeners.add(listener));
     return () => {
@@ -56,18 +59,19 @@ export class WatchHub {
     for (const listener of this.#scopes.get(`${record.project}/${record.domain}`) ?? []) listener(record);
   }
 
-  publishAction(run: RunState, record: ActionRecord): void {
-    const topics = this.#runs.get(run.key)?.actions;
+  publishAction(record: ActionRecord): void {
+    const topics = this.#runs.size === 0 ? undefined : this.#runs.get(runKey(record))?.actions;
     if (topics === undefined) return;
     for (const listener of topics.get("actions") ?? []) listener(record);
     for (const listener of topics.get(`action:${record.action}`) ?? []) listener(record);
     for (const listener of topics.get(`children:${record.parent}`) ?? []) listener(record);
   }
 
-  #topics(key: string): RunTopics {
+  #topics(id: RunId): RunTopics {
+    const key = runKey(id);
     const known = this.#runs.get(key);
     if (known !== undefined) return known;
-    const topics: RunTopics = { run: new Set(), actions: new Map() };
+    const topics: RunTopics = { id, run: new Set(), actions: new Map() };
     this.#runs.set(key, topics);
     return topics;
   }

@@ -8,7 +8,6 @@ import type { Lists } from "./lists.ts";
 import { Mailbox } from "./mailbox.ts";
 import { PhaseCounts } from "./phase-counts.ts";
 import type { Reads } from "./reads.ts";
-import { runKey } from "./state.ts";
 import type { ActionRecord, ChildrenUpdate, PhaseCount, RunRecord } from "./types.ts";
 
 /** Records in one message of a watch. */
@@ -29,7 +28,7 @@ export class Watches {
 
   async *run(id: RunId, signal: AbortSignal): AsyncGenerator<RunRecord> {
     const mailbox = new Mailbox<RunRecord>();
-    const stop = this.#engine.hub.onRun(runKey(id), (record) => mailbox.put("run", record));
+    const stop = this.#engine.hub.onRun(id, (record) => mailbox.put("run", record));
     try {
       let record: RunRecord | undefined = await this.#reads.run(id);
       while (record !== undefined) {
@@ -45,7 +44,7 @@ export class Watches {
   async *action(id: ActionId, signal: AbortSignal): AsyncGenerator<ActionRecord> {
     const mailbox = new Mailbox<ActionRecord>();
     const { hub } = this.#engine;
-    const stop = hub.onActions(runKey(id), `action:${id.action}`, (record) => mailbox.put("action", record));
+    const stop = hub.onActions(id, `action:${id.action}`, (record) => mailbox.put("action", record));
     try {
       let record: ActionRecord | undefined = await this.#reads.action(id);
       while (record !== undefined) {
@@ -60,9 +59,7 @@ export class Watches {
 
   async *actions(id: RunId, signal: AbortSignal): AsyncGenerator<readonly ActionRecord[]> {
     const mailbox = new Mailbox<ActionRecord>();
-    const stop = this.#engine.hub.onActions(runKey(id), "actions", (record) =>
-      mailbox.put(record.action, record),
-    );
+    const stop = this.#engine.hub.onActions(id, "actions", (record) => mailbox.put(record.action, record));
     const over = this.#runEnd(id, signal);
     try {
       await this.#reads.run(id);
@@ -77,9 +74,7 @@ export class Watches {
   async *children(id: RunId, parent: ActionName, signal: AbortSignal): AsyncGenerator<ChildrenUpdate> {
     const mailbox = new Mailbox<ActionRecord>();
     const { hub } = this.#engine;
-    const stop = hub.onActions(runKey(id), `children:${parent}`, (record) =>
-      mailbox.put(record.action, record),
-    );
+    const stop = hub.onActions(id, `children:${parent}`, (record) => mailbox.put(record.action, record));
     const over = this.#runEnd(id, signal);
     try {
       await this.#reads.action({ ...id, action: parent });
@@ -122,8 +117,8 @@ export class Watches {
     const changed = new Mailbox<true>();
     const { hub } = this.#engine;
     const stops = [
-      hub.onRun(runKey(id), () => changed.put("any", true)),
-      hub.onActions(runKey(id), "actions", () => changed.put("any", true)),
+      hub.onRun(id, () => changed.put("any", true)),
+      hub.onActions(id, "actions", () => changed.put("any", true)),
     ];
     try {
       while (!signal.aborted) {
@@ -150,7 +145,7 @@ export class Watches {
   #runEnd(id: RunId, signal: AbortSignal): { readonly signal: AbortSignal; stop(): void } {
     const over = new AbortController();
     const end = () => over.abort();
-    const stop = this.#engine.hub.onRun(runKey(id), ({ endedAtMs }) => {
+    const stop = this.#engine.hub.onRun(id, ({ endedAtMs }) => {
       if (endedAtMs !== undefined) end();
     });
     signal.addEventListener("abort", end, { once: true });

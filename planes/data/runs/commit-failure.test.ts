@@ -1,0 +1,136 @@
+import { Phase } from "@biplane/control-wire";
+import type { Database } from "@biplane/kit/database";
+import { sql } from "kysely";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { describeOnBothDatabases } from "../../../tests/support/postgres.ts";
+import type { DataSchema } from "../store/schema.ts";
+import {
+  actionOf,
+  attemptOf,
+  child,
+  type Fixture,
+  leaseNow,
+  newRun,
+  openFixture,
+  rootOf,
+  startRun,
+  success,
+  TestControlPlane,
+} from "./engine.testing.ts";
+
+/** Commits, and then says that it failed: the connection was lost before the answer. */
+function losingAnswers(database: Database<DataSchema>, isLost: () => boolean): Database<DataSchema> {
+  return {
+    ...database,
+    asOrg: async (org, work) => {
+      const lost = isLost();
+      const result = await database.asOrg(org, work);
+      if (lost) throw new Error("connection lost");
+      return result;
+    },
+  };
+}
+
+describeOnBothDatabases("A failed transaction", (fresh) => {
+  let fixture: Fixture;
+  let answersLost = 0;
+  const loseNextAnswer = () => {
+    answersLost = 1;
+  };
+  beforeAll(async () => {
+    const wrap = (database: Database<DataSchema>) =>
+      losingAnswers(database, () => {
+        answersLost -= 1;
+        return answersLost === 0;
+      });
+    fixture = await openFixture({ ...(await fresh()), wrap });
+    await run(
+      "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no room' using errcode = '53100'; end $$",
+    );
+  });
+  afterEach(() => mend());
+  afterAll(() => fixture.close());
+
+  const run = (statement: string) => sql.raw(statement).execute(fixture.options.database.kysely);
+  /** What PostgreSQL does when the disk is full. */
+  const fillDisk = () =>
+    run("create trigger full_disk before insert or update on action execute function refuse()");
+  const mend = () => run("drop trigger if exists full_disk on action");
+
+  test("is answered resource_exhausted when there is no room, and leaves nothing behind", async () => {
+    const root = await startRun(fixture);
+    const last = fixture.outbox.lastSequence();
+    await fillDisk();
+    await expect(fixture.runs.enqueueChildren(attemptOf(root), [child("lost")])).rejects.toMatchObject({
+      code: "resource_exhausted",
+      reason: "database_full",
+    });
+    await mend();
+    await expect(fixture.runs.getAction(actionOf(root, "lost"))).rejects.toMatchObject({ code: "not_found" });
+    expect(fixture.outbox.lastSequence()).toBe(last);
+    await fixture.runs.enqueueChildren(attemptOf(root), [child("lost")]);
+    expect((await leaseNow(fixture)).action).toBe("lost");
+    await fixture.runs.abortRun(root, { reason: "", by: "" });
+  });
+
+  test("does not lose what an executor reports: it is repeated until it is on disk", async () => {
+    const root = await startRun(fixture);
+    await fillDisk();
+    const finished = fixture.queue.finish(attemptOf(root), success);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect((await fixture.runs.getRun(root)).phase).toBe(Phase.RUNNING);
+    await mend();
+    await finished;
+    expect((await fixture.runs.getRun(root)).phase).toBe(Phase.SUCCEEDED);
+    expect(root.ended.aborted).toBe(false);
+  });
+
+  test("hands out no lease that is not on disk; the taker goes on waiting", async () => {
+    const root = await startRun(fixture);
+    await fixture.runs.enqueueChildren(attemptOf(root), [child("waits")]);
+    await fillDisk();
+    const taken = leaseNow(fixture, 20_000);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect((await fixture.runs.getAction(actionOf(root, "waits"))).phase).toBe(Phase.QUEUED);
+    await mend();
+    expect(await taken).toMatchObject({ action: "waits", attempt: 1 });
+    await fixture.runs.abortRun(root, { reason: "", by: "" });
+  });
+
+  test("whose outcome is unknown does not leave an attempt that nobody executes", async () => {
+    const root = await startRun(fixture);
+    await fixture.runs.enqueueChildren(attemptOf(root), [child("unknown")]);
+    loseNextAnswer();
+    expect(await leaseNow(fixture, 20_000)).toMatchObject({ action: "unknown", attempt: 1 });
+    await fixture.runs.abortRun(root, { reason: "", by: "" });
+  });
+
+  test("whose outcome is unknown gives a repeated CreateRun the run that it made", async () => {
+    await new TestControlPlane(fixture).drain();
+    const before = fixture.outbox.lastSequence();
+    const answer = fixture.runs.createRun(newRun({ repeatKey: "unknown-outcome" }));
+    // The transaction that looks the key up has begun; the next one writes.
+    loseNextAnswer();
+    await expect(answer).rejects.toMatchObject({ code: "unavailable", reason: "database_unavailable" });
+    const control = new TestControlPlane(fixture).start();
+    const again = await fixture.runs.createRun(newRun({ repeatKey: "unknown-outcome" }));
+    const events = await fixture.outbox.read(before, 100);
+    const created = events.flatMap(({ change }) =>
+      change.case === "runCreated" ? [change.value.run!.name] : [],
+    );
+    expect(created).toEqual([again.run]);
+    await control.stop();
+    await fixture.runs.abortRun(again, { reason: "", by: "" });
+  });
+
+  test("is followed by the present state for those who watch", async () => {
+    const root = await startRun(fixture);
+    const gone = new AbortController();
+    const watch = fixture.runs.watchAction(rootOf(root), gone.signal)[Symbol.asyncIterator]();
+    await watch.next();
+    loseNextAnswer();
+    await fixture.queue.finish(attemptOf(root), success);
+    expect((await watch.next()).value).toMatchObject({ phase: Phase.SUCCEEDED });
+    gone.abort();
+  });
+});
