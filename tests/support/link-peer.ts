@@ -76,6 +76,19 @@ export class LinkPeer {
     }
   }
 
+  /** The next message of one of these kinds. */
+  async nextOf<C extends Case>(
+    wanted: readonly C[],
+  ): Promise<Extract<ConnectResponse["message"], { case: C }>> {
+    for (;;) {
+      const { message } = await this.#take();
+      if ((wanted as readonly string[]).includes(message.case ?? "")) {
+        return message as Extract<ConnectResponse["message"], { case: C }>;
+      }
+      if (message.case !== "heartbeat") throw new Error(`Expected ${wanted}, got ${message.case}.`);
+    }
+  }
+
   /** What ends the stream; undefined for an orderly end. */
   async ended(): Promise<unknown> {
     try {

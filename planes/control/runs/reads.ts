@@ -44,9 +44,10 @@ export async function listRuns(store: Store, org: string, request: ListRunsReque
     if (phases.length > 0) query = query.where("phase", "in", phases);
     if (page.after !== undefined) {
       const [negatedTime, ...names] = page.after;
-      query = query.where(
-        sql<boolean>`(-created_at, project, domain, name) > (${sql.join([negatedTime, ...names])})`,
-      );
+      // The first condition is what the index of times can use; the second one makes the order total.
+      query = query
+        .where("created_at", "<=", -Number(negatedTime))
+        .where(sql<boolean>`(-created_at, project, domain, name) > (${sql.join([negatedTime, ...names])})`);
     }
     return query
       .orderBy("created_at", "desc")
