@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { minute } from "@biplane/base";
 import type { HttpRequest, HttpResponse } from "@biplane/kit";
 import type { Digests } from "../store/digests.ts";
-import type { Checksum } from "../store/entries.ts";
+import type { Checksum, ChecksumAlgorithm } from "../store/entries.ts";
 import type { Authenticated } from "./authenticate.ts";
 import { decodeChunked } from "./aws-chunked.ts";
 import { findChecksum, parseAlgorithm, type RunningChecksum, startChecksum } from "./checksums.ts";
@@ -34,13 +34,15 @@ export function openPayload(
   response: HttpResponse,
   authenticated: Authenticated,
   sizeBytesMax: number,
+  /** Computed where the sender names none. */
+  algorithm?: ChecksumAlgorithm,
 ): Payload {
   const encoding = streamed[authenticated.payloadHash];
   const sha256 = encoding === undefined ? signedSha256(authenticated.payloadHash) : undefined;
   const sizeBytes = announcedSize(request, encoding !== undefined);
   if (sizeBytes > sizeBytesMax) throw new S3Error("EntityTooLarge");
   const contentMd5 = parseContentMd5(request.header("content-md5"));
-  const checksums = new PayloadChecksum(request);
+  const checksums = new PayloadChecksum(request, algorithm);
   const raw = receive(request.stream, response, request.header("expect"));
   const decoded =
     encoding === undefined
@@ -87,7 +89,7 @@ class PayloadChecksum {
   #promised: Checksum | undefined;
   readonly #algorithm: Checksum["algorithm"] | undefined;
 
-  constructor(request: S3Request) {
+  constructor(request: S3Request, fallback: ChecksumAlgorithm | undefined) {
     this.#promised = findChecksum((name) => request.header(name));
     const trailer = request.header("x-amz-trailer")?.trim().toLowerCase();
     const announced = trailer?.startsWith("x-amz-checksum-")
@@ -96,7 +98,8 @@ class PayloadChecksum {
     this.#algorithm =
       this.#promised?.algorithm ??
       parseAlgorithm(announced) ??
-      parseAlgorithm(request.header("x-amz-sdk-checksum-algorithm"));
+      parseAlgorithm(request.header("x-amz-sdk-checksum-algorithm")) ??
+      fallback;
     this.running = this.#algorithm === undefined ? undefined : startChecksum(this.#algorithm);
   }
 

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import type { Checksum, ChecksumAlgorithm } from "../store/entries.ts";
-import { crc32c, crc64nvme } from "./crc.ts";
+import { type CombinableCrc, combineCrcs, crc32c, crc64nvme, polynomials } from "./crc.ts";
 import { S3Error } from "./s3-error.ts";
 
 export interface RunningChecksum {
@@ -62,6 +62,25 @@ export function compositeChecksum(algorithm: ChecksumAlgorithm, parts: readonly 
   const checksum = startChecksum(algorithm);
   for (const part of parts) checksum.update(Buffer.from(part.value, "base64"));
   return { algorithm, value: `${checksum.finish()}-${parts.length}`, type: "COMPOSITE" };
+}
+
+/** The checksum of the whole multipart object, which only the CRCs allow without reading it again. */
+export function fullObjectChecksum(
+  algorithm: ChecksumAlgorithm,
+  parts: readonly { readonly checksum: Checksum; readonly bytes: number }[],
+): Checksum {
+  if (!isCombinable(algorithm)) throw new S3Error("InvalidRequest", "FULL_OBJECT checksums are CRCs.");
+  const pieces = parts.map(({ checksum, bytes }) => ({
+    crc: BigInt(`0x${Buffer.from(checksum.value, "base64").toString("hex")}`),
+    bytes,
+  }));
+  const digits = Number(polynomials[algorithm].bits / 4n);
+  const hex = combineCrcs(algorithm, pieces).toString(16).padStart(digits, "0");
+  return { algorithm, value: Buffer.from(hex, "hex").toString("base64"), type: "FULL_OBJECT" };
+}
+
+export function isCombinable(algorithm: ChecksumAlgorithm): algorithm is CombinableCrc {
+  return algorithm in polynomials;
 }
 
 function running32(step: (bytes: Uint8Array, crc: number) => number): RunningChecksum {

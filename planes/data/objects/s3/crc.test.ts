@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { startChecksum } from "./checksums.ts";
+import { fullObjectChecksum, startChecksum } from "./checksums.ts";
 import { crc32c, crc64nvme } from "./crc.ts";
 
 const digits = Buffer.from("123456789");
@@ -28,3 +28,20 @@ test("a checksum over pieces is the checksum over the whole", () => {
     ),
   );
 });
+
+test.each(["CRC32", "CRC32C", "CRC64NVME"] as const)(
+  "parts' %s put together are that of the whole",
+  (algorithm) => {
+    const sum = (bytes: Uint8Array) => {
+      const running = startChecksum(algorithm);
+      running.update(bytes);
+      return { algorithm, value: running.finish(), type: "FULL_OBJECT" as const };
+    };
+    fc.assert(
+      fc.property(fc.array(fc.uint8Array({ maxLength: 50 }), { minLength: 1, maxLength: 6 }), (parts) => {
+        const sums = parts.map((part) => ({ checksum: sum(part), bytes: part.length }));
+        expect(fullObjectChecksum(algorithm, sums)).toEqual(sum(Buffer.concat(parts)));
+      }),
+    );
+  },
+);

@@ -68,3 +68,52 @@ export function crc64nvme(bytes: Uint8Array, crc = 0n): bigint {
   }
   return (BigInt(~high >>> 0) << 32n) | BigInt(~low >>> 0);
 }
+
+/** The polynomials that `crc32`, `crc32c` and `crc64nvme` use, reflected, and their widths in bits. */
+export const polynomials = {
+  CRC32: { polynomial: 0xedb88320n, bits: 32n },
+  CRC32C: { polynomial: 0x82f63b78n, bits: 32n },
+  CRC64NVME: { polynomial: nvmePolynomial, bits: 64n },
+} as const;
+
+export type CombinableCrc = keyof typeof polynomials;
+
+/**
+ * The CRC of pieces put together, from each piece's own: a CRC followed by n zero bytes is the CRC times x^8n, modulo
+ * the polynomial. Pieces of one upload mostly have the same length, so that power is computed once for each length.
+ */
+export function combineCrcs(
+  name: CombinableCrc,
+  pieces: readonly { readonly crc: bigint; readonly bytes: number }[],
+): bigint {
+  const powers = new Map<number, bigint>();
+  let combined = 0n;
+  for (const { crc, bytes } of pieces) {
+    const power = powers.get(bytes) ?? powerOfX(name, BigInt(bytes) * 8n);
+    powers.set(bytes, power);
+    combined = multiply(name, power, combined) ^ crc;
+  }
+  return combined;
+}
+
+/** x to the power of n, by squaring. In the reflected form the highest bit is x^0. */
+function powerOfX(name: CombinableCrc, n: bigint): bigint {
+  const one = 1n << (polynomials[name].bits - 1n);
+  let power = one;
+  for (let square = one >> 1n, rest = n; rest > 0n; rest >>= 1n) {
+    if (rest & 1n) power = multiply(name, square, power);
+    square = multiply(name, square, square);
+  }
+  return power;
+}
+
+function multiply(name: CombinableCrc, left: bigint, right: bigint): bigint {
+  const { polynomial, bits } = polynomials[name];
+  let product = 0n;
+  let shifted = right;
+  for (let bit = bits - 1n; bit >= 0n; bit -= 1n) {
+    if ((left >> bit) & 1n) product ^= shifted;
+    shifted = shifted & 1n ? (shifted >> 1n) ^ polynomial : shifted >> 1n;
+  }
+  return product;
+}

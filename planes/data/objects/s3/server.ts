@@ -1,6 +1,6 @@
 /** The object server: S3's API over TLS, HTTP/1.1 and HTTP/2. Each request is authenticated before anything else. */
-import { createSecureServer, type Http2SecureServer } from "node:http2";
-import { KiB, MiB, second } from "@biplane/base";
+import { constants, createSecureServer, type Http2SecureServer } from "node:http2";
+import { KiB, MiB, minute, second } from "@biplane/base";
 import {
   type HttpRequest,
   type HttpResponse,
@@ -25,6 +25,8 @@ export interface S3ServerOptions {
 /** What is left of a refused upload is read this far, so that the client sees the answer instead of a reset. */
 const drainedBytesMax = 4 * MiB;
 const drainedMsMax = 5 * second;
+/** Without a byte either way. */
+const idleMsMax = 2 * minute;
 
 export function createS3Server(tls: ServerTlsOptions, options: S3ServerOptions): Http2SecureServer {
   const server = createSecureServer({
@@ -33,6 +35,8 @@ export function createS3Server(tls: ServerTlsOptions, options: S3ServerOptions):
     maxHeaderListPairs: 128,
     settings: { initialWindowSize: 1 * MiB, maxConcurrentStreams: 256, maxHeaderListSize: 32 * KiB },
   });
+  // Idle connections end; a long upload does not, as Node's own limit for whole requests would have it.
+  Object.assign(server, { timeout: idleMsMax, keepAliveTimeout: idleMsMax, requestTimeout: 0 });
   const handle = (request: HttpRequest, response: HttpResponse) => void serve(request, response, options);
   server.on("request", handle);
   // With a listener Node leaves it to us when to ask for the body.
@@ -72,7 +76,8 @@ function refuse(stream: HttpRequest, response: HttpResponse, error: unknown, log
     log.error({ event: "object_request_failed", error }, "an object request failed");
   if (response.headersSent) {
     // Ending it here would look like a whole answer.
-    response.destroy();
+    if ("stream" in response) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    else response.destroy();
     return;
   }
   if (gone) return;

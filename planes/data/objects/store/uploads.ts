@@ -91,14 +91,17 @@ export class Uploads {
     id: string,
     key: string,
     named: readonly NamedPart[],
-    options: { condition?: Condition; checksum?: (parts: readonly UploadedPart[]) => Checksum | undefined },
+    options: {
+      condition?: Condition;
+      checksum?: (parts: readonly UploadedPart[], upload: Upload) => Checksum | undefined;
+    },
   ): Promise<ObjectEntry> {
     return this.#engine.locks.run(id, async () => {
       const existing = this.#objects.entry(key);
       if (existing?.version === id) return existing;
       const { upload, parts } = this.require(id, key);
       const chosen = chooseParts(parts, named);
-      const checksum = options.checksum?.(chosen);
+      const checksum = options.checksum?.(chosen, upload);
       const { condition } = options;
       const entry = await this.#objects.commit(
         {

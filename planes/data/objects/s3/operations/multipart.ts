@@ -3,54 +3,66 @@ import { GiB, MiB } from "@biplane/base";
 import type { Checksum, ChecksumAlgorithm, Upload, UploadedPart } from "../../store/entries.ts";
 import { type NamedPart, partNumberMax } from "../../store/uploads.ts";
 import { openPayload, readWhole } from "../body.ts";
-import { checksumAlgorithms, checksumHeader, compositeChecksum, parseAlgorithm } from "../checksums.ts";
+import {
+  checksumAlgorithms,
+  checksumHeader,
+  compositeChecksum,
+  findChecksum,
+  fullObjectChecksum,
+  isCombinable,
+  parseAlgorithm,
+} from "../checksums.ts";
 import { parseRange, writeCondition } from "../conditions.ts";
 import { readDescription } from "../object-headers.ts";
 import type { Operation, OperationContext } from "../operation.ts";
+import type { S3Request } from "../request.ts";
 import { sendEmpty, sendXml } from "../respond.ts";
 import { S3Error } from "../s3-error.ts";
 import { encodePath } from "../signature.ts";
 import { parseXml, type Xml } from "../xml.ts";
 import { parseLimit } from "./list-objects.ts";
-import { findCopySource } from "./write-objects.ts";
+import { findCopySource, startOptional, summed } from "./write-objects.ts";
 
 const partBytesMax = 5 * GiB;
 
 export const createUpload: Operation = async ({ request, response, uploads, bucket, key }) => {
   const algorithm = parseAlgorithm(request.header("x-amz-checksum-algorithm"));
-  const type = request.header("x-amz-checksum-type")?.toUpperCase();
-  if (type === "FULL_OBJECT") {
-    throw new S3Error("NotImplemented", "Multipart uploads have checksums of the type COMPOSITE here.");
-  }
+  const sum = algorithm === undefined ? undefined : { algorithm, type: typeOf(request, algorithm) };
   const upload = await uploads.create({
     ...readDescription(request),
     key,
-    ...(algorithm === undefined ? {} : { checksumAlgorithm: algorithm, checksumType: "COMPOSITE" as const }),
+    ...(sum === undefined ? {} : { checksumAlgorithm: sum.algorithm, checksumType: sum.type }),
   });
-  const headers = {
+  const result: Xml[] = [
+    ["Bucket", bucket],
+    ["Key", key],
+    ["UploadId", upload.id],
+  ];
+  sendXml(response, ["InitiateMultipartUploadResult", result], {
     "x-amz-server-side-encryption": "AES256",
-    ...(algorithm === undefined
+    ...(sum === undefined
       ? {}
-      : { "x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": "COMPOSITE" }),
-  };
-  sendXml(
-    response,
-    [
-      "InitiateMultipartUploadResult",
-      [
-        ["Bucket", bucket],
-        ["Key", key],
-        ["UploadId", upload.id],
-      ],
-    ],
-    headers,
-  );
+      : { "x-amz-checksum-algorithm": sum.algorithm, "x-amz-checksum-type": sum.type }),
+  });
 };
+
+/** CRC-64/NVME is always of the whole object, at S3 too. */
+function typeOf(request: S3Request, algorithm: ChecksumAlgorithm): Checksum["type"] {
+  const type = request.header("x-amz-checksum-type")?.toUpperCase();
+  const byDefault = algorithm === "CRC64NVME" ? "FULL_OBJECT" : "COMPOSITE";
+  if (type !== undefined && type !== "FULL_OBJECT" && type !== "COMPOSITE")
+    throw new S3Error("InvalidRequest");
+  if ((type ?? byDefault) === "FULL_OBJECT" && !isCombinable(algorithm)) {
+    throw new S3Error("InvalidRequest", "FULL_OBJECT checksums are CRCs.");
+  }
+  return type ?? byDefault;
+}
 
 export const uploadPart: Operation = async (context) => {
   const { request, response, authenticated, uploads } = context;
   const { upload } = uploads.require(uploadIdOf(context), context.key);
-  const payload = openPayload(request, response, authenticated, partBytesMax);
+  const algorithm = upload.checksumAlgorithm;
+  const payload = openPayload(request, response, authenticated, partBytesMax, algorithm);
   const part = await uploads.putPart(upload, partNumberOf(context), payload.bytes, {
     sizeBytes: payload.sizeBytes,
     withSha256: payload.needsSha256,
@@ -69,15 +81,12 @@ export const uploadPartCopy: Operation = async (context) => {
   const { upload } = uploads.require(uploadIdOf(context), context.key);
   const source = findCopySource(context);
   const range = parseRange(request.header("x-amz-copy-source-range"), source.sizeBytes);
-  const part = await uploads.putPart(
-    upload,
-    partNumberOf(context),
-    objects.read(source, range?.first, range?.last),
-    {
-      withSha256: false,
-      verify: () => undefined,
-    },
-  );
+  const checksum = startOptional(upload.checksumAlgorithm);
+  const body = summed(objects.read(source, range?.first, range?.last), checksum);
+  const part = await uploads.putPart(upload, partNumberOf(context), body, {
+    withSha256: false,
+    verify: () => checksum?.finish(),
+  });
   const result: Xml[] = [
     ["LastModified", new Date(part.modifiedAtMs).toISOString()],
     ["ETag", `"${part.etag}"`],
@@ -92,7 +101,11 @@ export const completeUpload: Operation = async (context) => {
   const named = parseParts(parseXml(body.toString(), "CompleteMultipartUpload")["Part"]);
   const condition = writeCondition(request);
   const entry = await uploads.complete(id, key, named, {
-    checksum: compositeOf,
+    checksum: (parts, upload) => {
+      const whole = checksumOf(parts, upload.checksumType);
+      verifyWhole(request, parts, whole);
+      return whole;
+    },
     ...(condition === undefined ? {} : { condition }),
   });
   const { checksum } = entry;
@@ -200,15 +213,39 @@ function partNumberOf({ request }: OperationContext): number {
   );
 }
 
-/** A composite checksum where every part has one of the same algorithm. */
-function compositeOf(parts: readonly UploadedPart[]): Checksum | undefined {
-  const algorithm: ChecksumAlgorithm | undefined = parts[0]?.checksum?.algorithm;
-  const checksums: Checksum[] = [];
-  for (const { checksum } of parts)
-    if (checksum?.algorithm === algorithm && checksum !== undefined) checksums.push(checksum);
-  return algorithm === undefined || checksums.length < parts.length
-    ? undefined
-    : compositeChecksum(algorithm, checksums);
+/** A checksum over all parts, where every part has one of the same algorithm. */
+function checksumOf(
+  parts: readonly UploadedPart[],
+  type: Checksum["type"] | undefined,
+): Checksum | undefined {
+  const algorithm = parts[0]?.checksum?.algorithm;
+  const sums: { checksum: Checksum; bytes: number }[] = [];
+  for (const { checksum, content } of parts) {
+    if (checksum?.algorithm === algorithm && checksum !== undefined) {
+      sums.push({ checksum, bytes: content.plainBytes });
+    }
+  }
+  if (algorithm === undefined || sums.length < parts.length) return undefined;
+  if (type === "FULL_OBJECT") return fullObjectChecksum(algorithm, sums);
+  return compositeChecksum(
+    algorithm,
+    sums.map(({ checksum }) => checksum),
+  );
+}
+
+/** What the client says of the whole when it completes an upload. */
+function verifyWhole(
+  request: S3Request,
+  parts: readonly UploadedPart[],
+  checksum: Checksum | undefined,
+): void {
+  const promised = findChecksum((name) => request.header(name));
+  if (promised !== undefined && promised.value !== checksum?.value) throw new S3Error("BadDigest");
+  const size = request.header("x-amz-mp-object-size");
+  const actual = parts.reduce((sum, part) => sum + part.content.plainBytes, 0);
+  if (size !== undefined && Number(size) !== actual) {
+    throw new S3Error("InvalidRequest", "The object's size is not the one that was announced.");
+  }
 }
 
 function parseParts(parts: unknown): NamedPart[] {

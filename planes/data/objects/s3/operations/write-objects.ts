@@ -1,6 +1,6 @@
 /** PutObject, CopyObject, DeleteObject and DeleteObjects. */
 import { MiB } from "@biplane/base";
-import type { ObjectEntry } from "../../store/entries.ts";
+import type { Checksum, ChecksumAlgorithm, ObjectEntry } from "../../store/entries.ts";
 import { putBytesMax } from "../../store/objects.ts";
 import { requireAccess } from "../access.ts";
 import { openPayload, readWhole } from "../body.ts";
@@ -41,14 +41,12 @@ export const copyObject: Operation = async (context) => {
   const { contentType, metadata, headers } = keeps ? source : written;
   const condition = writeCondition(request);
   const algorithm = parseAlgorithm(request.header("x-amz-checksum-algorithm")) ?? source.checksum?.algorithm;
-  const running = algorithm === undefined ? undefined : startChecksum(algorithm);
-  const entry = await context.objects.put(key, summed(context.objects.read(source), running), {
+  const checksum = startOptional(algorithm);
+  const entry = await context.objects.put(key, summed(context.objects.read(source), checksum), {
     description: { contentType, metadata, headers },
     sizeBytes: source.sizeBytes,
     ...(condition === undefined ? {} : { condition }),
-    ...(algorithm === undefined || running === undefined
-      ? {}
-      : { verify: () => ({ algorithm, value: running.finish(), type: "FULL_OBJECT" as const }) }),
+    verify: () => checksum?.finish(),
   });
   const result: Xml[] = [
     ["LastModified", new Date(entry.modifiedAtMs).toISOString()],
@@ -119,9 +117,23 @@ export function findCopySource(context: OperationContext): ObjectEntry {
   return entry;
 }
 
-async function* summed(
+interface OptionalChecksum {
+  update(bytes: Uint8Array): void;
+  finish(): Checksum;
+}
+
+export function startOptional(algorithm: ChecksumAlgorithm | undefined): OptionalChecksum | undefined {
+  if (algorithm === undefined) return undefined;
+  const running = startChecksum(algorithm);
+  return {
+    update: (bytes) => running.update(bytes),
+    finish: () => ({ algorithm, value: running.finish(), type: "FULL_OBJECT" }),
+  };
+}
+
+export async function* summed(
   body: AsyncIterable<Uint8Array>,
-  checksum: ReturnType<typeof startChecksum> | undefined,
+  checksum: OptionalChecksum | undefined,
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of body) {
     checksum?.update(chunk);
