@@ -44,6 +44,8 @@ export async function initialize(options: InitOptions): Promise<InitResult> {
   const paths = statePaths(options.state);
   await mkdir(options.state, { recursive: true, mode: 0o700 });
   await requireFresh(paths, options);
+  // Before the one-time code is used up.
+  for (const [service, address] of Object.entries(options.addresses)) requireAddress(service, address);
   const systemKey = await readOrCreateKeyFile(paths.systemKey);
   const certificates =
     (await readCertificates(paths.certificates, systemKey)) ??
@@ -123,12 +125,17 @@ function addressOf(
   enrollment: Enrollment,
 ): string {
   const announced = enrollment.addresses[service];
-  const chosen =
+  return requireAddress(
+    service,
     options.addresses[service] ??
-    (announced === undefined ? `https://localhost:${defaultPort}` : `https://${announced}`);
-  if (isAddress(chosen)) return chosen;
+      (announced === undefined ? `https://localhost:${defaultPort}` : `https://${announced}`),
+  );
+}
+
+function requireAddress(service: string, address: string): string {
+  if (isAddress(address)) return address;
   throw new BiplaneError("invalid_argument", {
-    what: `${JSON.stringify(chosen)} can't be the address of the ${service}.`,
+    what: `${JSON.stringify(address)} can't be the address of the ${service}.`,
     why: "It has to look like https://HOST:PORT.",
     next: `Give another one by --${service}.`,
   });
