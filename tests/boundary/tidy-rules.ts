@@ -31,7 +31,9 @@ export const textRules: readonly TextRule[] = [
     folders: ["kit", "planes", "tunnel", "worker", "clients"],
     shippedOnly: true,
     // A unix socket that only its owner can reach is no connection that someone could read.
-    except: ["planes/control/admin/socket.ts"],
+    // A browser's redirect to a native program is plain HTTP on loopback (RFC 8252 section 7.3); it is worth nothing
+    // without the code verifier.
+    except: ["planes/control/admin/socket.ts", "clients/cli/sign-in/browser.ts"],
     instead: "serve over TLS, on loopback too (claim TLS-1)",
   },
   {

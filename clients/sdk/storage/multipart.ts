@@ -1,6 +1,6 @@
 /** S3's multipart upload: large objects in parts, some on their way at the same time, all or nothing. */
 import type { StoreRequest, StoreResponse } from "../host.ts";
-import { drain, text } from "./s3-access.ts";
+import { drain, text } from "./response-body.ts";
 import { escapeXml, readUploadId } from "./s3-xml.ts";
 
 type Request = (

@@ -5,6 +5,7 @@ import { AwsV4Signer } from "aws4fetch";
 import type { StoreAccess, StoreRequest, StoreResponse } from "../host.ts";
 import { multipartUpload } from "./multipart.ts";
 import type { ObjectAccess, StoredObject } from "./object-access.ts";
+import { drain, text } from "./response-body.ts";
 import { readListing } from "./s3-xml.ts";
 
 export interface S3Options {
@@ -15,7 +16,6 @@ export interface S3Options {
 
 /** Parts of this size are held in memory while they travel. */
 const partBytes = 8 * MiB;
-const errorBytesMax = 64 * 1024;
 
 export class S3Access implements ObjectAccess {
   readonly newObjectsPrefix: string;
@@ -133,21 +133,6 @@ async function refusal(response: StoreResponse, method: string): Promise<Biplane
   return new BiplaneError(codes[response.status] ?? fallback, {
     what: `The object store refused a ${method}: ${reason}.`,
   });
-}
-
-export async function text(response: StoreResponse): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of response.body) {
-    sizeBytes += chunk.byteLength;
-    if (response.status < 300 || sizeBytes <= errorBytesMax) chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
-
-/** Reads the rest, so that the connection serves the next request. */
-export async function drain(response: StoreResponse): Promise<void> {
-  for await (const _chunk of response.body);
 }
 
 async function* once(content: Uint8Array): AsyncGenerator<Uint8Array> {
