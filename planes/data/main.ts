@@ -18,8 +18,8 @@ const log = createLogger({ component: "data" });
 const usage = `biplane data init  --org O --cluster C --enroll-code CODE [--state DIR] [--region R]
                    [--router URL] [--authority URL] [--objects URL] [--database-url URL]
 biplane data init  --new-claim [--state DIR]     a new one-time claim, while the plane is stopped
-biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--task-modules DIR]
-                   [--allow-unsandboxed] [--database-url URL]
+biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--sandboxes N]
+                   [--task-modules DIR] [--allow-unsandboxed] [--database-url URL]
 `;
 
 function parse() {
@@ -39,6 +39,7 @@ function parse() {
       edge: { type: "string" },
       listen: { type: "boolean" },
       slots: { type: "string" },
+      sandboxes: { type: "string" },
       "task-modules": { type: "string" },
       "allow-unsandboxed": { type: "boolean" },
       help: { type: "boolean", short: "h" },
@@ -92,7 +93,8 @@ async function start(values: Options, logger: Logger): Promise<void> {
     state: stateFolder(values),
     databaseUrl: databaseUrl(values),
     installation: findInstallation(values["task-modules"]),
-    slots: parseSlots(values.slots),
+    slots: parseCount("--slots", values.slots, "of tasks that compute at once"),
+    sandboxes: parseCount("--sandboxes", values.sandboxes, "of sandboxes at once, waiting tasks' included"),
     allowUnsandboxed: values["allow-unsandboxed"] ?? false,
     listen: values.listen ?? false,
     edge: values.edge ?? process.env["BIPLANE_EDGE"],
@@ -130,13 +132,13 @@ function findModules(from: string): string | undefined {
   return parent === from ? undefined : findModules(parent);
 }
 
-function parseSlots(text: string | undefined): number | undefined {
+function parseCount(option: string, text: string | undefined, meaning: string): number | undefined {
   if (text === undefined) return undefined;
-  const slots = Number(text);
-  if (Number.isInteger(slots) && slots > 0 && slots <= 1_024) return slots;
+  const count = Number(text);
+  if (Number.isInteger(count) && count > 0 && count <= 1_024) return count;
   throw new BiplaneError("invalid_argument", {
-    what: `--slots ${text} can't be used.`,
-    why: "It is the number of tasks that compute at once, from 1 to 1024.",
+    what: `${option} ${text} can't be used.`,
+    why: `It is the number ${meaning}, from 1 to 1024.`,
   });
 }
 

@@ -7,6 +7,7 @@ export interface DataPlaneOptions {
   readonly databaseUrl: string | undefined;
   readonly installation: Installation;
   readonly slots: number | undefined;
+  readonly sandboxes: number | undefined;
   readonly allowUnsandboxed: boolean;
   /** Opens TCP ports of its own at its addresses' ports, behind the customer's balancer, and dials no edge. */
   readonly listen: boolean;

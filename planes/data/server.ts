@@ -100,6 +100,7 @@ function openExecutor(
     folder: paths.execution,
     installation: options.installation,
     ...(options.slots === undefined ? {} : { slots: options.slots }),
+    ...(options.sandboxes === undefined ? {} : { sandboxesMax: options.sandboxes }),
     allowUnsandboxed: options.allowUnsandboxed,
     clock: systemClock,
     log: options.log,

@@ -9,6 +9,8 @@ import { LineSplitter, type SplitLine } from "./line-splitter.ts";
 
 const pendingBytesMax = 4 * MiB;
 const batchLinesMax = 10_000;
+/** A process that the task left behind may hold the streams open for good. */
+const settleMsMax = 2_000;
 
 export type StreamName = "stdout" | "stderr";
 
@@ -61,9 +63,12 @@ export class AttemptOutput {
     this.#append({ atMs: this.#options.clock.now(), originator: "system", message: `${message}\n` });
   }
 
-  /** Resolves once both streams have ended. */
-  get ended(): Promise<void> {
-    return this.#allEnded.promise;
+  /** Resolves once both streams have ended; a result can overtake the last lines. */
+  async settle(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, settleMsMax);
+    await Promise.race([this.#allEnded.promise, promise]);
+    clearTimeout(timer);
   }
 
   /** Whatever came is durable, and tails end. */

@@ -38,7 +38,11 @@ export async function runCommand(attempt: CommandAttempt): Promise<AttemptResult
       control: true,
     });
     compartment.attempt = lease;
-    return await runInside(attempt, compartment, output, chosen).finally(() => compartment.sandbox.kill());
+    const result = await runInside(attempt, compartment, output, chosen).finally(() =>
+      compartment.sandbox.kill(),
+    );
+    await output.settle();
+    return result;
   } finally {
     await output.close();
   }

@@ -15,6 +15,8 @@ export async function whoami() {
 export async function boom() { throw new Error("it broke"); }
 export async function exits() { process.exit(3); }
 export async function uncaught() { setTimeout(() => { throw new Error("from a timer"); }, 5); await new Promise(() => {}); }
+export async function rejected() { Promise.reject(new Error("nobody waits")); await new Promise(() => setInterval(() => {}, 1000)); }
+export async function crashes() { process.abort(); }
 export async function endless() { setInterval(() => {}, 1000); await new Promise(() => {}); }
 export async function spins() { for (;;); }
 export async function eats() { const held = []; for (;;) { held.push(Buffer.alloc(8 << 20, 1)); await new Promise((resolve) => setTimeout(resolve, 1)); } }
@@ -73,6 +75,8 @@ test("what a task throws is its failure", async () => {
 test.each([
   ["exits", "ProcessExited", "user"],
   ["uncaught", "UncaughtException", "user"],
+  ["rejected", "UnhandledRejection", "user"],
+  ["crashes", "ProcessCrashed", "user"],
   ["killed", "worker_lost", "system"],
 ])("a process that ends by itself has a clear failure: %s", async (name, code, kind) => {
   expect(await system.run({ action: name, task: name })).toMatchObject({

@@ -135,6 +135,14 @@ test("a program's environment acts inside its sandbox only, whatever is in it", 
   expect(await system.run(unset)).toMatchObject({ failure: { code: "environment_invalid" } });
 });
 
+test("LOG-1: everything that a program printed before it ended is there", async () => {
+  system = await TestExecutor.start({ installation }, source);
+  const task = { action: "prints", argv: ["seq", "1", "200000"] };
+  expect((await system.run(task)).kind).toBe("succeeded");
+  const expected = Array.from({ length: 200_000 }, (_, index) => `${index + 1}\n`).join("");
+  expect((await system.text(task)) === expected).toBe(true);
+});
+
 test("an error document decides, whatever the exit code", async () => {
   system = await TestExecutor.start({ installation }, source);
   const attempt = attemptOf({ action: "document" });

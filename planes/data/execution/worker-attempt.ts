@@ -17,9 +17,6 @@ import type { WorkerPool } from "./pool.ts";
 import type { ReportWriter } from "./report-writer.ts";
 import type { WorkerProcess, WorkerResult } from "./worker-process.ts";
 
-/** The mark comes before the result; this bounds the wait where a task's children hold the streams. */
-const outputEndMsMax = 2_000;
-
 export interface WorkerAttempt {
   readonly options: ExecutorOptions;
   readonly pool: WorkerPool;
@@ -47,7 +44,7 @@ export async function runInWorker(attempt: WorkerAttempt): Promise<AttemptResult
       worker.kill();
       throw error;
     });
-    await Promise.race([output.ended, after(outputEndMsMax)]);
+    await output.settle();
     worker.detach();
     if (result.kind === "outputs") pool.giveBack(worker, key);
     else worker.kill();
@@ -158,8 +155,4 @@ function checkOutputs(outputs: Uint8Array): AttemptResult {
   if (outputs.length <= limits.readBytesMax) return { kind: "outputs", outputs };
   const message = `The task's outputs have ${outputs.length} bytes; ${limits.readBytesMax} are the most. Return large data as a File, Dir or DataFrame.`;
   return userFailure("OutputsTooLarge", message, false);
-}
-
-function after(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref());
 }

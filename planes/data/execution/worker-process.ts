@@ -87,7 +87,7 @@ export class WorkerProcess {
     });
   }
 
-  /** Later output is nobody's. Call it once the output has ended: results overtake the last lines. */
+  /** Later output is nobody's. Call it once the output has settled. */
   detach(): void {
     this.#output = undefined;
   }
