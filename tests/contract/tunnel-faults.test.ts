@@ -80,7 +80,7 @@ describe("processes", () => {
     expect(await download(16 * MiB)).toBe(16 * MiB);
     expect(performance.now() - startedMs).toBeLessThan(10_000);
     const after = memoryOf(system);
-    // 20 connections of which each may have one window of 1 MiB on the way, seen by three buffers.
+    // 20 connections of which each may have one window of 2 MiB on the way.
     expect(after.edge - before.edge).toBeLessThan(100 * MiB);
     expect(after.server - before.server).toBeLessThan(100 * MiB);
     for (const socket of stalled) socket.destroy();

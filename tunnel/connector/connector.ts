@@ -196,7 +196,8 @@ class RunningConnector implements Connector {
 function rotateAfterMs(identity: TlsIdentity): number {
   const leftMs = new X509Certificate(identity.certificatePem).validToDate.getTime() - Date.now();
   const timerMsMax = 2 ** 31 - 1;
-  return Math.min(timerMsMax, Math.max(rotationMsMin, leftMs * (0.4 + 0.3 * Math.random())));
+  const latestMs = Math.min(timerMsMax, Math.max(rotationMsMin, leftMs * 0.7));
+  return backoffMs(0, { firstMs: latestMs, lastMs: latestMs });
 }
 
 async function untilEnded(connection: Connection, waitMs: number): Promise<EndReason | "rotating"> {

@@ -25,7 +25,7 @@ export const tunnelLimits = {
    * Bytes of one connection that may be on the way in one direction. This is what a reader that stopped reading costs
    * each side at most, and bounds one connection's speed to this much per round trip.
    */
-  streamWindowBytes: 1 * MiB,
+  streamWindowBytes: 2 * MiB,
   /** The same for one tunnel connection as a whole: large, since a stream's own window is what holds it back. */
   sessionWindowBytes: 64 * MiB,
   /**
