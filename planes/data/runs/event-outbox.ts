@@ -37,7 +37,9 @@ export class EventOutbox implements Outbox {
   }
 
   async wait(after: bigint, signal: AbortSignal): Promise<void> {
-    while (this.#engine.lastSequence <= after && !signal.aborted && !this.#engine.isClosed) {
+    while (this.#engine.lastSequence <= after && !signal.aborted) {
+      // Resolving here would let a caller that asks again and again spin.
+      if (this.#engine.isClosed) throw new BiplaneError("unavailable", "The data plane is shutting down.");
       await this.#engine.outboxChanged.wait(signal);
     }
   }
