@@ -117,7 +117,7 @@ export interface TestCluster {
 const folders: string[] = [];
 
 export async function enrollCluster(
-  control: TestControlPlane,
+  control: Pick<TestControlPlane, "code">,
   organization: TestOrganization,
   cluster: string,
 ): Promise<TestCluster> {
