@@ -1,5 +1,5 @@
 /** An installation for tests: the real worker with the tiny SDK, bundled once per test process. */
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -14,6 +14,7 @@ const banner = {
 
 export async function buildInstallation(): Promise<Installation> {
   const dist = mkdtempSync(join(tmpdir(), "biplane-dist-"));
+  process.once("exit", () => rmSync(dist, { recursive: true, force: true }));
   const entries = {
     worker: join(repository, "worker/main.ts"),
     sdk: join(import.meta.dirname, "tiny-sdk.ts"),

@@ -63,12 +63,21 @@ export class TestExecutor {
     await test.objects.put(bundleKey, makeBundle(source));
     test.logs = await openLogStore({ folder: join(folder, "logs"), systemKey: newKey(), keys: oneKey });
     await chmod(given.installation.dist, 0o755);
-    test.executor = await startExecutor({ ...test.#options(), ...given });
-    return test;
+    try {
+      test.executor = await startExecutor({ ...test.#options(), ...given });
+      return test;
+    } catch (error) {
+      await test.#remove();
+      throw error;
+    }
   }
 
   async close(): Promise<void> {
     await this.executor.close();
+    await this.#remove();
+  }
+
+  async #remove(): Promise<void> {
     await this.logs.close();
     await rm(this.#folder, { recursive: true, force: true });
   }
