@@ -75,17 +75,16 @@ export class ContentStore {
     const { place, plainBytes } = content;
     const source = { associated, plainBytes, key: () => this.#keys.get(content.keyId) };
     if (place.kind === "pack") {
-      const read = (offset: number, length: number) =>
-        this.#packs.read(place.pack, place.offset + offset, length);
+      const read = (offset: number, buffer: Buffer) =>
+        this.#packs.read(place.pack, place.offset + offset, buffer);
       yield* readRange({ ...source, read }, first, last);
       return;
     }
     const file = await this.#files.open(place.name);
     try {
-      const read = async (offset: number, length: number) => {
-        const bytes = Buffer.allocUnsafe(length);
-        const { bytesRead } = await file.read(bytes, 0, length, offset);
-        return bytes.subarray(0, bytesRead);
+      const read = async (offset: number, buffer: Buffer) => {
+        const { bytesRead } = await file.read(buffer, 0, buffer.length, offset);
+        return buffer.subarray(0, bytesRead);
       };
       yield* readRange({ ...source, read }, first, last);
     } finally {
@@ -108,7 +107,8 @@ export class ContentStore {
   async repack(content: Content): Promise<Content> {
     if (content.place.kind !== "pack") return content;
     const { pack, offset } = content.place;
-    const bytes = await this.#packs.read(pack, offset, cipherBytes(content.plainBytes));
+    const buffer = Buffer.allocUnsafe(cipherBytes(content.plainBytes));
+    const bytes = await this.#packs.read(pack, offset, buffer);
     return { ...content, place: { kind: "pack", ...(await this.#packs.append([bytes])) } };
   }
 

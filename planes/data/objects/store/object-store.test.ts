@@ -271,7 +271,7 @@ describe("on disk", () => {
       }),
       { numRuns: 12 },
     );
-    expect(await readdir(join(home.folder, "objects/catalog/snapshots"))).toHaveLength(1);
+    await expect.poll(() => readdir(join(home.folder, "objects/catalog/snapshots"))).toHaveLength(1);
   });
 });
 

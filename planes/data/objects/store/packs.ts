@@ -68,12 +68,12 @@ export class Packs {
     });
   }
 
-  async read(pack: string, offset: number, length: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafe(length);
+  /** Fills the buffer; gives the part that was filled. */
+  async read(pack: string, offset: number, buffer: Buffer): Promise<Buffer> {
     const bytesRead = await this.#handles.use(pack, async (file) => {
-      return (await file.read(bytes, 0, length, offset)).bytesRead;
+      return (await file.read(buffer, 0, buffer.length, offset)).bytesRead;
     });
-    return bytes.subarray(0, bytesRead);
+    return buffer.subarray(0, bytesRead);
   }
 
   /** The stream is no longer referred to. */

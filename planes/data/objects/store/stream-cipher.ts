@@ -82,7 +82,8 @@ export class SegmentOpener {
 
   constructor(projectKey: Key, header: Buffer, associated: string, plainBytes: number) {
     if (header.length !== streamHeaderBytes || header[0] !== streamHeaderBytes) throw unreadable();
-    this.#header = header;
+    // The caller's buffer is used again for what comes later in the stream.
+    this.#header = Buffer.from(header);
     this.#key = streamKey(projectKey, header, associated);
     this.#last = segmentCount(plainBytes) - 1;
   }
