@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { createTar } from "nanotar";
+import { afterAll } from "vitest";
 import type { Installation } from "../sandbox/types.ts";
 
 const repository = join(import.meta.dirname, "../../../..");
@@ -12,9 +13,14 @@ const banner = {
   js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
 };
 
+const made: string[] = [];
+afterAll(() => {
+  for (const folder of made) rmSync(folder, { recursive: true, force: true });
+});
+
 export async function buildInstallation(): Promise<Installation> {
   const dist = mkdtempSync(join(tmpdir(), "biplane-dist-"));
-  process.once("exit", () => rmSync(dist, { recursive: true, force: true }));
+  made.push(dist);
   const entries = {
     worker: join(repository, "worker/main.ts"),
     sdk: join(import.meta.dirname, "tiny-sdk.ts"),
