@@ -38,3 +38,10 @@ export function newBatch(): Batch {
     afterCommit: [],
   };
 }
+
+export function isEmptyBatch(batch: Batch): boolean {
+  return Object.values(batch).every((part: Batch[keyof Batch]) => {
+    if (part === undefined || typeof part === "bigint") return part === undefined;
+    return ("size" in part ? part.size : part.length) === 0;
+  });
+}

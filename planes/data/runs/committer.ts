@@ -4,6 +4,8 @@
  */
 export interface CommitterOptions<Batch> {
   newBatch(): Batch;
+  /** Nothing to write: those who wait only wait for what was decided before. */
+  isEmpty(batch: Batch): boolean;
   /** Writes the batch in one transaction. */
   write(batch: Batch): Promise<void>;
   /** The transaction failed, or may have: brings memory back to what is on disk. Changes wait meanwhile. */
@@ -93,7 +95,7 @@ export class Committer<Batch> {
 
   async #write(group: Group<Batch>): Promise<void> {
     try {
-      await this.#options.write(group.batch);
+      if (!this.#options.isEmpty(group.batch)) await this.#options.write(group.batch);
       group.done.resolve();
     } catch (error) {
       await this.#recover(error, group);

@@ -14,7 +14,7 @@ import type { UsedNonce } from "../store/key-rows.ts";
 import { readRun, type StoredRun } from "../store/run-rows.ts";
 import type { DataSchema } from "../store/schema.ts";
 import { Sealer } from "../store/sealing.ts";
-import { type Batch, newBatch } from "./batch.ts";
+import { type Batch, isEmptyBatch, newBatch } from "./batch.ts";
 import { type FrozenBatch, freeze, writeBatch } from "./batch-writer.ts";
 import { describeCommitFailure } from "./commit-failure.ts";
 import { Committer } from "./committer.ts";
@@ -72,6 +72,7 @@ export class Engine {
     this.documents = new Documents(options.database, this.sealer, options.org);
     this.committer = new Committer<Batch>({
       newBatch,
+      isEmpty: isEmptyBatch,
       write: (batch) => this.#write(batch),
       recover: (error) => this.#recover(error),
       failure: describeCommitFailure,

@@ -1,5 +1,5 @@
 /** Open runs from the database into memory: at start, and after a transaction that failed. */
-import type { OrgId } from "@biplane/base";
+import { isBiplaneError, type OrgId } from "@biplane/base";
 import type { Database } from "@biplane/kit/database";
 import { readActionsOfRun } from "../store/action-rows.ts";
 import { readNonces, type UsedNonce } from "../store/key-rows.ts";
@@ -65,6 +65,10 @@ async function retryPolicy(context: LoadContext, record: ActionRecord): Promise<
   if (record.kind !== "task" || record.specDigest === undefined) return noRetries;
   const known = summaries.known(record.specDigest);
   if (known !== undefined) return known.retry;
-  const content = await documents.read(record.specDigest).catch(() => undefined);
-  return content === undefined ? noRetries : summaries.of(content).retry;
+  try {
+    return summaries.of(await documents.read(record.specDigest)).retry;
+  } catch (error) {
+    if (isBiplaneError(error, "not_found")) return noRetries;
+    throw error;
+  }
 }

@@ -1,0 +1,96 @@
+import { expect, test } from "vitest";
+import { Committer } from "./committer.ts";
+
+interface Fixture {
+  readonly committer: Committer<string[]>;
+  readonly written: string[][];
+  failNext: boolean;
+  readonly recovered: unknown[];
+}
+
+/** Each transaction takes a moment, as a disk does. */
+function openCommitter(): Fixture {
+  const fixture: Fixture = {
+    written: [],
+    recovered: [],
+    failNext: false,
+    committer: new Committer<string[]>({
+      newBatch: () => [],
+      isEmpty: (batch) => batch.length === 0,
+      write: async (batch) => {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        if (fixture.failNext) {
+          fixture.failNext = false;
+          throw new Error("disk full");
+        }
+        fixture.written.push(batch);
+      },
+      recover: async (error) => {
+        fixture.recovered.push(error);
+      },
+      failure: () => new Error("not stored"),
+    }),
+  };
+  return fixture;
+}
+
+function change(fixture: Fixture, name: string): Promise<void> {
+  fixture.committer.batch.push(name);
+  return fixture.committer.commit();
+}
+
+test("changes decided while a transaction is under way share the next one, in their order", async () => {
+  const fixture = openCommitter();
+  const first = change(fixture, "a");
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  const others = ["b", "c", "d"].map((name) => change(fixture, name));
+  await first;
+  expect(fixture.written).toEqual([["a"]]);
+  await Promise.all(others);
+  expect(fixture.written).toEqual([["a"], ["b", "c", "d"]]);
+});
+
+test("a change decided in the very step after a commit is written without another one's help", async () => {
+  const fixture = openCommitter();
+  for (let turn = 0; turn < 50; turn += 1) await change(fixture, `turn ${turn}`);
+  expect(fixture.written.flat()).toHaveLength(50);
+});
+
+test("waiting without a change of one's own costs no transaction, and waits for what is under way", async () => {
+  const fixture = openCommitter();
+  await fixture.committer.commit();
+  expect(fixture.written).toEqual([]);
+  void change(fixture, "a");
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  await fixture.committer.commit();
+  expect(fixture.written).toEqual([["a"]]);
+});
+
+test("a failed transaction takes the changes decided on top of it along, and later ones are written", async () => {
+  const fixture = openCommitter();
+  fixture.failNext = true;
+  const lost = change(fixture, "a");
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  const onTop = change(fixture, "b");
+  await expect(lost).rejects.toThrow("not stored");
+  await expect(onTop).rejects.toThrow("not stored");
+  expect(fixture.recovered).toHaveLength(1);
+  await change(fixture, "c");
+  expect(fixture.written).toEqual([["c"]]);
+});
+
+test("exclusive work runs between transactions, with what was decided before it written", async () => {
+  const fixture = openCommitter();
+  const before = change(fixture, "before");
+  let seen: string[][] = [];
+  const exclusive = fixture.committer.exclusively(async () => {
+    seen = [...fixture.written];
+    void change(fixture, "during");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(fixture.written).toEqual([["before"]]);
+  });
+  await Promise.all([before, exclusive]);
+  await fixture.committer.settle();
+  expect(seen).toEqual([["before"]]);
+  expect(fixture.written).toEqual([["before"], ["during"]]);
+});
