@@ -17,6 +17,12 @@ export function forward(socket: Socket, stream: ClientHttp2Stream): void {
     if (stream.rstCode === constants.NGHTTP2_NO_ERROR) socket.destroySoon();
     else socket.resetAndDestroy();
   });
+  // What arrives in one turn leaves in one system call, not in one for each frame.
+  stream.on("data", () => {
+    if (socket.writableCorked > 0) return;
+    socket.cork();
+    process.nextTick(() => socket.uncork());
+  });
   socket.pipe(stream);
   stream.pipe(socket);
 }
