@@ -10,6 +10,7 @@ import { systemClock } from "@biplane/kit/clock";
 import { readOrCreateKeyFile } from "@biplane/kit/crypto";
 import { openDatabase } from "@biplane/kit/database";
 import { readFileIfAny, writeFileDurably } from "@biplane/kit/files";
+import { lockFolder } from "@biplane/kit/folder-lock";
 import type { Logger } from "@biplane/kit/logging";
 import { type DataPlaneConfig, isAddress, readConfig, writeConfig } from "./config.ts";
 import { createCertificates, readCertificates } from "./identity/certificates.ts";
@@ -41,8 +42,17 @@ export interface InitResult {
 }
 
 export async function initialize(options: InitOptions): Promise<InitResult> {
-  const paths = statePaths(options.state);
   await mkdir(options.state, { recursive: true, mode: 0o700 });
+  const lock = await lockFolder(options.state);
+  try {
+    return await initializeLocked(options);
+  } finally {
+    await lock.close();
+  }
+}
+
+async function initializeLocked(options: InitOptions): Promise<InitResult> {
+  const paths = statePaths(options.state);
   await requireFresh(paths, options);
   // Before the one-time code is used up.
   for (const [service, address] of Object.entries(options.addresses)) requireAddress(service, address);
@@ -69,7 +79,7 @@ export async function initialize(options: InitOptions): Promise<InitResult> {
     `${JSON.stringify(profileOf(config, certificates.root.certificatePem), null, 2)}\n`,
     0o644,
   );
-  const claim = await newClaim(options.state, options.org, options.databaseUrl);
+  const claim = await createClaim(options.state, options.org, options.databaseUrl);
   // Last: a folder with a configuration is complete.
   await writeConfig(paths.config, config);
   return { config, profile: paths.profile, claim };
@@ -77,6 +87,19 @@ export async function initialize(options: InitOptions): Promise<InitResult> {
 
 /** A claim for an administrator; earlier ones that nobody redeemed stop working. The plane must not be running. */
 export async function newClaim(
+  state: string,
+  org: OrgId,
+  databaseUrl: string | undefined,
+): Promise<Secret<string>> {
+  const lock = await lockFolder(state);
+  try {
+    return await createClaim(state, org, databaseUrl);
+  } finally {
+    await lock.close();
+  }
+}
+
+async function createClaim(
   state: string,
   org: OrgId,
   databaseUrl: string | undefined,

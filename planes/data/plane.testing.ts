@@ -165,6 +165,7 @@ function options(state: string): DataPlaneOptions {
     databaseUrl: undefined,
     installation: { node: process.execPath, dist: "", taskModules: undefined },
     slots: undefined,
+    sandboxes: undefined,
     allowUnsandboxed: false,
     listen: true,
     edge: undefined,

@@ -3,6 +3,7 @@ import type { AuditCode } from "@biplane/audit";
 import { BiplaneError } from "@biplane/base";
 import { systemClock } from "@biplane/kit/clock";
 import { readKeyFile } from "@biplane/kit/crypto";
+import { lockFolder } from "@biplane/kit/folder-lock";
 import { type Closeable, Closers } from "@biplane/kit/lifecycle";
 import { createCommandHandler } from "./commands.ts";
 import { type DataPlaneConfig, readConfig } from "./config.ts";
@@ -35,6 +36,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
 async function start(options: DataPlaneOptions, closers: Closers): Promise<DataPlane> {
   const paths = statePaths(options.state);
   const config = await readConfig(paths.config);
+  closers.add(await lockFolder(options.state));
   const systemKey = await readKeyFile(paths.systemKey);
   const parts: OpenParts = { options, paths, config, systemKey };
   const certificates = await readCertificates(paths.certificates, systemKey);
