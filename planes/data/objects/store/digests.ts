@@ -1,3 +1,4 @@
+/** Digests of content: what an ETag is made of, and what proves that bytes are the same. */
 import { createHash, type Hash } from "node:crypto";
 
 export interface Digests {

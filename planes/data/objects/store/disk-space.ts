@@ -1,3 +1,4 @@
+/** Keeps the object store from filling its disk to the last byte, and says so in words when it is full. */
 import { statfs } from "node:fs/promises";
 import { BiplaneError } from "@biplane/base";
 import { type Clock, systemClock } from "@biplane/kit";

@@ -1,3 +1,4 @@
+/** A bounded number of open files, kept open between reads. */
 import type { FileHandle } from "node:fs/promises";
 
 interface Cached {
