@@ -1,5 +1,5 @@
 /** Profiles and credentials on a person's machine. */
-import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRootAuthority, fingerprint } from "@biplane/kit/certificates";
@@ -50,6 +50,32 @@ test("credentials of one profile are removed without touching another's", async 
   await store.saveCredentials("a", undefined);
   expect(await store.credentials("a")).toBeUndefined();
   expect(await store.credentials("b")).toMatchObject({ clientId: "b" });
+});
+
+test("two renewals at the same time come one after the other, the second seeing the first one's result", async () => {
+  const store = newStore();
+  const token = (value: string) => ({ kind: "user" as const, accessToken: value, expiresAtMs: 1 });
+  await store.saveCredentials("a", token("0"));
+  const seen: string[] = [];
+  const renew = (next: string) =>
+    new ConfigStore(store.folder).renewCredentials("a", async (present) => {
+      seen.push(present?.kind === "user" ? present.accessToken : "none");
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      return token(next);
+    });
+  await Promise.all([renew("1"), renew("2")]);
+  expect(seen[0]).toBe("0");
+  expect(["1", "2"]).toContain(seen[1]);
+});
+
+test("a lock that a killed command left behind is no obstacle for ever", async () => {
+  const store = newStore();
+  await store.saveCredentials("a", { kind: "client", clientId: "a", clientSecret: "1" });
+  const lock = join(store.folder, "credentials.lock");
+  writeFileSync(lock, "");
+  utimesSync(lock, new Date(0), new Date(0));
+  await store.saveCredentials("a", undefined);
+  expect(await store.credentials("a")).toBeUndefined();
 });
 
 test("an unknown profile is refused with the known ones and what to do", async () => {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { BiplaneError } from "@biplane/base";
 import { readFileIfAny, writeFileDurably } from "@biplane/kit/files";
 import { z } from "zod";
+import { withFileLock } from "./file-lock.ts";
 import { profileSchema } from "./profile.ts";
 
 const entrySchema = z.looseObject({
@@ -46,10 +47,12 @@ export class ConfigStore {
     return this.#parse("config.json", configSchema, { profiles: {} });
   }
 
-  async update(change: (config: Config) => Config): Promise<Config> {
-    const config = change(await this.read());
-    await this.#write("config.json", config);
-    return config;
+  update(change: (config: Config) => Config): Promise<Config> {
+    return withFileLock(join(this.folder, "config.lock"), async () => {
+      const config = change(await this.read());
+      await this.#write("config.json", config);
+      return config;
+    });
   }
 
   /** The entry of a name, or of the current profile. */
@@ -70,10 +73,24 @@ export class ConfigStore {
     return (await this.#parse("credentials.json", credentialsSchema, {}))[name];
   }
 
-  async saveCredentials(name: string, credentials: StoredCredentials | undefined): Promise<void> {
-    const { [name]: _replaced, ...others } = await this.#parse("credentials.json", credentialsSchema, {});
-    const all = credentials === undefined ? others : { ...others, [name]: credentials };
-    await this.#write("credentials.json", all);
+  saveCredentials(name: string, credentials: StoredCredentials | undefined): Promise<void> {
+    return this.renewCredentials(name, async () => credentials);
+  }
+
+  /** Replaces credentials by what comes of the present ones, while no other command does the same. */
+  renewCredentials(
+    name: string,
+    renew: (present: StoredCredentials | undefined) => Promise<StoredCredentials | undefined>,
+  ): Promise<void> {
+    return withFileLock(join(this.folder, "credentials.lock"), async () => {
+      const { [name]: present, ...others } = await this.#parse("credentials.json", credentialsSchema, {});
+      const credentials = await renew(present);
+      if (credentials === present) return;
+      await this.#write(
+        "credentials.json",
+        credentials === undefined ? others : { ...others, [name]: credentials },
+      );
+    });
   }
 
   async #parse<S extends z.ZodType>(file: string, schema: S, fallback: z.input<S>): Promise<z.output<S>> {

@@ -1,7 +1,7 @@
 /** Access tokens for the router: taken from what is stored, renewed when they end. */
 import { BiplaneError, type Secret, Secret as SecretValue } from "@biplane/base";
 import * as oauth from "openid-client";
-import type { ConfigStore } from "./config-store.ts";
+import type { ConfigStore, StoredCredentials } from "./config-store.ts";
 import type { PinnedHttp } from "./pinned-http.ts";
 import type { Profile } from "./profile.ts";
 
@@ -70,36 +70,45 @@ export function clientCredentials(
   });
 }
 
-/** A person's stored sign-in; refresh tokens rotate, so each new one is stored before it is used. */
+type UserCredentials = Extract<StoredCredentials, { kind: "user" }>;
+
+/** A person's stored sign-in. Another command may have renewed it meanwhile: then its token is taken. */
 export function storedSignIn(
   profile: Profile,
   http: PinnedHttp,
   store: ConfigStore,
   name: string,
 ): TokenSource {
-  let isFirst = true;
+  let refused: string | undefined;
   return createTokenSource(async () => {
-    const stored = await store.credentials(name);
-    if (stored?.kind !== "user") throw notSignedIn(profile);
-    const usable = stored.expiresAtMs - renewBeforeMs > Date.now();
-    if (isFirst && usable) {
-      isFirst = false;
-      return { value: stored.accessToken, expiresAtMs: stored.expiresAtMs };
-    }
-    if (stored.refreshToken === undefined) throw notSignedIn(profile);
-    const configuration = await discover(profile, http, profile.publicClientId);
-    const answer = await oauth
-      .refreshTokenGrant(configuration, stored.refreshToken)
-      .catch((cause: unknown) => Promise.reject(signInFailure(profile, cause)));
-    const token = toAccessToken(answer);
-    await store.saveCredentials(name, {
-      kind: "user",
-      accessToken: token.value,
-      expiresAtMs: token.expiresAtMs,
-      refreshToken: answer.refresh_token ?? stored.refreshToken,
+    let current: UserCredentials | undefined;
+    await store.renewCredentials(name, async (present) => {
+      if (present?.kind !== "user") throw notSignedIn(profile);
+      const usable = present.expiresAtMs - renewBeforeMs > Date.now() && present.accessToken !== refused;
+      current = usable ? present : await refresh(profile, http, present);
+      return current;
     });
-    return token;
+    if (current === undefined) throw notSignedIn(profile);
+    // Asked for again while it should still be good: the router has refused it.
+    refused = current.accessToken;
+    return { value: current.accessToken, expiresAtMs: current.expiresAtMs };
   });
+}
+
+/** Refresh tokens rotate: the new one is stored with the token that came with it. */
+async function refresh(
+  profile: Profile,
+  http: PinnedHttp,
+  present: UserCredentials,
+): Promise<UserCredentials> {
+  if (present.refreshToken === undefined) throw notSignedIn(profile);
+  const configuration = await discover(profile, http, profile.publicClientId);
+  const answer = await oauth
+    .refreshTokenGrant(configuration, present.refreshToken)
+    .catch((cause: unknown) => Promise.reject(signInFailure(profile, cause)));
+  const { value, expiresAtMs } = toAccessToken(answer);
+  const refreshToken = answer.refresh_token ?? present.refreshToken;
+  return { kind: "user", accessToken: value, expiresAtMs, refreshToken };
 }
 
 /** The credentials that a profile has on this machine. */
