@@ -308,3 +308,20 @@ async function openSilent(port: number, count: number): Promise<Socket[]> {
   await until(() => sockets.every((socket) => !socket.connecting), 20_000);
   return sockets;
 }
+
+test("an edge that can't have one of its ports says which, and keeps none of the others", async () => {
+  const taken = await startEdge();
+  const { port } = taken.edge.listeners[0]!;
+  const free = (await startTestEdge(authorities)).edge;
+  const tunnelPort = free.tunnel.port;
+  await free.close();
+  const config = {
+    tunnel: { host: "127.0.0.1", port: tunnelPort },
+    listeners: [{ name: "router", host: "127.0.0.1", port, tunnel: routerName }],
+  };
+  await expect(startTestEdge(authorities, config)).rejects.toThrow(
+    `EADDRINUSE: address already in use 127.0.0.1:${port}`,
+  );
+  const again = await startEdge({ tunnel: config.tunnel });
+  expect(again.edge.tunnel.port).toBe(tunnelPort);
+});

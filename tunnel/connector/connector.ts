@@ -109,6 +109,7 @@ class RunningConnector implements Connector {
     for (let failures = 0; !signal.aborted; ) {
       const outcome = await this.#dial();
       if (outcome.kind === "failed") {
+        if (signal.aborted) return;
         this.#report({ kind: "dial_failed", connection: slot, reason: outcome.code });
         await sleep(this.#delayMs(failures), signal);
         failures += 1;

@@ -41,7 +41,13 @@ export interface Edge extends Closeable {
 
 export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const edge = new RunningEdge(options, effectiveLimits(options));
-  await edge.listen();
+  try {
+    await edge.listen();
+  } catch (error) {
+    // The ports that it did get must be free again for the next try.
+    await edge.close();
+    throw error;
+  }
   return edge;
 }
 
