@@ -2,6 +2,7 @@
  * Takes an attempt's output from its process into the log store, line by line, with time and originator. A store that
  * is slower than the task slows the task down; nothing is dropped but the rest of lines that are too long.
  */
+import { randomBytes } from "node:crypto";
 import { MiB } from "@biplane/base";
 import type { Clock, Logger } from "@biplane/kit";
 import type { LogLine, LogWriter } from "../logs/types.ts";
@@ -23,11 +24,11 @@ export interface AttemptOutputOptions {
   readonly writer: LogWriter;
   readonly clock: Clock;
   readonly log: Logger;
-  /** See `LineSplitter`. */
-  readonly mark: string;
 }
 
 export class AttemptOutput {
+  /** Ends a worker's output, see `LineSplitter`; nobody can guess it. */
+  readonly mark = `\u0004${randomBytes(24).toString("base64url")}`;
   readonly #options: AttemptOutputOptions;
   readonly #splitters: Record<StreamName, LineSplitter>;
   readonly #allEnded = Promise.withResolvers<void>();
@@ -39,7 +40,7 @@ export class AttemptOutput {
 
   constructor(options: AttemptOutputOptions) {
     this.#options = options;
-    this.#splitters = { stdout: new LineSplitter(options.mark), stderr: new LineSplitter(options.mark) };
+    this.#splitters = { stdout: new LineSplitter(this.mark), stderr: new LineSplitter(this.mark) };
   }
 
   /** Who is told to wait while the store is behind. */

@@ -1,7 +1,8 @@
 /** One leased attempt from its specification to its recorded outcome. */
 import { isBiplaneError } from "@biplane/base";
 import { backoffMs, sleep } from "@biplane/kit";
-import type { Lease } from "../runs/types.ts";
+import type { AttemptOutcome, Lease } from "../runs/types.ts";
+import { AttemptOutput } from "./attempt-output.ts";
 import { AttemptCapabilities } from "./capabilities.ts";
 import { hasReport, runCommand } from "./command-attempt.ts";
 import type { Compartments } from "./compartment.ts";
@@ -34,12 +35,19 @@ export async function runAttempt(
   closing: AbortSignal,
 ): Promise<void> {
   const { options } = runner;
+  const { clock, log } = options;
   const report = new ReportWriter(options.objects, lease);
-  const result = await execute(runner, lease, slot, report);
+  const output = new AttemptOutput({ writer: await options.logs.open(lease), clock, log });
+  const result = await execute({ runner, lease, slot, report, output });
   slot.release();
-  if (result.kind === "ended") return options.queue.finish(lease, abandoned);
+  const logged = output.close();
+  if (result.kind === "ended") {
+    await logged;
+    return options.queue.finish(lease, abandoned);
+  }
   const reported = await (result.kind === "stored_outputs" ? hasReport(options, lease) : report.finish());
-  await recordUntilDone(options, lease, result, reported, closing);
+  const [outcome] = await Promise.all([recordUntilDone(options, lease, result, reported, closing), logged]);
+  if (outcome !== undefined) await options.queue.finish(lease, outcome);
 }
 
 /** A full disk must not lose an outcome: it is tried until it is recorded, or the plane ends and a next attempt runs. */
@@ -49,17 +57,17 @@ async function recordUntilDone(
   result: RecordableResult,
   reported: boolean,
   closing: AbortSignal,
-): Promise<void> {
+): Promise<AttemptOutcome | undefined> {
   for (let failures = 0; !closing.aborted; failures += 1) {
     try {
-      const outcome = await recordOutcome(options.objects, lease, result, reported);
-      return await options.queue.finish(lease, outcome);
+      return await recordOutcome(options.objects, lease, result, reported);
     } catch (error) {
       const { run, action, attempt } = lease;
       options.log.error({ event: "outcome_not_recorded", run, action, attempt, error }, "trying again");
       await sleep(backoffMs(failures, recordRetryMs), closing);
     }
   }
+  return undefined;
 }
 
 /** For a lease whose action has ended already; the queue keeps what it has. */
@@ -69,19 +77,23 @@ const abandoned = {
   hasReport: false,
 } as const;
 
-async function execute(
-  runner: AttemptRunner,
-  lease: Lease,
-  slot: HeldSlot,
-  report: ReportWriter,
-): Promise<AttemptResult> {
+interface Execution {
+  readonly runner: AttemptRunner;
+  readonly lease: Lease;
+  readonly slot: HeldSlot;
+  readonly report: ReportWriter;
+  readonly output: AttemptOutput;
+}
+
+async function execute(execution: Execution): Promise<AttemptResult> {
+  const { runner, lease } = execution;
   if (lease.ended.aborted) return { kind: "ended" };
   try {
     const plan = planAttempt(lease, runner.options.objects.bucket);
     const grant = await runner.grants.plan(lease, plan.bundleUri);
     const capabilities = new AttemptCapabilities(runner.options, lease, grant);
     try {
-      return await start(runner, lease, plan, capabilities, slot, report);
+      return await start(execution, plan, capabilities);
     } finally {
       capabilities.end();
     }
@@ -91,25 +103,22 @@ async function execute(
 }
 
 async function start(
-  runner: AttemptRunner,
-  lease: Lease,
+  { runner, lease, slot, report, output }: Execution,
   plan: AttemptPlan,
   capabilities: AttemptCapabilities,
-  slot: HeldSlot,
-  report: ReportWriter,
 ): Promise<AttemptResult> {
   const { options, pool, content, compartments } = runner;
+  const shared = { options, lease, plan, capabilities, output };
   if (plan.kind === "command") {
     pool.makeRoom();
-    return runCommand({ options, compartments, lease, plan, capabilities });
+    return runCommand({ ...shared, compartments });
   }
   const [bundle, inputs] = await Promise.all([
     content.bundle(lease, plan.bundleUri),
     content.inputs(lease, plan.inputKey),
   ]);
   const waiting = (isWaiting: boolean) => slot.setWaiting(isWaiting);
-  const idle = () => slot.release();
-  return runInWorker({ options, pool, lease, plan, bundle, inputs, capabilities, report, waiting, idle });
+  return runInWorker({ ...shared, pool, bundle, inputs, report, waiting });
 }
 
 function describeError(runner: AttemptRunner, lease: Lease, error: unknown): AttemptResult {

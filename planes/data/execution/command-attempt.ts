@@ -1,6 +1,5 @@
 /** Runs any other program cold, in a sandbox of its own, and reads from the store what it made (Flyte's contract). */
 import type { ChildProcess } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { limits } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
@@ -8,7 +7,7 @@ import { errorKey, outputsKey, reportKey } from "@biplane/layout";
 import { fromBinary } from "@bufbuild/protobuf";
 import type { Lease } from "../runs/types.ts";
 import { guardAttempt } from "./attempt-guard.ts";
-import { AttemptOutput } from "./attempt-output.ts";
+import type { AttemptOutput } from "./attempt-output.ts";
 import type { AttemptCapabilities } from "./capabilities.ts";
 import { commandLine, exportStatements } from "./command-line.ts";
 import type { Compartment, Compartments } from "./compartment.ts";
@@ -23,38 +22,29 @@ export interface CommandAttempt {
   readonly lease: Lease;
   readonly plan: AttemptPlan;
   readonly capabilities: AttemptCapabilities;
+  readonly output: AttemptOutput;
 }
 
 export async function runCommand(attempt: CommandAttempt): Promise<AttemptResult> {
-  const { options, lease, plan, compartments } = attempt;
+  const { lease, plan, compartments, output } = attempt;
   const chosen = exportStatements(plan.environment);
-  const writer = await options.logs.open(lease);
-  const mark = randomBytes(24).toString("base64url");
-  const output = new AttemptOutput({ writer, clock: options.clock, log: options.log, mark });
-  try {
-    const compartment = await compartments.open({
-      argv: () => commandLine(plan.argv),
-      environment: () => ({}),
-      control: true,
-    });
-    compartment.attempt = lease;
-    const result = await runInside(attempt, compartment, output, chosen).finally(() =>
-      compartment.sandbox.kill(),
-    );
-    await output.settle();
-    return result;
-  } finally {
-    await output.close();
-  }
+  const compartment = await compartments.open({
+    argv: () => commandLine(plan.argv),
+    environment: () => ({}),
+    control: true,
+  });
+  compartment.attempt = lease;
+  const result = await runInside(attempt, compartment, chosen).finally(() => compartment.sandbox.kill());
+  await output.settle();
+  return result;
 }
 
 async function runInside(
   attempt: CommandAttempt,
   { sandbox, paths }: Compartment,
-  output: AttemptOutput,
   chosen: string,
 ): Promise<AttemptResult> {
-  const { options, plan, lease } = attempt;
+  const { options, plan, lease, output } = attempt;
   const memoryBytes = plan.limits.memoryBytes ?? options.memoryBytesDefault;
   sandbox.setLimits({ ...plan.limits, memoryBytes });
   connect(output, sandbox.process);

@@ -1,6 +1,7 @@
 /**
- * Makes an attempt's end durable: outputs or error first, then `outcome.pb` on the condition that none exists. Whoever
- * comes second adopts the first, so that no attempt ever has two recorded results (rule of state 7).
+ * Makes an attempt's end durable: its outputs or its error, and `outcome.pb` on the condition that none exists. Whoever
+ * comes second adopts the first, so that no attempt ever has two recorded results (rule of state 7). Both are written
+ * at once, to share a sync: a success counts only together with outputs of the digest that it names.
  */
 import { createHash } from "node:crypto";
 import { type AttemptId, BiplaneError, isBiplaneError, KiB, limits } from "@biplane/base";
@@ -24,19 +25,23 @@ export async function recordOutcome(
   result: RecordableResult,
   hasReport: boolean,
 ): Promise<AttemptOutcome> {
-  if (result.kind === "outputs") await objects.put(outputsKey(attempt), result.outputs);
-  if (result.kind === "failure") await objects.put(errorKey(attempt), encodeError(result.failure));
-  try {
-    const record = toBinary(outcome.AttemptOutcomeSchema, describe(result, hasReport));
-    await objects.put(outcomeKey(attempt), record, { ifAbsent: true });
-    return toOutcome(result, hasReport);
-  } catch (error) {
-    if (!isBiplaneError(error, "already_exists")) throw error;
-    return (await readOutcome(objects, attempt)) ?? toOutcome(result, hasReport);
-  }
+  const record = toBinary(outcome.AttemptOutcomeSchema, describe(result, hasReport));
+  const [content, decision] = await Promise.allSettled([
+    putContent(objects, attempt, result),
+    objects.put(outcomeKey(attempt), record, { ifAbsent: true }),
+  ]);
+  if (content.status === "rejected") throw content.reason;
+  if (decision.status === "fulfilled") return toOutcome(result, hasReport);
+  if (!isBiplaneError(decision.reason, "already_exists")) throw decision.reason;
+  return (await readOutcome(objects, attempt)) ?? toOutcome(result, hasReport);
 }
 
-/** What was recorded for the attempt; undefined: nothing. */
+async function putContent(objects: ObjectStore, attempt: AttemptId, result: RecordableResult): Promise<void> {
+  if (result.kind === "outputs") await objects.put(outputsKey(attempt), result.outputs);
+  if (result.kind === "failure") await objects.put(errorKey(attempt), encodeError(result.failure));
+}
+
+/** What was recorded for the attempt; undefined: nothing, or a success whose outputs a crash kept from the disk. */
 export async function readOutcome(
   objects: ObjectStore,
   attempt: AttemptId,
@@ -44,7 +49,10 @@ export async function readOutcome(
   const bytes = await objects.read(outcomeKey(attempt), outcomeBytesMax);
   if (bytes === undefined) return undefined;
   const { result, hasReport } = fromBinary(outcome.AttemptOutcomeSchema, bytes);
-  if (result.case === "success") return { kind: "succeeded", hasReport };
+  if (result.case === "success") {
+    const complete = await hasOutputs(objects, attempt, result.value.outputsDigest);
+    return complete ? { kind: "succeeded", hasReport } : undefined;
+  }
   const error = result.value?.error;
   if (error === undefined) throw new BiplaneError("data_loss", "A recorded outcome can't be read.");
   const failure: ActionFailure = {
@@ -54,6 +62,12 @@ export async function readOutcome(
     recoverable: error.recoverable,
   };
   return { kind: result.value?.timedOut ? "timed_out" : "failed", failure, hasReport };
+}
+
+async function hasOutputs(objects: ObjectStore, attempt: AttemptId, digest: Uint8Array): Promise<boolean> {
+  if (digest.length === 0) return true;
+  const outputs = await objects.read(outputsKey(attempt), limits.readBytesMax);
+  return outputs !== undefined && Buffer.compare(sha256(outputs), digest) === 0;
 }
 
 function describe(result: RecordableResult, hasReport: boolean) {

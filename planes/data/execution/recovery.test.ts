@@ -3,9 +3,9 @@ import { readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { BiplaneError } from "@biplane/base";
-import { errorKey, outcomeKey } from "@biplane/layout";
+import { errorKey, outcomeKey, outputsKey } from "@biplane/layout";
 import { afterEach, beforeAll, expect, test } from "vitest";
-import { recordOutcome } from "./outcome.ts";
+import { readOutcome, recordOutcome } from "./outcome.ts";
 import { processTree } from "./sandbox/process-tree.ts";
 import type { Installation } from "./sandbox/types.ts";
 import { buildInstallation } from "./testing/installation.ts";
@@ -37,6 +37,17 @@ test("rule of state 7: of two results the first one counts, and the second one a
   expect(await recordOutcome(objects, attempt, { kind: "failure", failure, timedOut: false }, false)).toEqual(
     { kind: "succeeded", hasReport: true },
   );
+});
+
+test("rule of state 7: a success without its outputs on disk is none, and the attempt is lost", async () => {
+  const objects = new MemoryObjects();
+  const attempt = attemptOf({ action: "torn" });
+  await recordOutcome(objects, attempt, { kind: "outputs", outputs: Buffer.from("whole") }, false);
+  expect(await readOutcome(objects, attempt)).toEqual({ kind: "succeeded", hasReport: false });
+  objects.contents.delete(outputsKey(attempt));
+  expect(await readOutcome(objects, attempt)).toBeUndefined();
+  system = await TestExecutor.start({ installation, objects }, source, [attempt]);
+  expect(system.queue.outcomes.get("r1/torn/1")).toMatchObject({ failure: { code: "worker_lost" } });
 });
 
 test("rule of state 7: after a crash a recorded outcome is adopted, and an unrecorded attempt is lost", async () => {

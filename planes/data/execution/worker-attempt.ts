@@ -1,5 +1,4 @@
 /** Runs one TypeScript attempt in a warm worker. */
-import { randomBytes } from "node:crypto";
 import { limits } from "@biplane/base";
 import { FailureKind } from "@biplane/control-wire";
 import type { worker as wire } from "@biplane/data-wire";
@@ -7,7 +6,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { StoreCredentials } from "../objects/types.ts";
 import type { Lease } from "../runs/types.ts";
 import { guardAttempt } from "./attempt-guard.ts";
-import { AttemptOutput } from "./attempt-output.ts";
+import type { AttemptOutput } from "./attempt-output.ts";
 import type { AttemptCapabilities, Capabilities } from "./capabilities.ts";
 import type { Bundle } from "./content.ts";
 import type { ExecutorOptions } from "./dependencies.ts";
@@ -26,33 +25,24 @@ export interface WorkerAttempt {
   readonly inputs: Uint8Array;
   readonly capabilities: AttemptCapabilities;
   readonly report: ReportWriter;
+  readonly output: AttemptOutput;
   readonly waiting: (waiting: boolean) => void;
-  /** The worker does nothing more for the attempt; what is left is to store its log and outcome. */
-  readonly idle: () => void;
 }
 
 export async function runInWorker(attempt: WorkerAttempt): Promise<AttemptResult> {
-  const { lease, pool, options } = attempt;
-  const key = reuseKey(lease);
-  const writer = await options.logs.open(lease);
-  const mark = `\u0004${randomBytes(24).toString("base64url")}`;
-  const output = new AttemptOutput({ writer, clock: options.clock, log: options.log, mark });
-  try {
-    const minted = await attempt.capabilities.mint();
-    const worker = await pool.take(key);
-    const result = await runGuarded(attempt, worker, minted, { output, mark }).catch((error: unknown) => {
-      worker.kill();
-      throw error;
-    });
-    await output.settle();
-    worker.detach();
-    if (result.kind === "outputs") pool.giveBack(worker, key);
-    else worker.kill();
-    attempt.idle();
-    return result;
-  } finally {
-    await output.close();
-  }
+  const { pool, output } = attempt;
+  const key = reuseKey(attempt.lease);
+  const minted = await attempt.capabilities.mint();
+  const worker = await pool.take(key);
+  const result = await runGuarded(attempt, worker, minted).catch((error: unknown) => {
+    worker.kill();
+    throw error;
+  });
+  await output.settle();
+  worker.detach();
+  if (result.kind === "outputs") pool.giveBack(worker, key);
+  else worker.kill();
+  return result;
 }
 
 /** Same run, same task; tasks have no secrets of their own yet, which would be part of it. */
@@ -60,16 +50,10 @@ function reuseKey(lease: Lease): string {
   return [lease.org, lease.project, lease.domain, lease.run, lease.record.specDigest ?? ""].join("/");
 }
 
-interface Running {
-  readonly output: AttemptOutput;
-  readonly mark: string;
-}
-
 async function runGuarded(
   attempt: WorkerAttempt,
   worker: WorkerProcess,
   minted: Capabilities,
-  running: Running,
 ): Promise<AttemptResult> {
   const { lease, plan, options, capabilities } = attempt;
   const memoryBytes = plan.limits.memoryBytes ?? options.memoryBytesDefault;
@@ -82,8 +66,8 @@ async function runGuarded(
   const work = worker
     .run({
       attempt: lease,
-      start: describeStart(attempt, worker, minted, running.mark),
-      output: running.output,
+      start: describeStart(attempt, worker, minted),
+      output: attempt.output,
       waiting: attempt.waiting,
       report: (html) => attempt.report.write(html),
     })
@@ -96,7 +80,6 @@ function describeStart(
   attempt: WorkerAttempt,
   worker: WorkerProcess,
   minted: Capabilities,
-  mark: string,
 ): MessageInitShape<typeof wire.StartSchema> {
   const { lease, plan, bundle, inputs, options } = attempt;
   return {
@@ -117,7 +100,7 @@ function describeStart(
     runBase: plan.runBase,
     previousCheckpoint: plan.previousCheckpoint,
     store: storeAccess(options, minted.credentials),
-    endOfOutput: mark,
+    endOfOutput: attempt.output.mark,
     runStartTime: plan.runStartTime,
     routerEndpoint: options.routerEndpoint,
   };
