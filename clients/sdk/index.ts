@@ -17,7 +17,7 @@ export {
 } from "./tasks/errors.ts";
 export { group } from "./tasks/group.ts";
 export { type MapOptions, map, mapSettled } from "./tasks/map.ts";
-export { registerModule } from "./tasks/registry.ts";
+export { registerModule, unnamedTasks } from "./tasks/registry.ts";
 export { report } from "./tasks/report.ts";
 export { type StepOptions, step } from "./tasks/step.ts";
 export { type Environment, environment, isTask, type Task, type TaskOptions, task } from "./tasks/task.ts";

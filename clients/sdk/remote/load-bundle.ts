@@ -2,16 +2,19 @@
 
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { registerHooks } from "node:module";
+import { registerHooks, setSourceMapsSupport } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { BiplaneError } from "@biplane/base";
+import { BiplaneError, isBiplaneError } from "@biplane/base";
 import type { describeTasks, TaskDescription } from "../tasks/describe.ts";
 import type { TaskPlace } from "../tasks/specification.ts";
 import type { CodeBundle } from "./bundle.ts";
 
-type BuiltSdk = { readonly describeTasks: typeof describeTasks };
+type BuiltSdk = {
+  readonly describeTasks: typeof describeTasks;
+  readonly unnamedTasks: () => readonly string[];
+};
 
 /** The bundle's exported tasks, for code that lies at `place`. */
 export async function tasksOfBundle(
@@ -33,9 +36,14 @@ export async function tasksOfBundle(
   try {
     await writeFile(file, bundle.main);
     const sdk = (await import(sdkUrl)) as BuiltSdk;
+    const unnamedBefore = sdk.unnamedTasks().length;
+    setSourceMapsSupport(true);
     const module = (await import(pathToFileURL(file).href)) as Readonly<Record<string, unknown>>;
+    const unnamed = sdk.unnamedTasks().slice(unnamedBefore);
+    if (unnamed.length > 0) throw nameless(bundle.entry, unnamed);
     return sdk.describeTasks(module, place);
   } catch (cause) {
+    if (isBiplaneError(cause)) throw cause;
     throw new BiplaneError(
       "invalid_argument",
       {
@@ -49,6 +57,15 @@ export async function tasksOfBundle(
     hooks.deregister();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+function nameless(entry: string, places: readonly string[]): BiplaneError {
+  const shown = places.slice(0, 5).map((place) => basename(place));
+  return new BiplaneError("invalid_argument", {
+    what: `${entry} has tasks without a name: ${shown.join(", ")}.`,
+    why: "A task is found by its name, which is that of its export unless it is given one.",
+    next: "Export them, or define them with `name`.",
+  });
 }
 
 /** Beside this program where it is built, in `dist` where it runs from sources. */

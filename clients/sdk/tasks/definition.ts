@@ -32,6 +32,8 @@ export interface TaskDefinition {
   readonly inputSchema: StandardSchemaV1 | undefined;
   readonly outputSchema: StandardSchemaV1 | undefined;
   readonly run: (input: never) => unknown;
+  /** Remembers where the task was defined, for people who forgot to export it. */
+  readonly definedAt: Error;
 }
 
 /** Name of the one variable of a task whose input is no object. */

@@ -26,3 +26,20 @@ export function registeredTasks(): ReadonlyMap<string, TaskDefinition> {
 export function findTask(name: string): TaskDefinition | undefined {
   return registeredTasks().get(name);
 }
+
+/** Places of tasks without a name: inside a run, nobody could call them. */
+export function unnamedTasks(): readonly string[] {
+  return registered
+    .filter((definition) => definition.name === undefined)
+    .map(({ definedAt }) => {
+      const frames = (definedAt.stack ?? "")
+        .split("\n")
+        .filter((line) => !/[\\/]sdk\.mjs|clients[\\/]sdk/.test(line));
+      return (
+        frames[1]
+          ?.trim()
+          .replace(/^at (?:.* \()?/, "")
+          .replace(/\)$/, "") ?? "somewhere"
+      );
+    });
+}

@@ -74,6 +74,7 @@ function define<I extends Schema | undefined, O extends Schema | undefined>(
     inputSchema: options.input,
     outputSchema: options.output,
     run: run as TaskDefinition["run"],
+    definedAt: new Error("defined here"),
   };
   const call = (input?: unknown) => callTask(definition, input);
   const defined = Object.assign(call, { [definitionKey]: definition }) as unknown as Task<
