@@ -29,6 +29,7 @@ export class LinkPeer {
   readonly #ending = new AbortController();
   readonly #responses: AsyncIterator<ConnectResponse>;
   readonly incarnation: string;
+  readonly #seen = new Set<string>();
 
   constructor(cluster: TestCluster, incarnation = "first") {
     this.cluster = cluster;
@@ -113,7 +114,20 @@ export class LinkPeer {
     this.#ending.abort();
   }
 
+  /** Passes over intents that came before: they may come twice, and a data plane takes each once. */
   async #take(): Promise<ConnectResponse> {
+    for (;;) {
+      const response = await this.#takeAny();
+      const { message } = response;
+      if (message.case !== "intent") return response;
+      const key = `${message.value.run?.name} ${message.value.fence}`;
+      if (this.#seen.has(key)) continue;
+      this.#seen.add(key);
+      return response;
+    }
+  }
+
+  async #takeAny(): Promise<ConnectResponse> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error("No answer in time.")), answerMsMax);

@@ -27,6 +27,7 @@ export interface Source {
 
 export interface Applied {
   readonly position: Position;
+  readonly batchCount: number;
   readonly verdicts: readonly Verdict[];
   /** To be sent, each after the acknowledgement of its run. */
   readonly intents: readonly Intent[];
@@ -61,7 +62,8 @@ export async function applyGroup(
     const { position, asOfMs, verdicts } = applying;
     if (position !== from) await advancePosition(transaction, org, cluster, from, position, asOfMs);
     const admitted = verdicts.flatMap(({ intent }) => (intent === undefined ? [] : [intent]));
-    return { position, verdicts, intents: [...admitted, ...(await dueIntentsOf(scope, again))] };
+    const batchCount = group.filter((item) => item.kind === "events").length;
+    return { position, batchCount, verdicts, intents: [...admitted, ...(await dueIntentsOf(scope, again))] };
   });
 }
 

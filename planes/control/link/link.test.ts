@@ -200,7 +200,6 @@ describeOnBothDatabases("the link", (fresh) => {
     const after = peerOf(cluster, "restored");
     after.hello();
     expect(await after.next("welcome")).toMatchObject({ cursor: 0n, snapshotWanted: true });
-    for (let count = 0; count < 3; count += 1) await after.next("intent");
     after.events([
       snapshotBegin(1),
       runUpdated(2, "r-kept", { phase: Phase.RUNNING }),
@@ -320,8 +319,8 @@ describeOnBothDatabases("the link", (fresh) => {
     const again = peerOf(cluster);
     again.hello({ acknowledgedSequence: 3n });
     await again.next("welcome");
-    await again.next("intent");
     expect((await again.next("command")).id).toBe(command.id);
+    await again.next("intent");
     again.send({ case: "commandAnswer", value: { id: command.id, outcome: 1 } });
     again.events([runUpdated(4, "r-abort", { phase: Phase.ABORTED })]);
     await again.next("ack");
@@ -329,9 +328,31 @@ describeOnBothDatabases("the link", (fresh) => {
     again.close();
     const last = peerOf(cluster);
     expect(await last.open({ acknowledgedSequence: 4n })).toBe(4);
-    await last.next("intent");
     last.events([runUpdated(5, "r-abort")]);
     expect((await last.next("ack")).cursor).toBe(5n);
+  });
+
+  test("a data plane that reads nothing for a while still gets every intent, each at least once", async () => {
+    const peer = await openPeer();
+    const names = Array.from({ length: 4_000 }, (_, count) => `r-jam-${count}`);
+    for (let start = 0; start < names.length; start += 1_000) {
+      const part = names.slice(start, start + 1_000);
+      peer.events(part.map((name, offset) => runCreated(3 + start + offset, name)));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const missing = new Set(names);
+    while (missing.size > 0) {
+      const message = await peer.nextOf(["ack", "intent"]);
+      if (message.case !== "intent") continue;
+      const { run, fence } = message.value;
+      missing.delete(run!.name);
+      peer.send({ case: "intentAnswer", value: { run, fence, outcome: IntentOutcome.ACCEPTED } });
+    }
+    peer.events([runUpdated(4_003, "r-jam-0", { phase: Phase.RUNNING })]);
+    for (let cursor = 0n; cursor < 4_003n; ) {
+      const message = await peer.nextOf(["ack", "intent"]);
+      if (message.case === "ack") cursor = message.value.cursor;
+    }
   });
 
   test("a newer connection of the same cluster ends the older one", async () => {

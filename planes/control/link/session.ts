@@ -7,7 +7,6 @@ import {
   type Command,
   type ConnectRequest,
   type ConnectResponse,
-  ConnectResponseSchema,
   EventAckSchema,
   HeartbeatSchema,
   type Hello,
@@ -19,7 +18,9 @@ import { recordSeen } from "../clusters/clusters.ts";
 import type { ClusterPeer } from "../clusters/peer.ts";
 import type { LinkSessions, LiveLink } from "../clusters/sessions.ts";
 import type { Store } from "../store/open.ts";
-import { applyGroup, type Upward } from "./apply.ts";
+import { type Applied, applyGroup, type Source, type Upward } from "./apply.ts";
+import { Downstream, type Message } from "./downstream.ts";
+import { DueIntents } from "./due-intents.ts";
 import type { Position } from "./positions.ts";
 import { admissionOf } from "./unanswered.ts";
 import { openLink } from "./welcome.ts";
@@ -32,28 +33,31 @@ export interface LinkDependencies {
   readonly region: string;
 }
 
-type Message = ConnectResponse["message"];
-const outgoingMax = 512;
+/** Answers come by the hundred; of batches, which are large, no more than the protocol allows is taken. */
+const incomingMax = 256;
 const seenEveryMs = 30_000;
 
 export class LinkSession implements LiveLink {
   readonly #dependencies: LinkDependencies;
   readonly #peer: ClusterPeer;
   readonly #requests: AsyncIterator<ConnectRequest>;
-  readonly #incoming = new BoundedQueue<Upward>(limits.linkBatchesInFlightMax);
-  readonly #outgoing = new BoundedQueue<ConnectResponse>(outgoingMax);
+  readonly #incoming = new BoundedQueue<Upward>(incomingMax);
+  readonly #downstream: Downstream;
+  readonly #due: DueIntents;
   readonly #timer: NodeJS.Timeout;
   #working: Promise<void> = Promise.resolve();
   #failure: unknown;
+  #unacknowledged = 0;
   #heardAtMs: number;
-  #sentAtMs: number;
   #seenAtMs: number;
 
   constructor(dependencies: LinkDependencies, peer: ClusterPeer, requests: AsyncIterator<ConnectRequest>) {
     this.#dependencies = dependencies;
     this.#peer = peer;
     this.#requests = requests;
-    this.#heardAtMs = this.#sentAtMs = this.#seenAtMs = dependencies.clock.now();
+    this.#heardAtMs = this.#seenAtMs = dependencies.clock.now();
+    this.#downstream = new Downstream(dependencies.clock);
+    this.#due = new DueIntents(this.#source, dependencies.clock, this.#downstream);
     this.#timer = setInterval(() => this.#beat(), limits.linkHeartbeatMs);
   }
 
@@ -61,7 +65,7 @@ export class LinkSession implements LiveLink {
   async *run(hello: Hello): AsyncGenerator<ConnectResponse> {
     this.#working = this.#work(hello);
     try {
-      yield* this.#outgoing;
+      yield* this.#downstream.messages();
     } finally {
       this.#stop();
     }
@@ -74,7 +78,7 @@ export class LinkSession implements LiveLink {
   }
 
   sendCommand(command: Command): boolean {
-    return this.#trySend({ case: "command", value: command });
+    return this.#downstream.sendIfRoom({ case: "command", value: command });
   }
 
   async end(reason: "replaced" | "shutdown"): Promise<void> {
@@ -87,6 +91,11 @@ export class LinkSession implements LiveLink {
     await this.#working;
   }
 
+  get #source(): Source {
+    const { org, cluster } = this.#peer;
+    return { store: this.#dependencies.store, org, cluster };
+  }
+
   async #work(hello: Hello): Promise<void> {
     const { sessions } = this.#dependencies;
     const { org, cluster } = this.#peer;
@@ -94,13 +103,15 @@ export class LinkSession implements LiveLink {
       await sessions.enter(org, cluster, this);
       if (this.#failure !== undefined) return;
       const { position, messages } = await openLink(this.#dependencies, this.#peer, hello);
-      for (const message of messages) await this.#send(message);
+      for (const message of messages) this.#sendNow(message);
+      if (position.state === "current") this.#sendDue();
       // Not awaited: it ends when the peer speaks or goes, and this link may have to end before.
       void this.#read();
       await this.#apply(position);
     } catch (error) {
       this.#fail(error);
     } finally {
+      await this.#due.settle();
       sessions.leave(org, cluster, this);
     }
   }
@@ -112,6 +123,7 @@ export class LinkSession implements LiveLink {
         if (done === true) break;
         this.#heardAtMs = this.#dependencies.clock.now();
         const item = upwardOf(value);
+        if (item?.kind === "events") this.#countBatch();
         if (item !== undefined && !(await this.#incoming.push(item))) break;
         // Time spent waiting for room is ours: the peer was not silent.
         this.#heardAtMs = this.#dependencies.clock.now();
@@ -123,43 +135,50 @@ export class LinkSession implements LiveLink {
   }
 
   async #apply(from: Position): Promise<void> {
-    const { store, clock } = this.#dependencies;
-    const { org, cluster } = this.#peer;
+    const { clock } = this.#dependencies;
     let position = from;
-    for await (const group of this.#incoming.groups(limits.linkBatchesInFlightMax)) {
+    for await (const group of this.#incoming.groups(incomingMax)) {
       if (this.#failure !== undefined) return;
-      const applied = await applyGroup({ store, org, cluster }, position, group, clock.now());
-      if (applied.position !== position) await this.#send(ackOf(org, applied));
+      const applied = await applyGroup(this.#source, position, group, clock.now());
+      this.#unacknowledged -= applied.batchCount;
+      if (applied.batchCount > 0) this.#sendNow(ackOf(this.#peer.org, applied));
+      this.#sendIntents(position, applied);
       position = applied.position;
-      for (const intent of applied.intents) await this.#send({ case: "intent", value: intent });
     }
   }
 
-  async #send(message: Message): Promise<void> {
-    await this.#outgoing.push(create(ConnectResponseSchema, { message }));
-    this.#sentAtMs = this.#dependencies.clock.now();
+  #countBatch(): void {
+    this.#unacknowledged += 1;
+    if (this.#unacknowledged > limits.linkBatchesInFlightMax) throw tooMany();
   }
 
-  #trySend(message: Message): boolean {
-    const sent = this.#outgoing.tryPush(create(ConnectResponseSchema, { message }));
-    if (sent) this.#sentAtMs = this.#dependencies.clock.now();
-    return sent;
+  /** None inside a snapshot: what it leaves out is lost, and must not be asked for before that is known. */
+  #sendIntents(before: Position, { position, intents }: Applied): void {
+    if (position.state !== "current") return;
+    const sent = intents.every((value) => this.#downstream.sendIfRoom({ case: "intent", value }));
+    if (!sent || before.state !== "current") this.#sendDue();
+  }
+
+  #sendDue(): void {
+    this.#due.start((error) => this.#fail(error));
+  }
+
+  #sendNow(message: Message): void {
+    if (!this.#downstream.sendNow(message) && this.#failure === undefined) this.#fail(notReading());
   }
 
   #beat(): void {
     const { clock, store } = this.#dependencies;
     const now = clock.now();
-    this.#trySend({ case: "heartbeat", value: create(HeartbeatSchema, { sentAt: timestampFromMs(now) }) });
-    const silentMs = now - Math.min(this.#heardAtMs, this.#sentAtMs);
-    if (silentMs > limits.linkSilenceMsMax && !this.#isBusy()) this.#fail(silent(silentMs));
+    const value = create(HeartbeatSchema, { sentAt: timestampFromMs(now) });
+    this.#downstream.sendIfRoom({ case: "heartbeat", value });
+    // While something waits to be applied it is the database that is slow, not the peer.
+    const silentMs = this.#incoming.length > 0 ? 0 : now - this.#heardAtMs;
+    const stillMs = Math.max(silentMs, this.#downstream.stalledMs());
+    if (stillMs > limits.linkSilenceMsMax) this.#fail(silent(stillMs));
     if (now - this.#seenAtMs < seenEveryMs) return;
     this.#seenAtMs = now;
     recordSeen(store, this.#peer, now).catch((error) => this.#fail(error));
-  }
-
-  /** Events wait to be applied: then it is the database that is slow, not the peer. */
-  #isBusy(): boolean {
-    return this.#incoming.length > 0 && this.#outgoing.length < outgoingMax;
   }
 
   #fail(error: unknown): void {
@@ -170,7 +189,7 @@ export class LinkSession implements LiveLink {
   #stop(): void {
     clearInterval(this.#timer);
     this.#incoming.close();
-    this.#outgoing.close();
+    this.#downstream.close();
     // Not awaited: a generator that waits for its peer answers `return` only when the peer speaks.
     this.#requests.return?.().catch(() => undefined);
   }
@@ -196,7 +215,7 @@ function upwardOf(request: ConnectRequest): Upward | undefined {
   }
 }
 
-function ackOf(org: string, applied: Awaited<ReturnType<typeof applyGroup>>): Message {
+function ackOf(org: string, applied: Applied): Message {
   const admissions = applied.verdicts.map(({ key, outcome }) => admissionOf(org, key, outcome));
   return {
     case: "ack",
@@ -218,4 +237,18 @@ function tooLong(count: number): BiplaneError {
     `A batch has ${count} events; at most ${limits.linkBatchEventsMax} are allowed.`,
     { reason: "batch_too_long" },
   );
+}
+
+function tooMany(): BiplaneError {
+  return new BiplaneError(
+    "resource_exhausted",
+    `More than ${limits.linkBatchesInFlightMax} batches were sent without waiting for acknowledgements.`,
+    { reason: "too_many_batches" },
+  );
+}
+
+function notReading(): BiplaneError {
+  return new BiplaneError("resource_exhausted", "The data plane sends, but does not read what it gets.", {
+    reason: "not_reading",
+  });
 }

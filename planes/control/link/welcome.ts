@@ -1,4 +1,4 @@
-/** The beginning of a connection: the hello is checked, the welcome says where to go on, and what is due goes out again. */
+/** The beginning of a connection: the hello is checked, the welcome says where to go on, what was lost is said again. */
 import { BiplaneError } from "@biplane/base";
 import {
   type Admission,
@@ -12,7 +12,6 @@ import {
 import { create } from "@bufbuild/protobuf";
 import { recordHello } from "../clusters/clusters.ts";
 import type { ClusterPeer } from "../clusters/peer.ts";
-import { dueIntents } from "../placing/intents.ts";
 import { dueCommands } from "./commands.ts";
 import { openPosition, type Position } from "./positions.ts";
 import type { LinkDependencies } from "./session.ts";
@@ -20,9 +19,9 @@ import { unansweredAdmissions } from "./unanswered.ts";
 
 type Message = ConnectResponse["message"];
 
-/** Runs and commands of a cluster wait by the thousand at most: more would mean that it was away for days. */
-const dueMax = 10_000;
-const admissionsPerAck = 1_000;
+/** What is more than this waits for the next connection. */
+const commandsMax = 256;
+const admissionsPerAck = 10_000;
 
 export async function openLink(
   { store, clock, region }: LinkDependencies,
@@ -39,8 +38,7 @@ export async function openLink(
     const acknowledged = Number(hello.acknowledgedSequence);
     const { incarnation } = hello;
     const admissions = await unansweredAdmissions({ transaction, org, cluster, incarnation, acknowledged });
-    const intents = await dueIntents(scope, dueMax);
-    const commands = await dueCommands(scope, dueMax);
+    const commands = await dueCommands(scope, commandsMax);
     const welcome = create(WelcomeSchema, {
       protocolVersion: version,
       cursor: BigInt(position.cursor),
@@ -50,7 +48,6 @@ export async function openLink(
     const messages: Message[] = [
       { case: "welcome", value: welcome },
       ...ackMessages(position, admissions),
-      ...intents.map((value) => ({ case: "intent", value }) as const),
       ...commands.map((value) => ({ case: "command", value }) as const),
     ];
     return { position, messages };

@@ -41,11 +41,34 @@ export interface IntentScope {
   readonly nowMs: number;
 }
 
+/** Where a page of due intents ended. */
+export type DuePosition = Pick<DueRow, "created_at" | "project" | "domain" | "name">;
+
 /** Intents that no answer came for, oldest first. What expired in the meantime is placed anew. */
-export async function dueIntents(scope: IntentScope, limit: number): Promise<Intent[]> {
-  await renewExpired(scope);
-  const rows = await dueRows(scope).orderBy("created_at").limit(limit).execute();
-  return rows.map((row) => intentOf(scope.store, row));
+export async function dueIntents(
+  scope: IntentScope,
+  limit: number,
+  after: DuePosition | undefined,
+): Promise<{ intents: readonly Intent[]; next: DuePosition | undefined }> {
+  if (after === undefined) await renewExpired(scope);
+  let query = dueRows(scope);
+  if (after !== undefined) {
+    query = query.where(
+      sql<boolean>`(created_at, project, domain, name)
+        > (${after.created_at}, ${after.project}, ${after.domain}, ${after.name})`,
+    );
+  }
+  const rows = await query
+    .orderBy("created_at")
+    .orderBy("project")
+    .orderBy("domain")
+    .orderBy("name")
+    .limit(limit)
+    .execute();
+  return {
+    intents: rows.map((row) => intentOf(scope.store, row)),
+    next: rows.length < limit ? undefined : rows.at(-1),
+  };
 }
 
 /** Due intents of these runs: what was just placed anew. */
@@ -65,7 +88,8 @@ function dueRows({ transaction, org, cluster }: IntentScope) {
     .selectAll()
     .where((where) => where.and({ org_id: org, cluster }))
     .where("fence", "is not", null)
-    .where("intent_outcome", "is", null);
+    .where("intent_outcome", "is", null)
+    .where("phase", "not in", [...terminalPhases]);
 }
 
 type DueRow = Awaited<ReturnType<ReturnType<typeof dueRows>["execute"]>>[number];

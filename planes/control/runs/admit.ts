@@ -5,6 +5,7 @@
 import { AdmissionOutcome, type Intent, isTerminal, type RunProjection } from "@biplane/control-wire";
 import { intentFor, newIntent } from "../placing/intents.ts";
 import type { ControlTransaction, Store } from "../store/open.ts";
+import { parts } from "../store/parts.ts";
 import { keyText, type RunKey, type RunRow, runFacts, runKey } from "./rows.ts";
 
 export interface Request {
@@ -81,9 +82,14 @@ async function claimNames(context: AdmissionContext, requests: readonly Request[
     if (first === undefined) firsts.set(text, request);
     else judgements.set(request.sequence, sameRun(first.run, request.run));
   }
-  const inserted = await insertRuns(context, [...firsts.values()]);
-  for (const [text, request] of firsts) {
-    judgements.set(request.sequence, inserted.get(text) ?? (await askAgain(context, request)));
+  for (const part of parts([...firsts])) {
+    const inserted = await insertRuns(
+      context,
+      part.map(([, request]) => request),
+    );
+    for (const [text, request] of part) {
+      judgements.set(request.sequence, inserted.get(text) ?? (await askAgain(context, request)));
+    }
   }
   return judgements;
 }
@@ -103,7 +109,6 @@ async function insertRuns(
   context: AdmissionContext,
   requests: readonly Request[],
 ): Promise<Map<string, Judgement>> {
-  if (requests.length === 0) return new Map();
   const { store, transaction, org, cluster, incarnation, seenIn, nowMs } = context;
   const placed = requests.map((request) => ({ ...request, columns: newIntent(undefined, nowMs) }));
   const rows = placed.map(({ sequence, run, columns }) => ({
@@ -163,7 +168,6 @@ function isSame(
 
 async function rememberRefusals(context: AdmissionContext, verdicts: readonly Verdict[]): Promise<void> {
   const refused = verdicts.filter((verdict) => verdict.outcome !== AdmissionOutcome.ADMITTED);
-  if (refused.length === 0) return;
   const { transaction, org, cluster, incarnation } = context;
   const rows = refused.map(({ sequence, key, outcome }) => ({
     org_id: org,
@@ -175,5 +179,9 @@ async function rememberRefusals(context: AdmissionContext, verdicts: readonly Ve
     run: key.name,
     outcome,
   }));
-  await transaction.insertInto("refusal").values(rows).execute();
+  for (const part of parts(rows))
+    await transaction
+      .insertInto("refusal")
+      .values([...part])
+      .execute();
 }

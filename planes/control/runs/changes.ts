@@ -11,11 +11,11 @@ import {
   terminalPhases,
 } from "@biplane/control-wire";
 import { sql } from "kysely";
+import { parts } from "../store/parts.ts";
 import { recordTasks } from "../tasks/tasks.ts";
 import type { AdmissionContext } from "./admit.ts";
 import { actionFacts, attemptFacts, keyText, type RunKey, runFacts, runKey } from "./rows.ts";
 
-const rowsPerStatement = 500;
 const terminal = sql.join([...terminalPhases]);
 
 export class Changes {
@@ -171,11 +171,5 @@ async function writeAttempts(
           .where(sql<boolean>`attempt.phase not in (${terminal})`),
       )
       .execute();
-  }
-}
-
-function* parts<T>(items: readonly T[]): Generator<readonly T[]> {
-  for (let start = 0; start < items.length; start += rowsPerStatement) {
-    yield items.slice(start, start + rowsPerStatement);
   }
 }

@@ -6,6 +6,7 @@ import { type Selectable, sql } from "kysely";
 import { toMs, toTimestamp } from "../runs/rows.ts";
 import { cutPage, readPage } from "../store/cursors.ts";
 import type { ControlTransaction, Store } from "../store/open.ts";
+import { parts } from "../store/parts.ts";
 import type { TaskTable } from "../store/schema.ts";
 
 /** A version is deployed once; the first deployment's facts stay. */
@@ -15,12 +16,13 @@ export async function recordTasks(
   org: string,
   tasks: readonly TaskProjection[],
 ): Promise<void> {
-  if (tasks.length === 0) return;
-  await transaction
-    .insertInto("task")
-    .values(tasks.map((task) => rowOf(store, org, task)))
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
+  for (const part of parts(tasks)) {
+    await transaction
+      .insertInto("task")
+      .values(part.map((task) => rowOf(store, org, task)))
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  }
 }
 
 /** By name, newest version first. */
