@@ -204,6 +204,8 @@ describe("people", () => {
       }).toString(),
     );
     const device = JSON.parse(started.body) as Record<string, string>;
+    // Stock Flyte clients need it, though RFC 8628 calls it optional.
+    expect(device["interval"]).toBe(5);
     const poll = {
       grant_type: "urn:ietf:params:oauth:grant-type:device_code",
       device_code: device["device_code"]!,

@@ -38,7 +38,19 @@ export function createProvider(parts: ProviderParts): Provider {
   clientPrototype.compareClientSecret = function (this: { clientSecret: string }, shown: string) {
     return hashSecret(shown).hash === this.clientSecret;
   };
+  provider.use(sayPollInterval);
   return provider;
+}
+
+/** Optional in RFC 8628 section 3.2, but stock Flyte clients end with an error without it. */
+const pollIntervalSeconds = 5;
+
+async function sayPollInterval(context: KoaContextWithOIDC, next: () => Promise<void>): Promise<void> {
+  await next();
+  const body = context.body as { device_code?: string } | undefined;
+  if (context.oidc?.route === "device_authorization" && body?.device_code !== undefined) {
+    context.body = { ...body, interval: pollIntervalSeconds };
+  }
 }
 
 function configuration(parts: ProviderParts): Configuration {
