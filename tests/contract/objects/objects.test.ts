@@ -74,6 +74,7 @@ function scenarios(kind: ClientKind): void {
   beforeAll(() => subject.open());
   afterAll(() => subject.close());
   contentScenarios(subject);
+  conditionScenarios(subject);
   changeScenarios(subject);
   listingScenarios(subject);
   accessScenarios(subject);
@@ -108,7 +109,9 @@ function contentScenarios(subject: Subject): void {
     const etag = `"${createHash("md5").update(content).digest("hex")}"`;
     expect(await subject.client.head(`${subject.base}/described`)).toMatchObject({ ...options, etag });
   });
+}
 
+function conditionScenarios(subject: Subject): void {
   test("what is missing is not found", async () => {
     expect(await subject.client.head(`${subject.base}/missing`)).toBe("not_found");
     expect(await subject.client.get(`${subject.base}/missing`, join(folder, "none"))).toBe("not_found");
