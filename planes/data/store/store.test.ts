@@ -1,3 +1,4 @@
+import { Phase } from "@biplane/control-wire";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeOnBothDatabases } from "../../../tests/support/postgres.ts";
@@ -28,6 +29,17 @@ describeOnBothDatabases("The data plane's database", (fresh) => {
         inputUri: "s3://biplane/canary-uri",
       },
     ]);
+    await fixture.runs.recordTraces(attemptOf(root), [
+      {
+        ...{ name: child("step").name, functionName: "canary-step", group: "", startedAtMs: 1, endedAtMs: 2 },
+        ...{
+          outputUri: "s3://biplane/canary-uri",
+          phase: Phase.SUCCEEDED,
+          failure: undefined,
+          spec: undefined,
+        },
+      },
+    ]);
     const part = await leaseNow(fixture);
     await fixture.queue.finish(attemptOf(part), failure({ recoverable: false, message: "canary-message" }));
     await fixture.runs.abortRun(root, { reason: "canary-reason", by: "user" });
@@ -49,7 +61,7 @@ describeOnBothDatabases("The data plane's database", (fresh) => {
 
   test("holds what people and programs wrote sealed only, and names in the clear (claim REST-1)", async () => {
     const content = (await Promise.all(tables.map(contentOf))).join("\n");
-    for (const canary of ["label", "group", "uri", "message", "reason"]) {
+    for (const canary of ["label", "group", "uri", "message", "reason", "step"]) {
       expect(content.includes(`canary-${canary}`), canary).toBe(false);
     }
     // Control: the search finds what may be there.
