@@ -28,7 +28,7 @@ export async function junk() { process.stdout.write(Buffer.from([0xff, 0x00, 0xf
 export async function many() { for (let i = 0; i < 20000; i += 1) console.log("line " + i); }
 export async function reports(start, host) { host.sendReport(Buffer.from("<p>1</p>")); host.sendReport(Buffer.from("<p>2</p>")); }
 export async function waits(start, host) { host.setWaiting(true); await new Promise((resolve) => setTimeout(resolve, 5000)); host.setWaiting(false); }
-export async function cancelled(start, host) { await new Promise((resolve) => host.cancelled.addEventListener("abort", resolve)); console.log("asked to end"); }
+export async function cancelled(start, host) { console.log("started"); await new Promise((resolve) => host.cancelled.addEventListener("abort", resolve)); console.log("asked to end"); }
 export async function killed() { process.kill(process.pid, "SIGKILL"); await new Promise(() => {}); }
 `;
 
@@ -136,10 +136,10 @@ test("tasks that wait for sub-actions hold no slot", async () => {
 test("rule of state 6: an aborted task is asked to end and records no outcome", async () => {
   const ended = new AbortController();
   const running = system.run({ action: "aborted", task: "cancelled", ended: ended.signal });
-  await new Promise((resolve) => setTimeout(resolve, 700));
+  await system.untilPrinted({ action: "aborted" }, "started");
   ended.abort();
   await running;
-  expect(await system.text({ action: "aborted" })).toBe("asked to end\n");
+  expect(await system.text({ action: "aborted" })).toBe("started\nasked to end\n");
   expect(system.objects.contents.has("acme/flights/development/r1/aborted/1/outcome.pb")).toBe(false);
 });
 

@@ -14,7 +14,7 @@ import { attemptOf, TestExecutor } from "./testing/test-executor.ts";
 
 const source = `
 export async function hello() { return "outputs"; }
-export async function slow() { await new Promise((resolve) => setTimeout(resolve, 60_000)); }
+export async function slow() { console.log("started"); await new Promise((resolve) => setTimeout(resolve, 60_000)); }
 `;
 
 let installation: Installation;
@@ -95,7 +95,7 @@ test("a closed executor leaves no process behind, and its attempts are to be tri
   const before = processTree(process.pid).length;
   const own = await TestExecutor.start({ installation }, source);
   const outcome = own.run({ action: "slow", task: "slow" });
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await own.untilPrinted({ action: "slow" }, "started");
   expect(processTree(process.pid).length).toBeGreaterThan(before);
   await own.close();
   expect(processTree(process.pid)).toHaveLength(before);

@@ -4,6 +4,7 @@ import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { type AttemptId, Secret } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
 import { createLogger, newKey, systemClock } from "@biplane/kit";
@@ -97,6 +98,15 @@ export class TestExecutor {
 
   async text(task: Pick<TestTask, "action" | "attempt">): Promise<string> {
     return (await this.lines(task)).map((line) => line.message).join("");
+  }
+
+  /** Resolves once the running task has printed the text. */
+  async untilPrinted(task: Pick<TestTask, "action" | "attempt">, text: string): Promise<void> {
+    const signal = AbortSignal.timeout(30_000);
+    while (!(await this.logs.has(attemptOf(task)))) await delay(10, undefined, { signal });
+    for await (const lines of this.logs.tail(attemptOf(task), signal))
+      if (lines.some((line) => line.message.includes(text))) return;
+    throw new Error(`${task.action} ended without printing ${text}.`);
   }
 
   outputs(task: Pick<TestTask, "action" | "attempt">): string {
