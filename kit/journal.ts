@@ -53,6 +53,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   if (!/^[a-zA-Z0-9-]+$/.test(options.name))
     throw new BiplaneError("internal", "A journal needs a plain name.");
   await mkdir(options.folder, { recursive: true, mode: 0o700 });
+  await syncDirectory(dirname(options.folder));
   const segments = findSegments(options.folder, options.name, await readdir(options.folder));
   const last = await recoverJournal(options.key, options.name, segments);
   return new Journal(options, segments, last);

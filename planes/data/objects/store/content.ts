@@ -1,7 +1,7 @@
 /** Encrypted content on disk: small streams in packs, large ones in files of their own. */
 import { join } from "node:path";
 import { KiB } from "@biplane/base";
-import type { Key } from "@biplane/kit";
+import { type Key, syncDirectory } from "@biplane/kit";
 import { ContentFiles } from "./content-files.ts";
 import { readRange } from "./content-reader.ts";
 import { writeSegments } from "./content-writer.ts";
@@ -35,12 +35,14 @@ export type Body = Uint8Array | AsyncIterable<Uint8Array>;
 export const packedBytesMax = 64 * KiB;
 
 export class ContentStore {
+  readonly #folder: string;
   readonly #keys: ContentKeys;
   readonly #files: ContentFiles;
   readonly #packs: Packs;
   readonly #threads = new SealingThreads();
 
   constructor(folder: string, keys: ContentKeys) {
+    this.#folder = folder;
     this.#keys = keys;
     this.#files = new ContentFiles(join(folder, "files"));
     this.#packs = new Packs(join(folder, "packs"));
@@ -55,6 +57,8 @@ export class ContentStore {
     }
     await this.#files.start((name) => files.has(name));
     await this.#packs.start();
+    // The folders' own names have to survive a power cut, too.
+    await syncDirectory(this.#folder);
   }
 
   /** Durable when it resolves. Parts of uploads always get files, so that packs hold whole objects only. */

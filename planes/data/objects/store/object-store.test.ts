@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
-import { readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { type FileHandle, open as openFile, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { KiB, MiB } from "@biplane/base";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { StoreHome } from "../testing/open-store.ts";
 import type { ObjectStore } from "../types.ts";
 
@@ -273,6 +273,31 @@ describe("on disk", () => {
     );
     await expect.poll(() => readdir(join(home.folder, "objects/catalog/snapshots"))).toHaveLength(1);
   });
+});
+
+test("what is acknowledged was synced first: its content, its name, its line in the journal", async () => {
+  const store = await open();
+  await store.put(`${prefix}warm`, text("x"));
+  const probe = await openFile(join(home.folder, "probe"), "w");
+  const handles = Object.getPrototypeOf(probe) as FileHandle;
+  await probe.close();
+  const datasync = vi.spyOn(handles, "datasync");
+  const sync = vi.spyOn(handles, "sync");
+  const counted = async (work: () => Promise<unknown>) => {
+    datasync.mockClear();
+    sync.mockClear();
+    await work();
+    await Promise.all([...datasync.mock.results, ...sync.mock.results].map(({ value }) => value));
+    return [datasync.mock.calls.length, sync.mock.calls.length];
+  };
+  expect(await counted(() => store.put(`${prefix}small`, text("x")))).toEqual([2, 0]);
+  expect(await counted(() => store.put(`${prefix}large`, randomBytes(MiB)))).toEqual([2, 1]);
+  expect(await counted(() => store.delete(`${prefix}small`))).toEqual([1, 0]);
+  expect(await counted(() => store.get(`${prefix}large`))).toEqual([0, 0]);
+  const together = Array.from({ length: 100 }, (_, index) => store.put(`${prefix}${index}`, text("x")));
+  const [shared] = await counted(() => Promise.all(together));
+  expect(shared).toBeLessThan(50);
+  vi.restoreAllMocks();
 });
 
 test("new content is refused while the disk is nearly full, reading and deleting go on", async () => {
