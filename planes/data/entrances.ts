@@ -6,7 +6,7 @@ import { chmod } from "node:fs/promises";
 import type { Server } from "node:tls";
 import { BiplaneError } from "@biplane/base";
 import { type Closeable, Closers } from "@biplane/kit/lifecycle";
-import { type Connector, feedTlsServer, startConnector, tunnelName } from "@biplane/tunnel-connector";
+import { feedTlsServer, startConnector, tunnelName } from "@biplane/tunnel-connector";
 import type { DataPlaneConfig } from "./config.ts";
 import type { SandboxEntrances } from "./execution/types.ts";
 import type { ServingCertificate } from "./identity/certificates.ts";
@@ -17,17 +17,22 @@ import type { OpenParts, Stores } from "./stores.ts";
 
 type Servers = Routing["servers"];
 
+export interface PublicEntrance extends Closeable {
+  /** Resolves once the public can come in, or when the signal aborts. */
+  open(signal: AbortSignal): Promise<boolean>;
+}
+
 /** Serves the public: through the edge, or at ports of its own. */
-export async function openToPublic(parts: OpenParts, servers: Servers): Promise<Closeable> {
+export async function openToPublic(parts: OpenParts, servers: Servers): Promise<PublicEntrance> {
   if (!parts.options.listen) return dialEdge(parts, servers);
   const closers = new Closers();
   for (const [service, address] of Object.entries(parts.config.addresses) as [Service, string][]) {
     closers.add(await listenAt(servers[service], Number(new URL(address).port || 443)));
   }
-  return closers;
+  return { open: async () => true, close: () => closers.close() };
 }
 
-async function dialEdge(parts: OpenParts, servers: Servers): Promise<Connector> {
+async function dialEdge(parts: OpenParts, servers: Servers): Promise<PublicEntrance> {
   const { options, paths, config } = parts;
   const read = async () => requireEnrollment(await readEnrollment(paths.link));
   const enrollment = await read();
@@ -37,13 +42,21 @@ async function dialEdge(parts: OpenParts, servers: Servers): Promise<Connector> 
       return namesOf(service, config, enrollment).map((name) => [name, consumer]);
     }),
   );
-  return startConnector({
+  const connector = startConnector({
     edge: parseEdge(options.edge ?? enrollment.edgeAddress),
     authorityPem: enrollment.providerRootPem,
     identity: async () => (await read()).identity,
     services,
     log: options.log,
   });
+  return {
+    open: (signal) =>
+      connector.connected(signal).then(
+        () => true,
+        () => false,
+      ),
+    close: () => connector.close(),
+  };
 }
 
 /** The tunnel's own name, and the public one where the certificate lists it, for edges that go by server names. */

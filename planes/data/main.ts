@@ -102,8 +102,8 @@ async function start(values: Options, logger: Logger): Promise<void> {
     log: logger,
   });
   const { org, cluster, addresses } = plane.config;
-  const { linkConnected, sandboxKind } = plane;
-  print({ ready: true, org, cluster, ...addresses, linkConnected, sandbox: sandboxKind });
+  const { linkConnected, isOpen, sandboxKind } = plane;
+  print({ ready: true, org, cluster, ...addresses, linkConnected, open: isOpen, sandbox: sandboxKind });
   await runUntilSignal(plane, logger);
 }
 

@@ -20,8 +20,12 @@ import { type OpenParts, openStores, type Stores } from "./stores.ts";
 export interface DataPlane extends Closeable {
   readonly config: DataPlaneConfig;
   readonly linkConnected: boolean;
+  /** Whether the public could come in when the plane had started. */
+  readonly isOpen: boolean;
   readonly sandboxKind: Executor["sandboxKind"];
 }
+
+const openMsMax = 5_000;
 
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
   const closers = new Closers();
@@ -50,11 +54,14 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
   const routing = { config, stores, controlPlane: link, serving, rootPem, addressFrom, log } as const;
   const { router, servers } = await createRouting(routing);
   const executor = closers.add(await openExecutor(parts, stores, router, serving, rootPem));
-  closers.add(await openToPublic(parts, servers));
+  const entrance = closers.add(await openToPublic(parts, servers));
+  // Whoever waits for the ready line wants to come in; an edge that is away must not keep the plane from running.
+  const isOpen = await entrance.open(AbortSignal.timeout(openMsMax));
   await recordLifecycle(stores, config, "PLANE_STARTED");
   return {
     config,
     sandboxKind: executor.sandboxKind,
+    isOpen,
     get linkConnected() {
       return link.connected;
     },
