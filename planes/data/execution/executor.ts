@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
-import { type AttemptId, BiplaneError } from "@biplane/base";
+import { type AttemptId, BiplaneError, MiB } from "@biplane/base";
 import { backoffMs, type Closeable, sleep } from "@biplane/kit";
 import type { Lease } from "../runs/types.ts";
 import { type AttemptRunner, runAttempt } from "./attempt.ts";
@@ -22,7 +22,10 @@ export interface Executor extends Closeable {
   readonly sandboxKind: SandboxLauncher["kind"];
 }
 
-const sandboxesMaxDefault = 256;
+const sandboxesMost = 256;
+const sandboxesLeast = 8;
+/** What a worker takes before its task does anything, about. */
+const workerBytes = 96 * MiB;
 const leaseRetryMs = { firstMs: 500, lastMs: 10_000 };
 
 /** Resolves once interrupted attempts are settled; leases are taken from then on. */
@@ -39,7 +42,7 @@ export async function startExecutor(given: ExecutorOptions): Promise<Executor> {
   });
   const { entrances, authorityPem, folder } = options;
   const compartments = await Compartments.create(launcher, entrances, authorityPem, folder);
-  const sandboxesMax = options.sandboxesMax ?? sandboxesMaxDefault;
+  const sandboxesMax = options.sandboxesMax ?? defaultSandboxes();
   const runner: AttemptRunner = {
     options,
     compartments,
@@ -52,6 +55,11 @@ export async function startExecutor(given: ExecutorOptions): Promise<Executor> {
     .fill()
     .catch((error: unknown) => options.log.error({ event: "no_blank_worker", error }, "no blank worker"));
   return new RunningExecutor(runner, new Slots(slots));
+}
+
+/** As many as fit into half of the machine's memory. */
+function defaultSandboxes(): number {
+  return Math.max(sandboxesLeast, Math.min(sandboxesMost, Math.floor(totalmem() / 2 / workerBytes)));
 }
 
 /** Found at the start, not by the first task. */

@@ -89,38 +89,42 @@ function start(
   return new RunningSandbox(child, cgroup, { samples: !cgroups.has("memory"), ownGroup });
 }
 
-/** Tries one, since namespaces can be forbidden in many ways. */
+/** Tries one, since namespaces can be forbidden in many ways and old versions lack options. */
 function sandboxProblem(): BiplaneError | undefined {
+  const user = process.getuid?.() === 0 ? [] : ["--unshare-user", "--disable-userns"];
+  const mounts = [
+    "--ro-bind",
+    "/",
+    "/",
+    "--proc",
+    "/proc",
+    "--perms",
+    "1777",
+    "--size",
+    "65536",
+    "--tmpfs",
+    "/tmp",
+  ];
   try {
-    const user = process.getuid?.() === 0 ? [] : ["--unshare-user"];
-    const trial = [
-      ...user,
-      "--unshare-pid",
-      "--unshare-net",
-      "--ro-bind",
-      "/",
-      "/",
-      "--proc",
-      "/proc",
-      "true",
-    ];
+    const trial = [...user, "--unshare-pid", "--unshare-net", ...mounts, "true"];
     execFileSync("bwrap", trial, { stdio: ["ignore", "ignore", "pipe"], timeout: 10_000 });
     execFileSync("setpriv", ["--version"], { stdio: "ignore", timeout: 10_000 });
     return undefined;
   } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === "ENOENT";
-    return new BiplaneError(
-      "failed_precondition",
-      {
-        what: "Tasks can't be isolated on this machine.",
-        why: missing
-          ? "`bwrap` (bubblewrap) or `setpriv` (util-linux) is not installed."
-          : "bubblewrap could not make namespaces here.",
-        next: missing
-          ? "Install them, e.g. `apt-get install bubblewrap util-linux`, or pass --allow-unsandboxed where every task is trusted."
-          : "Allow user namespaces (`sysctl user.max_user_namespaces`), or pass --allow-unsandboxed where every task is trusted.",
-      },
-      { cause, reason: "no_sandbox" },
-    );
+    return noSandbox(cause as NodeJS.ErrnoException & { stderr?: Buffer | null });
   }
+}
+
+function noSandbox(cause: NodeJS.ErrnoException & { stderr?: Buffer | null }): BiplaneError {
+  const missing = cause.code === "ENOENT";
+  const said = cause.stderr?.toString("utf8").trim().split("\n")[0] ?? "";
+  const why = missing
+    ? "`bwrap` (bubblewrap) or `setpriv` (util-linux) is not installed."
+    : `bubblewrap could not make a sandbox: ${said || cause.message}`;
+  const remedy = missing
+    ? "Install them, e.g. `apt-get install bubblewrap util-linux`"
+    : "Allow user namespaces (`sysctl user.max_user_namespaces`), or install bubblewrap 0.8 or newer";
+  const next = `${remedy}, or pass --allow-unsandboxed where every task is trusted.`;
+  const text = { what: "Tasks can't be isolated on this machine.", why, next };
+  return new BiplaneError("failed_precondition", text, { cause, reason: "no_sandbox" });
 }
