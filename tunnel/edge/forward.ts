@@ -5,6 +5,9 @@
 import { type ClientHttp2Stream, constants } from "node:http2";
 import type { Socket } from "node:net";
 
+/** Bytes of one client that may wait for the tunnel. */
+const readAheadBytesMax = 256 * 1024;
+
 export function forward(socket: Socket, stream: ClientHttp2Stream): void {
   socket.once("close", () => {
     // Only a connection that ended both ways is a completed one; anything else must not look like one inside.
@@ -23,6 +26,21 @@ export function forward(socket: Socket, stream: ClientHttp2Stream): void {
     socket.cork();
     process.nextTick(() => socket.uncork());
   });
-  socket.pipe(stream);
   stream.pipe(socket);
+  pump(socket, stream);
+}
+
+/** Like `pipe`, but reading goes on while HTTP/2 is still sending: it would take turns otherwise. */
+function pump(socket: Socket, stream: ClientHttp2Stream): void {
+  let aheadBytes = 0;
+  socket.on("data", (chunk: Buffer) => {
+    aheadBytes += chunk.length;
+    if (aheadBytes >= readAheadBytesMax) socket.pause();
+    stream.write(chunk, () => {
+      aheadBytes -= chunk.length;
+      if (aheadBytes < readAheadBytesMax) socket.resume();
+    });
+  });
+  socket.once("end", () => stream.end());
+  socket.resume();
 }
