@@ -107,9 +107,9 @@ describeOnBothDatabases("A failed transaction", (fresh) => {
 
   test("whose outcome is unknown gives a repeated CreateRun the run that it made", async () => {
     await new TestControlPlane(fixture).drain();
+    // The first transaction looks the key up; the second one writes.
+    answersLost = 2;
     const answer = fixture.runs.createRun(newRun({ repeatKey: "unknown-outcome" }));
-    // The transaction that looks the key up has begun; the next one writes.
-    loseNextAnswer();
     await expect(answer).rejects.toMatchObject({ code: "unavailable", reason: "database_unavailable" });
     const control = new TestControlPlane(fixture).start();
     const again = await fixture.runs.createRun(newRun({ repeatKey: "unknown-outcome" }));
@@ -119,6 +119,17 @@ describeOnBothDatabases("A failed transaction", (fresh) => {
     );
     expect(created).toEqual([again.run]);
     await fixture.runs.abortRun(again, { reason: "", by: "" });
+  });
+
+  test("that only read is answered unavailable, without a word of the database's own", async () => {
+    const root = await startRun(fixture);
+    await fixture.runs.abortRun(root, { reason: "", by: "" });
+    loseNextAnswer();
+    await expect(fixture.runs.getRun(root)).rejects.toMatchObject({
+      code: "unavailable",
+      message: expect.not.stringContaining("connection lost"),
+    });
+    expect((await fixture.runs.getRun(root)).phase).toBe(Phase.ABORTED);
   });
 
   test("is followed by the present state for those who watch", async () => {

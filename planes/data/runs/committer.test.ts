@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { Committer } from "./committer.ts";
+import { GroupedReads } from "./grouped-reads.ts";
 
 interface Fixture {
   readonly committer: Committer<string[]>;
@@ -93,4 +94,21 @@ test("exclusive work runs between transactions, with what was decided before it 
   await fixture.committer.settle();
   expect(seen).toEqual([["before"]]);
   expect(fixture.written).toEqual([["before"], ["during"]]);
+});
+
+test("reads asked for together, or while one is under way, share a read; a failed one fails for its own alone", async () => {
+  const reads: (readonly string[])[] = [];
+  const grouped = new GroupedReads<string, string>(async (keys) => {
+    reads.push(keys);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    if (keys.includes("broken")) throw new Error("unreachable");
+    return new Map(keys.filter((key) => key !== "absent").map((key) => [key, key.toUpperCase()]));
+  });
+  const first = [grouped.get("a"), grouped.get("a"), grouped.get("absent")];
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  const second = [grouped.get("b"), grouped.get("broken")];
+  expect(await Promise.all(first)).toEqual(["A", "A", undefined]);
+  await Promise.all(second.map((answer) => expect(answer).rejects.toThrow("unreachable")));
+  expect(await grouped.get("c")).toBe("C");
+  expect(reads).toEqual([["a", "absent"], ["b", "broken"], ["c"]]);
 });

@@ -6,10 +6,11 @@ import { randomBytes } from "node:crypto";
 import { limits, type RunId, type RunName, rootAction, runNameFrom } from "@biplane/base";
 import { AdmissionOutcome, Phase, type RunRef } from "@biplane/control-wire";
 import { digestOf } from "../store/document-rows.ts";
-import { readRepeatKey } from "../store/key-rows.ts";
+import { type RepeatKey, readRepeatKeys } from "../store/key-rows.ts";
 import { readRun, type StoredRun } from "../store/run-rows.ts";
 import { admissionRefused, nameTaken, notAdmittedYet } from "./admission-errors.ts";
 import type { Engine } from "./engine.ts";
+import { GroupedReads } from "./grouped-reads.ts";
 import { parseRunRef } from "./run-ref.ts";
 import { type RunSpecSummary, summarizeRunSpec, type TaskSummary } from "./specs.ts";
 import { ActionState, type RunState } from "./state.ts";
@@ -29,9 +30,14 @@ interface Specs {
 export class RunCreation {
   readonly #engine: Engine;
   readonly #waiters = new Map<string, Set<Waiter>>();
+  readonly #storedRepeats: GroupedReads<string, RepeatKey>;
 
   constructor(engine: Engine) {
     this.#engine = engine;
+    const { database, org } = engine.options;
+    this.#storedRepeats = new GroupedReads((keys) =>
+      database.asOrg(org, (transaction) => readRepeatKeys(transaction, org, keys)),
+    );
   }
 
   async createRun(run: NewRun): Promise<RunRecord> {
@@ -76,12 +82,9 @@ export class RunCreation {
 
   async #findRepeat(key: string | undefined): Promise<RunId | undefined> {
     if (key === undefined) return undefined;
-    const { repeats, options } = this.#engine;
-    const recent = repeats.get(key);
+    const recent = this.#engine.repeats.get(key);
     if (recent !== undefined) return recent;
-    const stored = await options.database.asOrg(options.org, (transaction) =>
-      readRepeatKey(transaction, options.org, key),
-    );
+    const stored = await this.#storedRepeats.get(key);
     const oldest = this.#engine.now() - limits.repeatKeyMs;
     return stored !== undefined && stored.createdAtMs > oldest ? stored.run : undefined;
   }

@@ -1,9 +1,10 @@
 /** Documents through a bounded cache: a fan-out reads the same specification with every lease. */
 import { BiplaneError, type Digest, MiB, type OrgId } from "@biplane/base";
 import type { Database } from "@biplane/kit/database";
-import { countDocuments, readDocument } from "../store/document-rows.ts";
+import { readDocument, readPresentDigests } from "../store/document-rows.ts";
 import type { DataSchema } from "../store/schema.ts";
 import type { Sealer } from "../store/sealing.ts";
+import { GroupedReads } from "./grouped-reads.ts";
 
 const cacheBytesMax = 64 * MiB;
 
@@ -13,12 +14,16 @@ export class Documents {
   readonly #org: OrgId;
   /** Least recently used first. */
   readonly #cache = new Map<Digest, Uint8Array>();
+  readonly #present: GroupedReads<Digest, true>;
   #cacheBytes = 0;
 
   constructor(database: Database<DataSchema>, sealer: Sealer, org: OrgId) {
     this.#database = database;
     this.#sealer = sealer;
     this.#org = org;
+    this.#present = new GroupedReads((digests) =>
+      database.asOrg(org, (transaction) => readPresentDigests(transaction, org, digests)),
+    );
   }
 
   /** Whether it is on disk for certain; false where only the database knows. */
@@ -56,10 +61,7 @@ export class Documents {
 
   /** Asks the database, not the cache: what is executed has to be there after a restart too. */
   async arePresent(digests: readonly Digest[]): Promise<boolean> {
-    const distinct = [...new Set(digests)];
-    const found = await this.#database.asOrg(this.#org, (transaction) =>
-      countDocuments(transaction, this.#org, distinct),
-    );
-    return found === distinct.length;
+    const found = await Promise.all(digests.map((digest) => this.#present.get(digest)));
+    return found.every((isPresent) => isPresent === true);
   }
 }

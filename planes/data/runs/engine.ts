@@ -16,7 +16,7 @@ import type { DataSchema } from "../store/schema.ts";
 import { Sealer } from "../store/sealing.ts";
 import { type Batch, isEmptyBatch, newBatch } from "./batch.ts";
 import { type FrozenBatch, freeze, writeBatch } from "./batch-writer.ts";
-import { describeCommitFailure } from "./commit-failure.ts";
+import { describeCommitFailure, withReadableFailures } from "./commit-failure.ts";
 import { Committer } from "./committer.ts";
 import { Documents } from "./documents.ts";
 import { WatchHub } from "./hub.ts";
@@ -64,12 +64,15 @@ export class Engine {
   acknowledged = 0n;
   /** Of committed events. */
   lastSequence = 0n;
+  /** As it was given: why a write failed decides what its callers are told. */
+  readonly #database: Database<DataSchema>;
   #closed = false;
 
   constructor(options: EngineOptions) {
-    this.options = options;
+    this.#database = options.database;
+    this.options = { ...options, database: withReadableFailures(options.database) };
     this.sealer = new Sealer(options.keys, options.org);
-    this.documents = new Documents(options.database, this.sealer, options.org);
+    this.documents = new Documents(this.options.database, this.sealer, options.org);
     this.committer = new Committer<Batch>({
       newBatch,
       isEmpty: isEmptyBatch,
@@ -209,8 +212,8 @@ export class Engine {
   async #write(batch: Batch): Promise<void> {
     const { cluster } = this.options;
     const frozen = freeze(batch, cluster, this.lastSequence, this.now());
-    const { database, org } = this.options;
-    await writeBatch({ database, sealer: this.sealer, org, cluster }, batch, frozen);
+    const { org } = this.options;
+    await writeBatch({ database: this.#database, sealer: this.sealer, org, cluster }, batch, frozen);
     this.#committed(batch, frozen);
   }
 

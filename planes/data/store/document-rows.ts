@@ -57,17 +57,17 @@ export async function readDocument(
   });
 }
 
-/** How many of the digests have a document. */
-export async function countDocuments(
+/** Those of the digests that have a document. */
+export async function readPresentDigests(
   transaction: Transaction<DataSchema>,
   org: OrgId,
   digests: readonly Digest[],
-): Promise<number> {
-  const { found } = await transaction
+): Promise<ReadonlyMap<Digest, true>> {
+  const rows = await transaction
     .selectFrom("document")
-    .select(({ fn }) => fn.countAll().as("found"))
+    .select("digest")
     .where("org_id", "=", org)
     .where("digest", "in", [...digests])
-    .executeTakeFirstOrThrow();
-  return Number(found);
+    .execute();
+  return new Map(rows.map(({ digest }) => [digest as Digest, true]));
 }

@@ -45,18 +45,21 @@ export async function deleteRepeatKeys(
     .execute();
 }
 
-export async function readRepeatKey(
+/** Those of the keys that are known. */
+export async function readRepeatKeys(
   transaction: Transaction<DataSchema>,
   org: OrgId,
-  key: string,
-): Promise<RepeatKey | undefined> {
-  const row = await transaction
+  keys: readonly string[],
+): Promise<ReadonlyMap<string, RepeatKey>> {
+  const rows = await transaction
     .selectFrom("repeat_key")
     .selectAll()
     .where("org_id", "=", org)
-    .where("key", "=", key)
-    .executeTakeFirst();
-  return row === undefined ? undefined : { key, run: runOf(row), createdAtMs: Number(row.created_at_ms) };
+    .where("key", "in", [...keys])
+    .execute();
+  return new Map(
+    rows.map((row) => [row.key, { key: row.key, run: runOf(row), createdAtMs: Number(row.created_at_ms) }]),
+  );
 }
 
 export async function insertNonces(
