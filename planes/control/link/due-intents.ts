@@ -26,6 +26,8 @@ export class DueIntents {
       .catch(failed)
       .finally(() => {
         this.#running = undefined;
+        // Asked for between the last look and this moment.
+        if (this.#wanted) this.start(failed);
       });
   }
 

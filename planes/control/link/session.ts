@@ -10,6 +10,7 @@ import {
   EventAckSchema,
   HeartbeatSchema,
   type Hello,
+  type Intent,
 } from "@biplane/control-wire";
 import { BoundedQueue, type Clock, type Logger } from "@biplane/kit";
 import { create } from "@bufbuild/protobuf";
@@ -155,8 +156,8 @@ export class LinkSession implements LiveLink {
   /** None inside a snapshot: what it leaves out is lost, and must not be asked for before that is known. */
   #sendIntents(before: Position, { position, intents }: Applied): void {
     if (position.state !== "current") return;
-    const sent = intents.every((value) => this.#downstream.sendIfRoom({ case: "intent", value }));
-    if (!sent || before.state !== "current") this.#sendDue();
+    const isSent = (value: Intent) => this.#downstream.sendIfRoom({ case: "intent", value });
+    if (before.state !== "current" || !intents.every(isSent)) this.#sendDue();
   }
 
   #sendDue(): void {
