@@ -54,6 +54,8 @@ export function untilAskedToEnd(): Promise<void> {
 const services = ["router", "authority", "objects"] as const;
 const reachableMsMax = 30_000;
 const interruptedExitCode = 130;
+/** The edge first: it ends the connections of clients, which the data plane would wait for. */
+const stopOrder = ["edge", "data", "control"] as const;
 const endingSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** When one machine's system stops, everyone who might be waited for stops too. */
 const drainMs = 300;
@@ -61,7 +63,7 @@ const drainMs = 300;
 export async function startLocalSystem(options: LocalSystemOptions): Promise<LocalSystem> {
   const started: PlaneProcess[] = [];
   const close = async () => {
-    for (const plane of [...started].reverse()) await plane.stop();
+    for (const name of stopOrder) for (const plane of started) if (plane.name === name) await plane.stop();
   };
   // However this process ends, it leaves no plane behind that nobody looks after.
   process.on("exit", () => {
@@ -86,15 +88,12 @@ async function start(options: LocalSystemOptions, started: PlaneProcess[]) {
   const profilePath = join(folders.data, "profile.json");
   onProgress?.("control plane");
   await launch(started, controlOptions(options, folders, settings.ports));
-  onProgress?.("edge");
-  await prepareEdge(folders, settings);
-  await launch(started, {
-    program: "edge",
-    parameters: ["--state", folders.edge],
-    logPath: logOf(folders, "edge"),
-  });
-  onProgress?.("data plane");
-  const claim = existsSync(profilePath) ? undefined : await initializeData(options, folders, settings);
+  onProgress?.("edge and data plane");
+  const isNew = !existsSync(profilePath);
+  const [claim] = await Promise.all([
+    isNew ? initializeData(options, folders, settings) : undefined,
+    startEdge(started, folders, settings),
+  ]);
   const { sandbox } = await launch<{ sandbox: LocalSystem["sandbox"] }>(
     started,
     dataOptions(options, folders),
@@ -156,6 +155,15 @@ function controlOptions(options: LocalSystemOptions, folders: Folders, ports: Po
 
 function databaseEnvironment(url: string | undefined) {
   return url === undefined ? {} : { environment: { BIPLANE_DATABASE_URL: url } };
+}
+
+async function startEdge(started: PlaneProcess[], folders: Folders, settings: LocalSettings): Promise<void> {
+  await prepareEdge(folders, settings);
+  await launch(started, {
+    program: "edge",
+    parameters: ["--state", folders.edge],
+    logPath: logOf(folders, "edge"),
+  });
 }
 
 /** The edge's certificate comes from the provider; its listeners know names of tunnels and nothing else. */
