@@ -1,6 +1,6 @@
 /** `biplane control`: runs the control plane, or does one of its operator's errands. */
 import { join } from "node:path";
-import { BiplaneError, isBiplaneError } from "@biplane/base";
+import { BiplaneError, isBiplaneError, parseClusterId, parseOrgId } from "@biplane/base";
 import { Closers, createLogger, type Logger, runUntilSignal, writeFileDurably } from "@biplane/kit";
 import { type Admin, createLocalAdmin } from "./admin/admin.ts";
 import { findRunningAdmin } from "./admin/socket.ts";
@@ -19,10 +19,16 @@ async function main(log: Logger): Promise<void> {
       return withAdmin(options, async (admin) => print(await admin.run("create-org", { org: options.org })));
     case "enroll-code": {
       const { org, cluster, lifetimeMinutes, addresses } = options;
-      const parameters = { org, cluster, lifetimeMinutes, addresses };
+      const parameters = {
+        org: parseOrgId(org),
+        cluster: parseClusterId(cluster),
+        lifetimeMinutes,
+        addresses,
+      };
       return withAdmin(options, async (admin) => print(await admin.run("enroll-code", parameters)));
     }
     case "edge-identity":
+      requireEdge(options);
       return withAdmin(options, (admin) => writeEdgeIdentity(options, admin));
   }
 }
@@ -53,14 +59,17 @@ async function withAdmin(options: ControlOptions, work: (admin: Admin) => Promis
   }
 }
 
+/** Before anything is opened, since opening makes what is missing. */
+function requireEdge({ out, hosts }: ControlOptions): void {
+  if (out !== "" && hosts.length > 0) return;
+  throw new BiplaneError("invalid_argument", {
+    what: "edge-identity needs a folder and the edge's host names.",
+    next: "Give --out DIR and --host HOST, which may be repeated.",
+  });
+}
+
 /** Files as `biplane edge` reads them from its state folder. */
 async function writeEdgeIdentity({ out, hosts }: ControlOptions, admin: Admin): Promise<void> {
-  if (out === "" || hosts.length === 0) {
-    throw new BiplaneError("invalid_argument", {
-      what: "edge-identity needs a folder and the edge's host names.",
-      next: "Give --out DIR and --host HOST, which may be repeated.",
-    });
-  }
   const identity = await admin.run("edge-identity", { hosts: [...hosts] });
   await writeFileDurably(join(out, "identity.key"), identity.privateKeyPem);
   await writeFileDurably(join(out, "identity.crt"), identity.certificatePem, 0o644);
