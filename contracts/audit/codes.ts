@@ -36,6 +36,8 @@ export const auditCodes = {
   TOKEN_ISSUED: "The authority issued an access token.",
   TOKEN_REFUSED: "The authority refused a token request.",
   GRANT_REVOKED: "A grant and all its tokens were revoked.",
+  TUNNEL_CONNECTED: "A connection to the edge was opened.",
+  TUNNEL_DISCONNECTED: "A connection to the edge ended.",
   PLANE_STARTED: "The data plane started.",
   PLANE_STOPPED: "The data plane was told to stop.",
 } as const;

@@ -5,8 +5,9 @@
 import { chmod } from "node:fs/promises";
 import type { Server } from "node:tls";
 import { BiplaneError } from "@biplane/base";
+import { systemClock } from "@biplane/kit/clock";
 import { type Closeable, Closers } from "@biplane/kit/lifecycle";
-import { feedTlsServer, startConnector, tunnelName } from "@biplane/tunnel-connector";
+import { type ConnectorEvent, feedTlsServer, startConnector, tunnelName } from "@biplane/tunnel-connector";
 import type { DataPlaneConfig } from "./config.ts";
 import type { SandboxEntrances } from "./execution/types.ts";
 import type { ServingCertificate } from "./identity/certificates.ts";
@@ -23,8 +24,12 @@ export interface PublicEntrance extends Closeable {
 }
 
 /** Serves the public: through the edge, or at ports of its own. */
-export async function openToPublic(parts: OpenParts, servers: Servers): Promise<PublicEntrance> {
-  if (!parts.options.listen) return dialEdge(parts, servers);
+export async function openToPublic(
+  parts: OpenParts,
+  stores: Stores,
+  servers: Servers,
+): Promise<PublicEntrance> {
+  if (!parts.options.listen) return dialEdge(parts, stores, servers);
   const closers = new Closers();
   for (const [service, address] of Object.entries(parts.config.addresses) as [Service, string][]) {
     closers.add(await listenAt(servers[service], Number(new URL(address).port || 443)));
@@ -32,7 +37,7 @@ export async function openToPublic(parts: OpenParts, servers: Servers): Promise<
   return { open: async () => true, close: () => closers.close() };
 }
 
-async function dialEdge(parts: OpenParts, servers: Servers): Promise<PublicEntrance> {
+async function dialEdge(parts: OpenParts, stores: Stores, servers: Servers): Promise<PublicEntrance> {
   const { options, paths, config } = parts;
   const read = async () => requireEnrollment(await readEnrollment(paths.link));
   const enrollment = await read();
@@ -48,6 +53,7 @@ async function dialEdge(parts: OpenParts, servers: Servers): Promise<PublicEntra
     identity: async () => (await read()).identity,
     services,
     log: options.log,
+    onEvent: (event) => recordTunnel(parts, stores, event),
   });
   return {
     open: (signal) =>
@@ -57,6 +63,25 @@ async function dialEdge(parts: OpenParts, servers: Servers): Promise<PublicEntra
       ),
     close: () => connector.close(),
   };
+}
+
+/** Tunnel health belongs to the audit trail (claim AUD-2); attempts to dial do not: an absent edge would fill it. */
+function recordTunnel({ options, config }: OpenParts, stores: Stores, event: ConnectorEvent): void {
+  if (event.kind === "dial_failed") return;
+  const record = {
+    atMs: systemClock.now(),
+    code: event.kind === "connected" ? "TUNNEL_CONNECTED" : "TUNNEL_DISCONNECTED",
+    decision: "allowed",
+    subject: "",
+    method: "",
+    org: config.org,
+    requestId: `connection-${event.connection}`,
+    address: "",
+    addressFrom: "none",
+  } as const;
+  stores.audit.record(record).catch((error: unknown) => {
+    options.log.error({ event: "audit_failed", error }, "a tunnel event could not be recorded");
+  });
 }
 
 /** The tunnel's own name, and the public one where the certificate lists it, for edges that go by server names. */

@@ -9,7 +9,12 @@ import { createCommandHandler } from "./commands.ts";
 import { type DataPlaneConfig, readConfig } from "./config.ts";
 import { openToPublic, sandboxEntrances } from "./entrances.ts";
 import { type Executor, startExecutor } from "./execution/executor.ts";
-import { readCertificates, ServingCertificate } from "./identity/certificates.ts";
+import {
+  type OrganizationCertificates,
+  readCertificates,
+  renewIntermediate,
+  ServingCertificate,
+} from "./identity/certificates.ts";
 import { type Link, startLink } from "./link/index.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import type { Router } from "./router/router.ts";
@@ -43,8 +48,7 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
   closers.add(await lockFolder(options.state));
   const systemKey = await readKeyFile(paths.systemKey);
   const parts: OpenParts = { options, paths, config, systemKey };
-  const certificates = await readCertificates(paths.certificates, systemKey);
-  if (certificates === undefined) throw incomplete(paths.certificates);
+  const certificates = await openCertificates(parts);
   const serving = closers.add(await ServingCertificate.issue(certificates.intermediate, hostsOf(config)));
   const stores = await openStores(parts, closers);
   const link = closers.add(await openLink(parts, stores));
@@ -54,7 +58,7 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
   const routing = { config, stores, controlPlane: link, serving, rootPem, addressFrom, log } as const;
   const { router, servers } = await createRouting(routing);
   const executor = closers.add(await openExecutor(parts, stores, router, serving, rootPem));
-  const entrance = closers.add(await openToPublic(parts, servers));
+  const entrance = closers.add(await openToPublic(parts, stores, servers));
   // Whoever waits for the ready line wants to come in; an edge that is away must not keep the plane from running.
   const isOpen = await entrance.open(AbortSignal.timeout(openMsMax));
   await recordLifecycle(stores, config, "PLANE_STARTED");
@@ -114,6 +118,12 @@ function openExecutor(
     clock: systemClock,
     log: options.log,
   });
+}
+
+async function openCertificates({ paths, config, systemKey }: OpenParts): Promise<OrganizationCertificates> {
+  const certificates = await readCertificates(paths.certificates, systemKey);
+  if (certificates === undefined) throw incomplete(paths.certificates);
+  return renewIntermediate(paths.certificates, systemKey, certificates, config, systemClock.now());
 }
 
 function recordLifecycle(stores: Stores, config: DataPlaneConfig, code: AuditCode): Promise<void> {

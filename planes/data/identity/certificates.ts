@@ -2,6 +2,7 @@
  * The organization's own certificates. The root signs intermediates only; the intermediate signs what router,
  * authority and object server show. Clients believe the root alone, so no provider can stand in between.
  */
+import { X509Certificate } from "node:crypto";
 import { day } from "@biplane/base";
 import {
   createIntermediateAuthority,
@@ -20,6 +21,7 @@ export interface OrganizationCertificates {
 const place = "organization certificates";
 const rootMs = 3_650 * day;
 const intermediateMs = 730 * day;
+const renewBeforeMs = 180 * day;
 const leafMs = 30 * day;
 
 /** Undefined where the organization has none yet. */
@@ -33,17 +35,47 @@ export async function readCertificates(
   return JSON.parse(new TextDecoder().decode(bytes)) as OrganizationCertificates;
 }
 
+/** A new intermediate below the same root where the present one has less than half a year left. */
+export async function renewIntermediate(
+  path: string,
+  key: Key,
+  certificates: OrganizationCertificates,
+  names: { readonly org: string; readonly cluster: string },
+  nowMs: number,
+): Promise<OrganizationCertificates> {
+  const { validToDate } = new X509Certificate(certificates.intermediate.certificatePem);
+  if (validToDate.getTime() - nowMs > renewBeforeMs) return certificates;
+  const renewed = { root: certificates.root, intermediate: await newIntermediate(certificates.root, names) };
+  await writeCertificates(path, key, renewed);
+  return renewed;
+}
+
 export async function createCertificates(
   path: string,
   key: Key,
   names: { readonly org: string; readonly cluster: string },
 ): Promise<OrganizationCertificates> {
   const root = await createRootAuthority(`Biplane root of ${names.org}`, rootMs);
+  const certificates = { root, intermediate: await newIntermediate(root, names) };
+  await writeCertificates(path, key, certificates);
+  return certificates;
+}
+
+function newIntermediate(
+  root: TlsIdentity,
+  names: { readonly org: string; readonly cluster: string },
+): Promise<TlsIdentity> {
   const title = `Biplane cluster ${names.cluster} of ${names.org}`;
-  const intermediate = await createIntermediateAuthority(root, title, intermediateMs);
-  const bytes = new TextEncoder().encode(JSON.stringify({ root, intermediate }));
+  return createIntermediateAuthority(root, title, intermediateMs);
+}
+
+async function writeCertificates(
+  path: string,
+  key: Key,
+  certificates: OrganizationCertificates,
+): Promise<void> {
+  const bytes = new TextEncoder().encode(JSON.stringify(certificates));
   await writeFileDurably(path, sealRecord(deriveKey(key, place), place, bytes));
-  return { root, intermediate };
 }
 
 interface Rotating {

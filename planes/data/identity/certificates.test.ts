@@ -1,0 +1,70 @@
+import { X509Certificate } from "node:crypto";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createSecureServer } from "node:http2";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect } from "node:tls";
+import { day } from "@biplane/base";
+import { newKey } from "@biplane/kit/crypto";
+import { serverTlsOptions } from "@biplane/kit/tls";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import {
+  createCertificates,
+  type OrganizationCertificates,
+  readCertificates,
+  renewIntermediate,
+  ServingCertificate,
+} from "./certificates.ts";
+
+const names = { org: "acme", cluster: "home" };
+const key = newKey();
+let folder: string;
+let path: string;
+let certificates: OrganizationCertificates;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "certificates-"));
+  path = join(folder, "certificates.sealed");
+  certificates = await createCertificates(path, key, names);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+test("are sealed on disk and read back under their key alone", async () => {
+  expect((await readFile(path)).includes("PRIVATE KEY")).toBe(false);
+  expect(await readCertificates(path, key)).toEqual(certificates);
+  await expect(readCertificates(path, newKey())).rejects.toMatchObject({ code: "data_loss" });
+});
+
+test("an intermediate near its end is renewed below the same root, so that profiles stay good", async () => {
+  const now = Date.now();
+  expect(await renewIntermediate(path, key, certificates, names, now)).toBe(certificates);
+  const renewed = await renewIntermediate(path, key, certificates, names, now + 600 * day);
+  expect(renewed.root).toEqual(certificates.root);
+  expect(renewed.intermediate).not.toEqual(certificates.intermediate);
+  expect(await readCertificates(path, key)).toEqual(renewed);
+});
+
+test("what servers show chains to the root that clients pin, and is replaced while they serve", async () => {
+  const serving = await ServingCertificate.issue(certificates.intermediate, ["localhost"]);
+  const server = serving.keepFresh(createSecureServer(serverTlsOptions({ identity: serving.identity })));
+  await new Promise<void>((resolve) => server.listen(0, "localhost", resolve));
+  const { port } = server.address() as AddressInfo;
+  const first = await serialAt(port);
+  await serving.renew();
+  expect(await serialAt(port)).not.toBe(first);
+  server.close();
+  await serving.close();
+});
+
+/** Serial number of what the server shows to a client that believes the root alone. */
+function serialAt(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const ca = certificates.root.certificatePem;
+    const socket = connect({ port, host: "localhost", servername: "localhost", ca }, () => {
+      resolve(new X509Certificate(socket.getPeerX509Certificate()!.raw).serialNumber);
+      socket.destroy();
+    });
+    socket.on("error", reject);
+  });
+}
