@@ -19,8 +19,6 @@ export interface TaskSettings {
   readonly resources?: Resources;
   /** Environment variables. Not for secrets: they are kept with the task. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Results are taken from earlier runs with the same inputs and the same `version`. */
-  readonly cache?: { readonly version: string };
 }
 
 export interface TaskDefinition {

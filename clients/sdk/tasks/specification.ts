@@ -54,8 +54,6 @@ function metadataOf(settings: TaskSettings): MessageInitShape<typeof flyte.core.
   return {
     runtime: { type: flyte.core.RuntimeMetadata_RuntimeType.OTHER, version: "0.1.0", flavor: "typescript" },
     retries: { retries: settings.retries ?? 0 },
-    discoverable: settings.cache !== undefined,
-    discoveryVersion: settings.cache?.version ?? "",
     generatesDeck: true,
     ...(settings.timeout === undefined ? {} : { timeout: wholeSeconds(settings.timeout.seconds) }),
   };

@@ -86,8 +86,8 @@ function define<I extends Schema | undefined, O extends Schema | undefined>(
 }
 
 function settingsOf(options: TaskSettings): TaskSettings {
-  const { retries, timeout, resources, cache } = options;
-  const given = Object.entries({ retries, timeout, resources, cache });
+  const { retries, timeout, resources } = options;
+  const given = Object.entries({ retries, timeout, resources });
   return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }
 
