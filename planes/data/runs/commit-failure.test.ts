@@ -121,6 +121,16 @@ describeOnBothDatabases("A failed transaction", (fresh) => {
     await fixture.runs.abortRun(again, { reason: "", by: "" });
   });
 
+  test("whose outcome is unknown still stops what executes an attempt that it ended", async () => {
+    const root = await startRun(fixture);
+    loseNextAnswer();
+    await expect(fixture.runs.abortRun(root, { reason: "", by: "" })).rejects.toMatchObject({
+      code: "unavailable",
+    });
+    await expect.poll(() => root.ended.aborted).toBe(true);
+    expect((await fixture.runs.getRun(root)).phase).toBe(Phase.ABORTED);
+  });
+
   test("that only read is answered unavailable, without a word of the database's own", async () => {
     const root = await startRun(fixture);
     await fixture.runs.abortRun(root, { reason: "", by: "" });

@@ -3,15 +3,13 @@
  * committed. Decisions are taken synchronously, so that no two of them interleave; the modules beside this one take them.
  */
 import { BiplaneError, type ClusterId, type Digest, type OrgId, type RunId } from "@biplane/base";
-import { isTerminal, Phase } from "@biplane/control-wire";
-import { backoffMs, sleep } from "@biplane/kit/backoff";
+import { isTerminal } from "@biplane/control-wire";
 import type { Clock } from "@biplane/kit/clock";
 import type { Key } from "@biplane/kit/crypto";
 import type { Database } from "@biplane/kit/database";
 import type { Logger } from "@biplane/kit/logging";
-import { readActionsOfRun } from "../store/action-rows.ts";
 import type { UsedNonce } from "../store/key-rows.ts";
-import { readRun, type StoredRun } from "../store/run-rows.ts";
+import type { StoredRun } from "../store/run-rows.ts";
 import type { DataSchema } from "../store/schema.ts";
 import { Sealer } from "../store/sealing.ts";
 import { type Batch, isEmptyBatch, newBatch } from "./batch.ts";
@@ -26,10 +24,10 @@ import { projectedCode } from "./projection.ts";
 import { ReadyQueue } from "./ready-queue.ts";
 import { RecentEvents } from "./recent-events.ts";
 import { RecentKeys } from "./recent-keys.ts";
+import { recover } from "./recovery.ts";
 import { Signal } from "./signal.ts";
 import { TaskSummaries } from "./specs.ts";
 import { type ActionState, RunState, runKey } from "./state.ts";
-import { currentAttempt, givenBack } from "./transitions.ts";
 import type { ActionRecord, AttemptRecord } from "./types.ts";
 
 export interface EngineOptions {
@@ -77,7 +75,7 @@ export class Engine {
       newBatch,
       isEmpty: isEmptyBatch,
       write: (batch) => this.#write(batch),
-      recover: (error) => this.#recover(error),
+      recover: (error) => recover(this, error),
       failure: describeCommitFailure,
     });
   }
@@ -228,7 +226,7 @@ export class Engine {
     for (const { state, stored } of frozen.actions) {
       state.run.counts.move(stored.record.taskName, state.committed?.phase, stored.record.phase);
       state.committed = stored.record;
-      this.#endLeases(stored.record);
+      this.leases.endFinished(stored.record);
     }
     for (const { stored } of frozen.actions) this.hub.publishAction(stored.record);
     for (const { state, stored } of frozen.runs) {
@@ -237,66 +235,5 @@ export class Engine {
         this.runs.delete(state.key);
     }
     if (frozen.events.length > 0) this.outboxChanged.notify();
-  }
-
-  #endLeases(record: ActionRecord): void {
-    for (const { attempt, phase } of record.attempts.slice(-2)) {
-      if (isTerminal(phase)) this.leases.end({ ...record, attempt });
-    }
-  }
-
-  async #recover(error: unknown): Promise<void> {
-    const { log } = this.options;
-    log.error({ event: "commit_failed", err: error }, "a transaction failed; reading the state again");
-    for (let attempt = 0; !this.#closed; attempt += 1) {
-      try {
-        await this.load();
-        setImmediate(() => this.#afterRecovery());
-        return;
-      } catch (cause) {
-        log.error({ event: "reload_failed", err: cause }, "the state could not be read");
-        await sleep(backoffMs(attempt, { firstMs: 100, lastMs: 5_000 }));
-      }
-    }
-  }
-
-  /** Those who watch may have missed what was committed; attempts that nobody got to execute wait again. */
-  #afterRecovery(): void {
-    if (this.#closed || !this.committer.isUsable) return;
-    for (const run of this.runs.values()) {
-      for (const action of run.actions.values()) this.#reconcile(action);
-      if (run.committed !== undefined) this.hub.publishRun(run.committed);
-    }
-    if (this.committer.hasChanges) void this.commit().catch(() => undefined);
-    this.readyChanged.notify();
-    this.outboxChanged.notify();
-    for (const id of this.hub.watchedRuns) {
-      if (this.openRun(id) === undefined) this.#publishEnded(id).catch((error: unknown) => this.#warn(error));
-    }
-  }
-
-  /** It ended in the very transaction whose outcome was unknown. */
-  async #publishEnded(id: RunId): Promise<void> {
-    const { database, org, bucket } = this.options;
-    const { run, actions } = await database.asOrg(org, async (transaction) => ({
-      run: await readRun(transaction, this.sealer, id),
-      actions: await readActionsOfRun(transaction, this.sealer, bucket, id),
-    }));
-    if (run === undefined) return;
-    for (const { record } of actions) this.hub.publishAction(record);
-    this.hub.publishRun(run.record);
-  }
-
-  #warn(error: unknown): void {
-    this.options.log.warn({ event: "watch_behind", err: error }, "watchers were not told of a run's end");
-  }
-
-  #reconcile(action: ActionState): void {
-    const { record } = action;
-    this.#endLeases(record);
-    this.hub.publishAction(record);
-    const { attempt, phase } = currentAttempt(record);
-    if (phase !== Phase.RUNNING || this.leases.isHeld({ ...record, attempt })) return;
-    this.changeAction(action, givenBack(record, this.now()));
   }
 }

@@ -141,10 +141,12 @@ export class LeaseQueue implements ActionQueue {
   }
 
   /** Nobody has begun to execute it: the same attempt waits for the next taker. */
-  #giveBack(action: ActionState, attempt: number): void {
+  #giveBack({ record }: ActionState, attempt: number): void {
     const engine = this.#engine;
-    if (!engine.isUsable || !action.isRunning(attempt)) return;
-    engine.leases.drop({ ...action.record, attempt });
+    // Looked up again: the engine's memory may have been read anew since.
+    const action = engine.openRun(record)?.actions.get(record.action);
+    if (!engine.isUsable || action?.isRunning(attempt) !== true) return;
+    engine.leases.drop({ ...record, attempt });
     engine.changeAction(action, givenBack(action.record, engine.now()));
     engine.commit().catch(() => undefined);
   }
