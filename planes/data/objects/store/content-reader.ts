@@ -9,6 +9,7 @@ import {
   streamHeaderBytes,
   unreadable,
 } from "./stream-cipher.ts";
+import { noteStreamed } from "./stream-memory.ts";
 
 export interface StreamSource {
   /** Fills the buffer with bytes of the stream on disk; gives the part that was filled. */
@@ -44,6 +45,7 @@ export async function* readRange(source: StreamSource, first: number, last: numb
       const plaintext = opener.open(segment, sealed);
       yield plaintext.subarray(Math.max(0, first - plainStart), last + 1 - plainStart);
       plainStart += plaintext.length;
+      noteStreamed(plaintext.length);
     }
   } finally {
     // The reader may stop early; neither the file nor the buffers may be given away under a read.

@@ -2,6 +2,7 @@
 import type { Digests } from "./digests.ts";
 import type { SealingTarget, SealingThreads } from "./sealing.ts";
 import { plainBytesOf } from "./stream-cipher.ts";
+import { noteStreamed } from "./stream-memory.ts";
 
 export async function writeSegments(
   threads: SealingThreads,
@@ -18,6 +19,7 @@ export async function writeSegments(
         // A full segment is written only once more comes: the last one is marked as the last.
         if (filled === plainBytesOf(count)) {
           await stream.write(segment, filled, false);
+          noteStreamed(filled);
           segment = stream.newSegment();
           filled = 0;
           count += 1;

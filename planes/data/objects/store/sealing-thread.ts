@@ -7,6 +7,7 @@ import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { Secret } from "@biplane/base";
 import { Digester } from "./digests.ts";
 import { SegmentSealer } from "./stream-cipher.ts";
+import { noteStreamed } from "./stream-memory.ts";
 
 /** Marks the worker's data, so that importing this file elsewhere starts nothing. */
 export const sealingThread = "sealing-thread";
@@ -62,6 +63,7 @@ class Stream {
     this.#digester.update(plaintext);
     const header = this.#position === 0 ? [this.#sealer.header] : [];
     this.#writeAll([...header, ...this.#sealer.seal(plaintext, last)]);
+    noteStreamed(plaintext.length);
     if (!last) return { kind: "written", stream: id };
     const { sizeBytes, md5, sha256 } = this.#digester.finish();
     return { kind: "finished", stream: id, sizeBytes, md5, sha256 };
