@@ -21,6 +21,7 @@ import { createEnrollmentService } from "./enrollment/service.ts";
 import { createInterceptors } from "./interceptors.ts";
 import { createIndexService } from "./link/index-service.ts";
 import { createLinkService } from "./link/service.ts";
+import { keepCertificateFresh, listenerTls } from "./server-certificate.ts";
 import type { ControlState } from "./state.ts";
 
 export interface ControlPlaneOptions {
@@ -50,13 +51,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const linkAddress = () => options.advertise ?? `${host === "127.0.0.1" ? "localhost" : host}:${port}`;
   const link = { store: state.store, sessions, clock, log, region };
   const enrollment = { store: state.store, clock, authority: state.authority, region, linkAddress };
+  const hosts = hostsOf(host, options.advertise);
   const server = createConnectServer({
-    tls: {
-      identity: await state.authority.issueServer("biplane control plane", hostsOf(host, options.advertise)),
-      clientAuthorityPem: state.authority.rootPem,
-      // Enrollment is for those who have no certificate yet; every other method asks for one.
-      clientCertificateOptional: true,
-    },
+    tls: await listenerTls(state.authority, hosts),
     requestBytesMax: limits.linkMessageBytesMax,
     contextValues: peerContext,
     before: refuseText,
@@ -67,7 +64,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       router.service(EnrollmentService, createEnrollmentService(enrollment));
     },
   });
+  server.maxConnections = limits.connectionsMax;
   closers.add(serverCloser(server));
+  closers.add(keepCertificateFresh(server, state.authority, hosts, log));
   closers.add(sessions);
   port = await listen(server, options.port, host);
   try {
