@@ -79,16 +79,23 @@ function isAlive(owner: Owner): boolean {
     // EPERM: it runs, as another user.
     if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
   }
-  return owner.born === birthOf(owner.pid);
+  const born = birthOf(owner.pid);
+  return owner.born === born && (born !== "" || !hasBirths());
 }
 
-/** Boot and start time of a process, from Linux's /proc; empty elsewhere. */
+function hasBirths(): boolean {
+  return birthOf(process.pid) !== "";
+}
+
+/** Boot and start time of a process, from Linux's /proc; empty elsewhere, and for one that has ended already. */
 function birthOf(pid: number): string {
   try {
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The name in parentheses may hold spaces; the start time is the 20th field after it.
-    return `${boot} ${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
+    // The name in parentheses may hold spaces; state and start time are the 1st and 20th field after it.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    // A process that was killed stays listed until its parent has looked.
+    return fields[0] === "Z" || fields[0] === "X" ? "" : `${boot} ${fields[19]}`;
   } catch {
     return "";
   }
