@@ -73,6 +73,17 @@ describeOnBothDatabases("A failed transaction", (fresh) => {
     await fixture.runs.abortRun(root, { reason: "", by: "" });
   });
 
+  test("of a CreateRun is forgotten with its repeat key: the repeat makes the run", async () => {
+    await fillDisk();
+    const refused = fixture.runs.createRun(newRun({ repeatKey: "refused-once" }));
+    await expect(refused).rejects.toMatchObject({ code: "resource_exhausted" });
+    await mend();
+    const control = new TestControlPlane(fixture).start();
+    const run = await fixture.runs.createRun(newRun({ repeatKey: "refused-once" }));
+    await control.stop();
+    await fixture.runs.abortRun(run, { reason: "", by: "" });
+  });
+
   test("does not lose what an executor reports: it is repeated until it is on disk", async () => {
     const root = await startRun(fixture);
     await fillDisk();

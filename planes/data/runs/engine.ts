@@ -167,6 +167,8 @@ export class Engine {
     this.runs = new Map(loaded.runs.map((run) => [run.key, run]));
     this.ready = new ReadyQueue();
     this.recentEvents.clear();
+    // They may name runs of a transaction that never committed.
+    this.repeats.clear();
     this.nonces.clear();
     for (const nonce of loaded.nonces) this.nonces.set(nonce.nonce, nonce);
     this.incarnation = loaded.incarnation?.id ?? "";

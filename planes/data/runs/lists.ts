@@ -18,10 +18,10 @@ export interface ListScope {
 
 const times: ListFields = {
   created_at: { column: "created_at_ms", type: "time" },
-  started_at: { column: "started_at_ms", type: "time" },
-  start_time: { column: "started_at_ms", type: "time" },
-  ended_at: { column: "ended_at_ms", type: "time" },
-  end_time: { column: "ended_at_ms", type: "time" },
+  started_at: { column: "started_at_ms", type: "time", isOptional: true },
+  start_time: { column: "started_at_ms", type: "time", isOptional: true },
+  ended_at: { column: "ended_at_ms", type: "time", isOptional: true },
+  end_time: { column: "ended_at_ms", type: "time", isOptional: true },
   updated_at: { column: "updated_at_ms", type: "time" },
 };
 const common: ListFields = {

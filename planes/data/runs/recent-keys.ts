@@ -18,6 +18,10 @@ export class RecentKeys<T> {
     }
   }
 
+  clear(): void {
+    this.#values.clear();
+  }
+
   delete(key: string): void {
     this.#values.delete(key);
   }

@@ -6,6 +6,8 @@ import type { ListFilter } from "../runs/types.ts";
 export interface ListField {
   readonly column: string;
   readonly type: "text" | "number" | "time";
+  /** Rows may lack a value. */
+  readonly isOptional?: true;
 }
 export type ListFields = Readonly<Record<string, ListField>>;
 

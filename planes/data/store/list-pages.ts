@@ -103,11 +103,10 @@ function sortColumns(table: ListTable, query: ListQuery): readonly SortColumn[] 
   ];
 }
 
-/** Rows without a value have a place too: before all others. */
-function sortable({ column, type }: ListField): RawBuilder<unknown> {
-  return type === "text"
-    ? sql`coalesce(${sql.ref(column)}, '') collate "C"`
-    : sql`coalesce(${sql.ref(column)}, 0)`;
+/** Rows without a value come before all others; where all have one, the bare column can use its index. */
+function sortable({ column, type, isOptional }: ListField): RawBuilder<unknown> {
+  if (type === "text") return sql`${sql.ref(column)} collate "C"`;
+  return isOptional === true ? sql`coalesce(${sql.ref(column)}, 0)` : sql.ref(column);
 }
 
 function unreadableCursor(): BiplaneError {

@@ -136,6 +136,7 @@ const statements = [
     updated_at_ms bigint not null, not_before_ms bigint not null, attempts text not null,
     detail bytea not null, outcome bytea,
     primary key (org_id, project, domain, run, name)) with (fillfactor = 60)`,
+  "create index action_by_time on action (org_id, project, domain, run, created_at_ms)",
   `create table task (
     org_id text not null, project text not null, domain text not null, name text not null, version text not null,
     spec_digest text not null, deployed_by text not null, deployed_at_ms bigint not null, detail bytea not null,
