@@ -39,6 +39,7 @@ export class Compartments {
   readonly #base: string;
   readonly #users = process.getuid?.() === 0 ? new SandboxUsers() : undefined;
   readonly #alive = new Set<Compartment>();
+  #opening = 0;
   #closed = false;
   #count = 0;
 
@@ -74,11 +75,28 @@ export class Compartments {
     return this.#launcher.kind;
   }
 
+  /** Sandboxes that run or are being made. */
+  get size(): number {
+    return this.#alive.size + this.#opening;
+  }
+
   async open(program: CompartmentProgram): Promise<Compartment> {
+    this.#opening += 1;
+    try {
+      return await this.#open(program);
+    } finally {
+      this.#opening -= 1;
+    }
+  }
+
+  async #open(program: CompartmentProgram): Promise<Compartment> {
     const user = this.#launcher.kind === "bubblewrap" ? this.#users?.take() : undefined;
     const identity: { attempt: AttemptId | undefined } = { attempt: undefined };
+    const opened = await this.#openFolder(user, () => identity.attempt).catch((error: unknown) => {
+      if (user !== undefined) this.#users?.release(user);
+      throw error;
+    });
     try {
-      const opened = await this.#openFolder(user, () => identity.attempt);
       const paths = this.#launcher.inside(opened.folder);
       const sandbox = this.#launcher.start(describeProgram(program, paths, opened.folder), user);
       const gone = sandbox.ended.then(() => this.#remove(opened, user));
@@ -88,7 +106,7 @@ export class Compartments {
       if (this.#closed) sandbox.kill();
       return compartment;
     } catch (error) {
-      if (user !== undefined) this.#users?.release(user);
+      await this.#remove(opened, user);
       throw error;
     }
   }

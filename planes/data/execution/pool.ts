@@ -28,9 +28,8 @@ export class WorkerPool {
   readonly #options: PoolOptions;
   readonly #blanks: WorkerProcess[] = [];
   readonly #idle: IdleWorker[] = [];
-  readonly #alive = new Set<WorkerProcess>();
-  #starting = 0;
-  #startingBlanks = 0;
+  /** Blank workers on their way. */
+  readonly #starting = new Set<Promise<void>>();
   #refill: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -38,20 +37,16 @@ export class WorkerPool {
     this.#options = options;
   }
 
-  get size(): number {
-    return this.#alive.size + this.#starting;
-  }
-
   /** Starts the blank workers that are missing; they need not be ready yet to be taken. */
   async fill(): Promise<void> {
-    const missing = this.#options.blanks - this.#blanks.length - this.#startingBlanks;
-    const room = this.#options.sandboxesMax - this.size;
+    const missing = this.#options.blanks - this.#blanks.length - this.#starting.size;
+    const room = this.#options.sandboxesMax - this.#options.compartments.size;
     await Promise.all(Array.from({ length: Math.max(0, Math.min(missing, room)) }, () => this.#addBlank()));
   }
 
   /** A ready worker: one that ran the key before, a blank one, or a new one. */
   async take(key: string): Promise<WorkerProcess> {
-    const worker = this.#takeIdle(key) ?? this.#takeBlank() ?? (await this.#startWithinBound());
+    const worker = this.#takeIdle(key) ?? (await this.#takeComingBlank()) ?? (await this.#startWithinBound());
     if (await worker.ready) return worker;
     throw new BiplaneError(
       "unavailable",
@@ -83,7 +78,7 @@ export class WorkerPool {
 
   /** Room for one more sandbox, made by ending an idle worker where need be. */
   makeRoom(): void {
-    if (this.size < this.#options.sandboxesMax || this.#evictIdle()) return;
+    if (this.#options.compartments.size < this.#options.sandboxesMax || this.#evictIdle()) return;
     const blank = this.#blanks.pop();
     if (blank === undefined) throw this.#exhausted();
     blank.kill();
@@ -110,9 +105,10 @@ export class WorkerPool {
   }
 
   #takeBlank(): WorkerProcess | undefined {
-    const blank = this.#blanks.shift();
-    if (blank !== undefined) this.#refillSoon();
-    return blank?.hasEnded ? undefined : blank;
+    const at = this.#blanks.findIndex((one) => !one.hasEnded);
+    if (at < 0) return undefined;
+    this.#refillSoon();
+    return this.#blanks.splice(at, 1)[0];
   }
 
   /** A moment later: the task that took the blank one starts first. */
@@ -124,13 +120,20 @@ export class WorkerPool {
     }, refillDelayMs).unref();
   }
 
-  async #addBlank(): Promise<void> {
-    this.#startingBlanks += 1;
-    try {
-      const blank = await this.#start();
-      if (!blank.hasEnded) this.#blanks.push(blank);
-    } finally {
-      this.#startingBlanks -= 1;
+  #addBlank(): Promise<void> {
+    const starting = this.#start()
+      .then((blank) => void (blank.hasEnded || this.#blanks.push(blank)))
+      .finally(() => this.#starting.delete(starting));
+    this.#starting.add(starting);
+    return starting;
+  }
+
+  /** One that is on its way is sooner here than one that is started now. */
+  async #takeComingBlank(): Promise<WorkerProcess | undefined> {
+    for (;;) {
+      const blank = this.#takeBlank();
+      if (blank !== undefined || this.#starting.size === 0) return blank;
+      await Promise.race(this.#starting).catch(() => {});
     }
   }
 
@@ -140,24 +143,17 @@ export class WorkerPool {
   }
 
   async #start(): Promise<WorkerProcess> {
-    this.#starting += 1;
-    try {
-      const compartment = await this.#options.compartments.open({
-        argv: workerArguments,
-        environment: (paths) => ({ BIPLANE_BUNDLES: paths.scratch }),
-        control: true,
-      });
-      const worker = new WorkerProcess(compartment);
-      this.#alive.add(worker);
-      void compartment.gone.finally(() => this.#forget(worker));
-      return worker;
-    } finally {
-      this.#starting -= 1;
-    }
+    const compartment = await this.#options.compartments.open({
+      argv: workerArguments,
+      environment: (paths) => ({ BIPLANE_BUNDLES: paths.scratch }),
+      control: true,
+    });
+    const worker = new WorkerProcess(compartment);
+    void compartment.gone.finally(() => this.#forget(worker));
+    return worker;
   }
 
   #forget(worker: WorkerProcess): void {
-    this.#alive.delete(worker);
     const blank = this.#blanks.indexOf(worker);
     if (blank >= 0) this.#blanks.splice(blank, 1);
   }

@@ -14,6 +14,7 @@ import { attemptOf, TestExecutor } from "./testing/test-executor.ts";
 
 const source = `
 export async function hello() { return "outputs"; }
+export async function waits(start, host) { host.setWaiting(true); console.log("waiting"); await new Promise((resolve) => setTimeout(resolve, 4000)); host.setWaiting(false); }
 export async function slow() { console.log("started"); await new Promise((resolve) => setTimeout(resolve, 60_000)); }
 `;
 
@@ -100,6 +101,18 @@ test("a closed executor leaves no process behind, and its attempts are to be tri
   await own.close();
   expect(processTree(process.pid)).toHaveLength(before);
   expect(await Promise.race([outcome, Promise.resolve("not recorded")])).toBe("not recorded");
+});
+
+test("tasks that wait can't take more sandboxes than there may be, and the next one says why", async () => {
+  system = await TestExecutor.start({ installation, sandboxesMax: 2 }, source);
+  const running = system;
+  const waiting = ["w1", "w2"].map((action) => running.run({ action, task: "waits" }));
+  for (const action of ["w1", "w2"]) await running.untilPrinted({ action }, "waiting");
+  expect(await running.run({ action: "third", task: "hello" })).toMatchObject({
+    failure: { code: "sandboxes_exhausted", kind: "system", recoverable: true },
+  });
+  expect((await Promise.all(waiting)).map(({ kind }) => kind)).toEqual(["succeeded", "succeeded"]);
+  expect((await running.run({ action: "fourth", task: "hello" })).kind).toBe("succeeded");
 });
 
 test("a program that exits with 0 and writes nothing succeeds only where nothing is expected", async () => {

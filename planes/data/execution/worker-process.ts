@@ -37,7 +37,7 @@ export class WorkerProcess {
   #task: { task: WorkerTask; finish: (result: WorkerResult) => void } | undefined;
   /** Digests of the bundles that it was sent. */
   readonly #bundles = new Set<string>();
-  #hasEnded = false;
+  #ended: SandboxEnd | undefined;
   #startupText = "";
 
   constructor(compartment: Compartment) {
@@ -54,7 +54,7 @@ export class WorkerProcess {
   }
 
   get hasEnded(): boolean {
-    return this.#hasEnded;
+    return this.#ended !== undefined;
   }
 
   /** What it printed before its first task: the reason where it never became ready. */
@@ -68,6 +68,8 @@ export class WorkerProcess {
 
   /** One task at a time. */
   run(task: WorkerTask): Promise<WorkerResult> {
+    // It may have ended since it was taken; nothing would tell so once more.
+    if (this.#ended !== undefined) return Promise.resolve({ kind: "ended", end: this.#ended });
     const { stdout, stderr } = this.compartment.sandbox.process;
     task.output.attach({
       pause: () => [stdout, stderr].forEach((stream) => void stream?.pause()),
@@ -135,13 +137,13 @@ export class WorkerProcess {
   }
 
   #end(end: SandboxEnd): void {
-    this.#hasEnded = true;
+    this.#ended = end;
     this.#markReady(false);
     this.#task?.finish({ kind: "ended", end });
   }
 
   #send(message: ToWorkerInit): void {
-    if (this.#hasEnded || this.#control.destroyed) return;
+    if (this.hasEnded || this.#control.destroyed) return;
     const bytes = toBinary(worker.ToWorkerSchema, create(worker.ToWorkerSchema, { message }));
     this.#control.write(frameMessage(bytes));
   }
