@@ -33,7 +33,7 @@ export class PlaneProcess {
     const log = openSync(options.logPath, "a", 0o600);
     this.#child = spawn(process.execPath, [programFile(options.program), ...options.parameters], {
       stdio: ["ignore", "pipe", log],
-      env: { ...process.env, ...options.environment },
+      env: environmentOf(options.environment),
       // Ctrl-C reaches the whole foreground group; each plane ends when it is told to, in order.
       detached: true,
     });
@@ -94,6 +94,12 @@ export class PlaneProcess {
   }
 }
 
+/** This process's, without a database that both planes would take for theirs. */
+function environmentOf(own: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
+  const { BIPLANE_DATABASE_URL: _shared, ...others } = process.env;
+  return { ...others, ...own };
+}
+
 /** Runs an errand of a program to its end and gives back the JSON line that it printed. */
 export async function runErrand<T extends object>(
   program: Program,
@@ -102,7 +108,7 @@ export async function runErrand<T extends object>(
 ): Promise<T> {
   const child = spawn(process.execPath, [programFile(program), ...parameters], {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, ...environment },
+    env: environmentOf(environment),
   });
   const [output, errors, code] = await Promise.all([
     collect(child.stdout),

@@ -188,3 +188,35 @@ test("outside of a cluster a task is a plain function, checked all the same", as
   expect(await double({ n: 4 })).toBe(8);
   await expect(double({ n: 1.5 })).rejects.toThrow("input of double.n");
 });
+
+test("a parent that writes the same file again gives its sub-action the same name", async () => {
+  const cluster = new FakeCluster();
+  const count = task(
+    { name: "count", input: z.object({ source: file() }), output: z.int() },
+    async ({ source }) => (await source.text()).length,
+  );
+  const parent = task({ name: "writing", output: z.int() }, async () =>
+    count({ source: await File.write("note.txt", "same") }),
+  );
+  expect(await outputOf(cluster, parent, {}, 1)).toBe(4);
+  expect(await outputOf(cluster, parent, {}, 2)).toBe(4);
+  expect(cluster.enqueued).toHaveLength(1);
+});
+
+test.for(["output", "step", "input"])(
+  "a value that is too large ends the attempt for good, as an %s too",
+  async (where) => {
+    const text = () => "x".repeat(11 * 1024 * 1024);
+    const taking = task({ name: "taking", input: z.object({ text: z.string() }), output: z.int() }, () => 1);
+    const large = task({ name: "large", output: z.string() }, async () => {
+      if (where === "output") return text();
+      return where === "step" ? step("large", text) : String(await taking({ text: text() }));
+    });
+    const done = await new FakeCluster().run(large as unknown as Task, new Uint8Array());
+    expect(done.result).toMatchObject({
+      case: "error",
+      value: { code: "ValidationError", recoverable: false },
+    });
+    expect(done.result.case === "error" && done.result.value.message).toContain("as a file");
+  },
+);

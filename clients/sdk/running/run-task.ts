@@ -22,6 +22,7 @@ import { Children } from "./children.ts";
 import { failureOf } from "./failures.ts";
 import { RunningScope } from "./running-scope.ts";
 import { runInScope } from "./scope.ts";
+import { requireFits } from "./sizes.ts";
 
 export const runTask: RunTask = async (start, host) => {
   const ended = new AbortController();
@@ -119,5 +120,7 @@ async function readInput(definition: TaskDefinition, inputs: Uint8Array): Promis
 
 async function writeOutput(definition: TaskDefinition, output: unknown): Promise<Uint8Array> {
   const value = await validate(definition.outputSchema, output, "output");
-  return encodeOutputs(outputType(definition), value);
+  const outputs = encodeOutputs(outputType(definition), value);
+  requireFits("The output", outputs);
+  return outputs;
 }

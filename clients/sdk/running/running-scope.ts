@@ -1,5 +1,5 @@
 /** What `hello(…)`, `step(…)`, `group(…)` and `report` do inside a running task. */
-import { KiB, limits } from "@biplane/base";
+import { KiB } from "@biplane/base";
 import { children, flyte } from "@biplane/data-wire";
 import { objectUri, parseObjectUri } from "@biplane/layout";
 import { create, toBinary } from "@bufbuild/protobuf";
@@ -22,6 +22,7 @@ import { failureOf } from "./failures.ts";
 import { ActionNames, inputsHash, taskIdentity } from "./names.ts";
 import { isAbort, isSuccess, isTimeout } from "./phases.ts";
 import { runInScope, type Scope, type StepRecording } from "./scope.ts";
+import { requireFits } from "./sizes.ts";
 
 export interface Surroundings {
   readonly context: TaskContext;
@@ -90,6 +91,7 @@ export class RunningScope implements Scope {
     try {
       const value = await runInScope(inside, work);
       const outputs = recording.encode(value);
+      requireFits(`The result of step ${JSON.stringify(name)}`, outputs);
       await this.#record(action, name, startedAtMs, { case: "outputs", value: outputs });
       return recording.decode(outputs);
     } catch (error) {
@@ -131,11 +133,7 @@ export class RunningScope implements Scope {
 
   async #deliver(name: string, inputs: Uint8Array) {
     if (inputs.byteLength <= inlineBytesMax) return { case: "inline" as const, value: inputs };
-    if (inputs.byteLength > limits.inputBytesMax) {
-      throw new RangeError(
-        `The inputs have ${inputs.byteLength} bytes; ${limits.inputBytesMax} are allowed. Pass large data as a file.`,
-      );
-    }
+    requireFits("The input of a sub-action", inputs);
     const uri = `${this.#surroundings.runBase.replace(/\/+$/, "")}/${name}/inputs.pb`;
     await this.#surroundings.access.write(uri, inputs);
     return { case: "uri" as const, value: uri };

@@ -1,4 +1,5 @@
 /** One object, by reference. Its content is streamed to and from the store that is current, never held whole. */
+import { createHash, type Hash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { basename } from "node:path";
 import { Readable } from "node:stream";
@@ -9,7 +10,10 @@ import { temporaryPath } from "../storage/temporary.ts";
 export interface FileOptions {
   /** As in `csv`; tells readers how to read it. */
   readonly format?: string;
-  /** Stands for the content in cache keys and action names, where the URI changes and the content doesn't. */
+  /**
+   * Stands for the content in the names of sub-actions: a parent that runs again and writes the same content elsewhere
+   * finds the sub-action that had it as input.
+   */
   readonly hash?: string;
 }
 
@@ -24,15 +28,18 @@ export class File {
     this.hash = options.hash;
   }
 
-  /** Stores new content under a name of its own. */
+  /** Stores new content under a name of its own. Its SHA-256 becomes the file's hash unless another is given. */
   static async write(
     name: string,
     content: string | Uint8Array | AsyncIterable<Uint8Array>,
     options: FileOptions = {},
   ): Promise<File> {
     const uri = newObjectUri(name);
-    await objectAccess().write(uri, typeof content === "string" ? Buffer.from(content) : content);
-    return new File(uri, options);
+    const sha256 = createHash("sha256");
+    const bytes = typeof content === "string" ? Buffer.from(content) : content;
+    if (bytes instanceof Uint8Array) sha256.update(bytes);
+    await objectAccess().write(uri, bytes instanceof Uint8Array ? bytes : hashed(bytes, sha256));
+    return new File(uri, { hash: sha256.digest("hex"), ...options });
   }
 
   /** Stores a copy of a local file. */
@@ -71,5 +78,12 @@ export class File {
 
   toJSON(): object {
     return { path: this.uri, name: this.name, format: this.format, hash: this.hash ?? null };
+  }
+}
+
+async function* hashed(content: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {
+  for await (const chunk of content) {
+    hash.update(chunk);
+    yield chunk;
   }
 }
