@@ -12,6 +12,7 @@ export async function whoami() {
   const socket = connect(process.env.BIPLANE_SOCKETS + "/router.sock");
   return new Promise((resolve, reject) => { socket.on("data", (data) => resolve(data.toString())); socket.on("error", reject); });
 }
+export async function checkpoints(start) { return [start.attempt, process.env.FLYTE_ATTEMPT_NUMBER, start.previousCheckpoint].join(" "); }
 export async function boom() { throw new Error("it broke"); }
 export async function exits() { process.exit(3); }
 export async function uncaught() { setTimeout(() => { throw new Error("from a timer"); }, 5); await new Promise(() => {}); }
@@ -162,4 +163,21 @@ test("a worker that left processes behind is not used again", async () => {
   const runs = ["d1", "d2"].map((action) => ({ action, task: "daemon" }));
   for (const run of runs) expect((await system.run(run)).kind).toBe("succeeded");
   expect(runs.map((run) => system.outputs(run))).toEqual(["left one, 1", "left one, 1"]);
+});
+
+test.each([
+  ["empty", { argv: [] }, "spec_invalid"],
+  ["amount", { task: "hello", memory: "much" }, "resources_invalid"],
+])("a specification that can't be run ends the attempt for good: %s", async (action, task, code) => {
+  expect(await system.run({ action, ...task })).toMatchObject({
+    kind: "failed",
+    failure: { code, kind: "user", recoverable: false },
+  });
+});
+
+test("a retry is told which attempt it is and where the one before left its checkpoint", async () => {
+  await system.run({ action: "again", task: "checkpoints", attempt: 2 });
+  expect(system.outputs({ action: "again", attempt: 2 })).toBe(
+    "2 1 s3://biplane/acme/flights/development/r1/again/1/_flytecheckpoints",
+  );
 });
