@@ -6,6 +6,8 @@ export interface CuttingProxy {
   connectionCount: number;
   /** Resets every connection now. */
   cut(): void;
+  /** Swallows what the present connections carry, without ending them, as a path that lost its way does. */
+  swallow(): void;
   /** Resets each connection after this many bytes in both directions together; Infinity for never. */
   bytesUntilCut: () => number;
   close(): Promise<void>;
@@ -44,9 +46,16 @@ export async function startCuttingProxy(targetPort: number): Promise<CuttingProx
   const cut = () => {
     for (const socket of sockets) socket.resetAndDestroy();
   };
+  const swallow = () => {
+    for (const socket of sockets) {
+      socket.removeAllListeners("data");
+      socket.on("data", () => {});
+    }
+  };
   return Object.assign(settings, {
     port: (server.address() as AddressInfo).port,
     cut,
+    swallow,
     close: () =>
       new Promise<void>((resolve) => {
         server.close(() => resolve());

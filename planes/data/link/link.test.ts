@@ -211,6 +211,20 @@ test("a control plane that was away gets everything, and answers again (rule of 
   expect(actions).toHaveLength(50);
 });
 
+test("a path that swallows everything is noticed, and left for a new one", { timeout: 120_000 }, async () => {
+  const proxy = await startCuttingProxy(control.port);
+  closing.push(() => proxy.close());
+  const { outbox, link } = await startOne({ via: proxy });
+  await link.ready();
+  outbox.append(created("r-swallowed"));
+  await outbox.drained();
+  proxy.swallow();
+  outbox.append(updated("r-swallowed", { phase: Phase.RUNNING }));
+  await outbox.drained();
+  expect(proxy.connectionCount).toBeGreaterThan(1);
+  expect((await index().getRun({ run: ref("r-swallowed") })).run?.phase).toBe(Phase.RUNNING);
+});
+
 test("an abort of the index reaches the data plane as a command", async () => {
   const { outbox, commands, intents } = await startOne();
   outbox.append(created("r-ended"));
