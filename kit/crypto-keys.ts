@@ -1,6 +1,6 @@
 /** Symmetric keys: where they come from (an owner-only file) and how one purpose's key is made from another. */
 import { hkdfSync, randomBytes } from "node:crypto";
-import { constants, open } from "node:fs/promises";
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 import { BiplaneError, Secret } from "@biplane/base";
 import { writeFileDurably } from "./files.ts";
 
@@ -51,22 +51,26 @@ export async function readOrCreateKeyFile(path: string): Promise<Key> {
   return (await readKeyFileIfAny(path)) ?? createKeyFile(path);
 }
 
+/**
+ * Read without Node's thread pool: a pool full of slow syncs must not make a key that is there look like one that was
+ * taken away. The file is tiny and mostly in memory.
+ */
 async function readKeyFileIfAny(path: string): Promise<Key | undefined> {
-  const file = await openIfAny(path);
+  const file = openIfAny(path);
   if (file === undefined) return undefined;
   try {
-    const { mode, size } = await file.stat();
+    const { mode, size } = fstatSync(file);
     if ((mode & groupAndOthers) !== 0) throw tooOpen(path, mode);
     if (size !== keyBytes) throw wrongSize(path, size);
-    return new Secret(new Uint8Array(await file.readFile()));
+    return new Secret(new Uint8Array(readFileSync(file)));
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
 
-async function openIfAny(path: string) {
+function openIfAny(path: string): number | undefined {
   try {
-    return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;

@@ -2,7 +2,8 @@
  * Where the customer's keys live. A provider wraps and unwraps project keys and never gives its own key away, so that a
  * cloud's key service fits behind the same interface; whoever disables a key there makes all beneath it unreadable.
  */
-import { mkdir, readdir } from "node:fs/promises";
+import { readdirSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { BiplaneError, isBiplaneError } from "@biplane/base";
 import { createKeyFile, type Key, openRecord, readKeyFile, sealRecord } from "@biplane/kit";
@@ -33,12 +34,12 @@ export class FileKeyProvider implements KeyProvider {
   static async open(folder: string): Promise<FileKeyProvider> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const provider = new FileKeyProvider(folder);
-    if ((await provider.#versions()).length === 0) await createKeyFile(provider.#path(1));
+    if (provider.#versions().length === 0) await createKeyFile(provider.#path(1));
     return provider;
   }
 
   async currentVersion(): Promise<string> {
-    const newest = (await this.#versions()).at(-1);
+    const newest = this.#versions().at(-1);
     if (newest === undefined) throw keyDisabled("current");
     return String(newest);
   }
@@ -68,8 +69,8 @@ export class FileKeyProvider implements KeyProvider {
     }
   }
 
-  async #versions(): Promise<number[]> {
-    const files = await readdir(this.#folder);
+  #versions(): number[] {
+    const files = readdirSync(this.#folder);
     const numbers = files.map((file) => Number(/^customer-(\d+)\.key$/.exec(file)?.[1] ?? Number.NaN));
     return numbers.filter((number) => !Number.isNaN(number)).sort((left, right) => left - right);
   }

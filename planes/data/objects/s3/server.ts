@@ -74,6 +74,12 @@ function refuse(stream: HttpRequest, response: HttpResponse, error: unknown, log
   const gone = stream.destroyed && !stream.complete;
   if (known === undefined && !gone)
     log.error({ event: "object_request_failed", error }, "an object request failed");
+  if (known !== undefined && operatorsShouldKnow(known)) {
+    log.warn(
+      { event: "object_request_refused", code: known.code, status: known.status },
+      "an object request was refused",
+    );
+  }
   if (response.headersSent) {
     // Ending it here would look like a whole answer.
     if ("stream" in response) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
@@ -83,6 +89,11 @@ function refuse(stream: HttpRequest, response: HttpResponse, error: unknown, log
   if (gone) return;
   if (!stream.complete) drain(stream, response);
   sendError(response, known ?? new S3Error("InternalError"), stream.method === "HEAD");
+}
+
+/** Refusals that are about the store's own state, and not about what the client sent. */
+function operatorsShouldKnow({ code, status }: S3Error): boolean {
+  return (status >= 500 && code !== "NotImplemented") || code === "KMS.DisabledException";
 }
 
 function drain(stream: HttpRequest, response: HttpResponse): void {

@@ -2,11 +2,19 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { Semaphore } from "./semaphore.ts";
 import { SharedSync } from "./shared-sync.ts";
+
+/**
+ * Syncs of large files at a time. Each holds a thread of Node's pool for as long as the disk takes; with all four held,
+ * no file of the whole process could be read.
+ */
+const syncsMax = 2;
 
 export class ContentFiles {
   readonly #folder: string;
   readonly #sync: SharedSync;
+  readonly #dataSyncs = new Semaphore(syncsMax);
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -27,7 +35,7 @@ export class ContentFiles {
     const file = await open(this.#path(name), "wx", 0o600);
     try {
       const result = await write(file);
-      await file.datasync();
+      await this.#dataSyncs.run(() => file.datasync());
       await file.close();
       await this.#sync.sync();
       return { name, result };

@@ -4,6 +4,7 @@ import { Worker } from "node:worker_threads";
 import type { Key } from "@biplane/kit";
 import type { Digests } from "./digests.ts";
 import { type SealingAnswer, type SealingRequest, sealingThread } from "./sealing-thread.ts";
+import { Semaphore } from "./semaphore.ts";
 import { segmentBytes } from "./stream-cipher.ts";
 
 export interface SealingTarget {
@@ -30,13 +31,11 @@ const streamsMax = 64;
 export class SealingThreads {
   readonly #threads: SealingWorker[] = [];
   readonly #spareBuffers: SharedArrayBuffer[] = [];
-  readonly #queue: (() => void)[] = [];
-  #streams = 0;
+  readonly #streams = new Semaphore(streamsMax);
   #lastStream = 0;
 
   async open(target: SealingTarget): Promise<SealingStream> {
-    while (this.#streams >= streamsMax) await new Promise<void>((resolve) => this.#queue.push(resolve));
-    this.#streams += 1;
+    await this.#streams.take();
     this.#lastStream += 1;
     const { fileDescriptor, key, associated, withSha256 } = target;
     const thread = this.#thread(this.#lastStream % threadsMax);
@@ -60,8 +59,7 @@ export class SealingThreads {
   }
 
   streamEnded(): void {
-    this.#streams -= 1;
-    this.#queue.shift()?.();
+    this.#streams.give();
   }
 
   async close(): Promise<void> {
