@@ -19,7 +19,7 @@ import { inputFields } from "../tasks/definition.ts";
 import { definitionOf, type Task } from "../tasks/task.ts";
 import { typeOfSchema } from "../types/from-schema.ts";
 import { decodeOutputs, encodeInputs } from "../values/inputs-outputs.ts";
-import { FakeCluster } from "./testing.ts";
+import { FakeCluster } from "./fake-cluster.testing.ts";
 
 const double = task({ name: "double", input: z.object({ n: z.int() }), output: z.int() }, ({ n }) => n * 2);
 
