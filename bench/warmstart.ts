@@ -9,8 +9,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ActionName, AttemptId, RunId } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
 import { create, toBinary } from "@bufbuild/protobuf";
-import type { RunsModule } from "../planes/data/runs/open.ts";
 import { TestClock, TestControlPlane } from "../planes/data/runs/engine.testing.ts";
+import type { RunsModule } from "../planes/data/runs/open.ts";
 import { type BenchRow, ratioRow } from "./types.ts";
 import { openPlane, scope, type WarmstartPlane } from "./warmstart-plane.ts";
 
