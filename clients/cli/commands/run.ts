@@ -1,5 +1,5 @@
 /** `biplane run`: a task of a local module, or a deployed one, with its inputs as options. */
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { BiplaneError } from "@biplane/base";
 import type { flyte } from "@biplane/data-wire";
 import {
@@ -90,7 +90,7 @@ async function runDeployed(name: string, words: readonly string[], own: OwnOptio
 }
 
 function isModule(target: string): boolean {
-  if (existsSync(target)) return true;
+  if (statSync(target, { throwIfNoEntry: false })?.isFile() === true) return true;
   if (!/[/\\]|\.[cm]?[jt]sx?$/.test(target)) return false;
   throw new BiplaneError("not_found", { what: `There is no file ${target}.` });
 }
