@@ -27,8 +27,6 @@ interface ActionDetail {
   readonly inputUri: string;
   /** Of traces; that of tasks follows from the successful attempt. */
   readonly outputUri: string | undefined;
-  /** Of traces: free text that a program wrote at run time. Names of tasks are declared, and a column. */
-  readonly traceName: string | undefined;
 }
 
 interface ActionOutcome {
@@ -198,7 +196,6 @@ function fixedOf(sealer: Sealer, { record, depth }: StoredAction): JsonRow {
     environmentName: record.environmentName,
     inputUri: record.inputUri,
     outputUri: record.kind === "trace" ? record.outputUri : undefined,
-    traceName: record.kind === "trace" ? record.taskName : undefined,
   };
   return {
     parent: record.parent,
