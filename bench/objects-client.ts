@@ -3,6 +3,7 @@
  * TLS connections, and answers with how many it did in which time. Knows nothing of who serves.
  */
 import { once } from "node:events";
+import type { ClientRequest, IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
 
 export interface ObjectsJob {
@@ -20,6 +21,8 @@ export interface ObjectsJobResult {
   readonly requests: number;
   readonly elapsedMs: number;
 }
+
+const pieceBytes = 256 * 1024;
 
 process.on("message", async (job: ObjectsJob) => {
   process.send!(await run(job).catch((error: unknown) => ({ error: String(error) })));
@@ -54,8 +57,9 @@ async function exchange(
 ): Promise<number> {
   const headers = body === undefined ? {} : { "content-length": body.length };
   const sending = request(url, { agent, method, headers });
-  sending.end(body);
-  const [response] = (await once(sending, "response")) as [import("node:http").IncomingMessage];
+  const answered = once(sending, "response") as Promise<[IncomingMessage]>;
+  await Promise.race([sendBody(sending, body), answered]);
+  const [response] = await answered;
   let received = 0;
   response.on("data", (chunk: Buffer) => {
     received += chunk.length;
@@ -63,4 +67,13 @@ async function exchange(
   await once(response, "end");
   if (response.statusCode !== 200) throw new Error(`${method} was answered with ${response.statusCode}.`);
   return received;
+}
+
+/** Piece by piece: a large body at once would be encrypted at once, and keep other connections from their handshake. */
+async function sendBody(sending: ClientRequest, body: Buffer | undefined): Promise<void> {
+  let rest = body ?? Buffer.alloc(0);
+  for (; rest.length > pieceBytes; rest = rest.subarray(pieceBytes)) {
+    if (!sending.write(rest.subarray(0, pieceBytes))) await once(sending, "drain");
+  }
+  sending.end(rest);
 }

@@ -93,7 +93,8 @@ async function measureOnce(
     });
   }
   const cpuBefore = server.cpuMs();
-  const results = await Promise.all(jobs.map((job, index) => runJob(children[index]!, job)));
+  const what = `${method} of ${size.name} at ${server.name}`;
+  const results = await Promise.all(jobs.map((job, index) => runJob(children[index]!, job, what)));
   const requests = results.reduce((sum, result) => sum + result.requests, 0);
   const perSecond = results.reduce((sum, result) => sum + (result.requests / result.elapsedMs) * 1_000, 0);
   return { perSecond, cpuMsPerRequest: (server.cpuMs() - cpuBefore) / requests };
@@ -103,10 +104,10 @@ function filling(size: Size): Size {
   return { ...size, requestsMax: size.keys, durationMs: 120_000 };
 }
 
-async function runJob(child: ChildProcess, job: ObjectsJob): Promise<ObjectsJobResult> {
+async function runJob(child: ChildProcess, job: ObjectsJob, what: string): Promise<ObjectsJobResult> {
   child.send(job);
   const [result] = (await once(child, "message")) as [ObjectsJobResult | { error: string }];
-  if ("error" in result) throw new Error(result.error);
+  if ("error" in result) throw new Error(`${what}: ${result.error}`);
   return result;
 }
 
