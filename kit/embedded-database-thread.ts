@@ -6,6 +6,7 @@ import { fdatasyncSync } from "node:fs";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { PGlite } from "@electric-sql/pglite";
 import { NodeFS } from "@electric-sql/pglite/nodefs";
+import { prepareDatabaseFolder } from "./embedded-database-template.ts";
 
 export interface Statement {
   readonly sql: string;
@@ -30,7 +31,8 @@ export type ThreadAnswer =
   | { readonly id: number; readonly failure: ThreadFailure };
 
 /** Opens the database in a folder with every commit on the disk before it is answered. */
-export function openSyncedDatabase(folder: string): Promise<PGlite> {
+export async function openSyncedDatabase(folder: string): Promise<PGlite> {
+  await prepareDatabaseFolder(folder);
   const startParams = PGlite.defaultStartParams.filter((parameter) => parameter !== "-F");
   return PGlite.create({
     fs: new SyncingNodeFS(folder),

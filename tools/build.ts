@@ -4,7 +4,16 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { type BuildOptions, build } from "esbuild";
 
 /** Shipped entries. What runs in which plane is in the path. */
@@ -84,7 +93,23 @@ export async function bundle(): Promise<void> {
   }
 }
 
+const databaseTemplate = "dist/embedded-database.tar.gz";
+
+/** An empty embedded database, so that no first start has to make one; again when its library has changed. */
+export async function packDatabase(): Promise<void> {
+  const librarySources = "node_modules/@electric-sql/pglite/package.json";
+  const made = statSync(databaseTemplate, { throwIfNoEntry: false });
+  if (made !== undefined && made.mtimeMs > statSync(librarySources).mtimeMs) return;
+  const { PGlite } = await import("@electric-sql/pglite");
+  const database = await PGlite.create();
+  const archive = await database.dumpDataDir("gzip");
+  await database.close();
+  writeFileSync(`${databaseTemplate}.new`, new Uint8Array(await archive.arrayBuffer()));
+  renameSync(`${databaseTemplate}.new`, databaseTemplate);
+}
+
 if (import.meta.main) {
   if (!process.argv.includes("--no-generate")) generate();
   await bundle();
+  await packDatabase();
 }
