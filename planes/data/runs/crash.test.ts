@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { type AttemptId, rootAction } from "@biplane/base";
 import { isTerminal, Phase } from "@biplane/control-wire";
 import { newKey } from "@biplane/kit/crypto";
 import { openDatabase } from "@biplane/kit/database";
@@ -99,10 +100,15 @@ async function compare(module: RunsModule, seen: readonly Acknowledged[], seed: 
     item.kind === "finished" ? [`${item.id.run}/${item.id.action}/${item.id.attempt}`] : [],
   );
   expect(new Set(finished).size, `${seed}: no attempt is finished twice`).toBe(finished.length);
-  for (const id of interrupted) {
+  // Roots last: a parent that ends takes its open children with it.
+  for (const id of interrupted.toSorted((left, right) => isRoot(left) - isRoot(right))) {
     await module.queue.finish(id, success);
     expect((await module.runs.getAction(id)).attempts[id.attempt - 1]?.phase, seed).toBe(Phase.SUCCEEDED);
   }
+}
+
+function isRoot({ action }: AttemptId): number {
+  return action === rootAction ? 1 : 0;
 }
 
 /** An abort by an ended parent may have come first; then it stands. */
