@@ -26,6 +26,12 @@ test.each(faultSeeds())(
   async (seed) => {
     const random = seededRandom(seed);
     const client = await system.connect();
+    // The kills of the seed before may have cut the way to the router; here only the run's own life is judged.
+    await eventually(
+      () => client.list(),
+      () => true,
+      { withinMs: 30_000, what: `The router being reached again (seed ${seed})` },
+    );
     const run = await client.run({ file: workflow, task: "squares" }, { width, pauseMs: 100 });
     const killed = await killAtRandom(random);
     const note = `seed ${seed}, run ${run.name}, killed ${killed.join(", ")}`;

@@ -25,6 +25,8 @@ export class Daemon {
 
   constructor(options: DaemonOptions) {
     this.#options = options;
+    // A test run that is ended in the middle must not leave its programs behind.
+    process.once("exit", () => this.#child?.kill("SIGKILL"));
   }
 
   get pid(): number {
@@ -49,7 +51,6 @@ export class Daemon {
       env: { ...process.env, ...environment },
     });
     this.#child = child;
-    process.once("exit", () => child.kill("SIGKILL"));
     child.stderr.on("data", (chunk: Buffer) => appendFileSync(logPath, chunk));
     const lines = createInterface({ input: child.stdout });
     return new Promise<Ready>((resolve, reject) => {

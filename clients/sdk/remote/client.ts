@@ -3,6 +3,7 @@ import { BiplaneError, rootAction } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
 import { sleep } from "@biplane/kit/backoff";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
 import { isSuccess, isTerminal } from "../running/phases.ts";
 import { typeOfLiteralType } from "../types/literal-type.ts";
 import type { ObjectField } from "../types/value-type.ts";
@@ -11,6 +12,7 @@ import { encodeInputs } from "../values/inputs-outputs.ts";
 import { bundleModule } from "./bundle.ts";
 import { type Connection, type ConnectOptions, openConnection, requireProject } from "./connection.ts";
 import { phaseName } from "./phase-names.ts";
+import { isCutConnection } from "./router-transport.ts";
 import { chooseTask, createRun, placeRun, type RunOptions, uploadModule } from "./submit.ts";
 import { Uploader } from "./upload.ts";
 
@@ -167,20 +169,20 @@ export class RemoteRun {
 
   /** A stream that ends early is opened again: servers are restarted while runs go on. */
   async #lastDetails(signal?: AbortSignal): Promise<flyte.workflow.ActionDetails> {
-    const failuresMax = 10;
-    for (let failures = 0; ; ) {
+    for (let awaySinceMs: number | undefined; ; ) {
       try {
         const watch = this.#connection.runs.watchActionDetails(
           { actionId: this.#action() },
           signal === undefined ? {} : { signal },
         );
         for await (const { details } of watch) {
-          failures = 0;
+          awaySinceMs = undefined;
           if (details !== undefined && isTerminal(details.status?.phase ?? 0)) return details;
         }
       } catch (error) {
-        failures += 1;
-        if (failures >= failuresMax || signal?.aborted || !isPassing(error)) throw error;
+        awaySinceMs ??= Date.now();
+        const isOver = Date.now() - awaySinceMs > awayMsMax;
+        if (isOver || signal?.aborted || !isPassing(error)) throw error;
       }
       await sleep(500, signal);
     }
@@ -231,11 +233,18 @@ export class RemoteRun {
   }
 }
 
-const passingCodes: ReadonlySet<unknown> = new Set([14, 4, 1, 13]);
+/** How long a data plane may be out of reach before waiting for its run is given up: a restart takes seconds. */
+const awayMsMax = 120_000;
+const passingCodes: ReadonlySet<unknown> = new Set([
+  Code.Unavailable,
+  Code.DeadlineExceeded,
+  Code.Canceled,
+  Code.Internal,
+]);
 
 /** Whether a stream's end may be the network's or a restart's doing. */
 function isPassing(error: unknown): boolean {
-  return passingCodes.has((error as { code?: unknown }).code);
+  return passingCodes.has((error as { code?: unknown }).code) || isCutConnection(error);
 }
 
 export function inputFieldsOf(spec: flyte.task.TaskSpec): readonly ObjectField[] {

@@ -8,6 +8,7 @@ import type { TokenSource } from "./tokens.ts";
 
 const triesMax = 4;
 const repeatable = new Set([Code.Unavailable, Code.ResourceExhausted]);
+const cutConnections = new Set<unknown>(["ECONNRESET", "ECONNREFUSED", "EPIPE"]);
 
 export function createRouterTransport(
   profile: Profile,
@@ -32,12 +33,19 @@ const repeat: Interceptor = (next) => async (request) => {
     try {
       return await next(request);
     } catch (error) {
-      const mayRepeat = !request.stream && repeatable.has(ConnectError.from(error).code);
+      const mayRepeat =
+        !request.stream && (repeatable.has(ConnectError.from(error).code) || isCutConnection(error));
       if (!mayRepeat || attempt + 1 >= triesMax || request.signal.aborted) throw error;
       await sleep(backoffMs(attempt, { firstMs: 500, lastMs: 10_000 }), request.signal);
     }
   }
 };
+
+/** Whether the network ended it; that says nothing about the request, and its id makes a repeat harmless. */
+export function isCutConnection(error: unknown): boolean {
+  const { cause } = ConnectError.from(error);
+  return cutConnections.has((cause as { code?: unknown } | undefined)?.code);
+}
 
 function signIn(tokens: TokenSource): Interceptor {
   return (next) => async (request) => {
