@@ -15,6 +15,9 @@ if (name === undefined || !names.includes(name)) {
   process.exit(2);
 }
 
+// Told to end in the middle, it ends with the programs that it started: they go with `exit`.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+
 const module = (await import(new URL(`./${name}.ts`, import.meta.url).href)) as {
   run(): Promise<BenchRow[]>;
 };
