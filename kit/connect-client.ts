@@ -13,6 +13,9 @@ export interface ConnectClientOptions {
   readonly socketPath?: string;
 }
 
+/** For the socket: small messages one after the other would each wait for the acknowledgement of the one before. */
+const promptly = { noDelay: true };
+
 /** Connect over HTTP/2 and TLS, binary. The silence of a dead peer is noticed by pings. */
 export function createClientTransport(options: ConnectClientOptions): Transport {
   return createConnectTransport({
@@ -22,6 +25,7 @@ export function createClientTransport(options: ConnectClientOptions): Transport 
     readMaxBytes: limits.requestBytesMax,
     nodeOptions: {
       ...clientTlsOptions(options.tls),
+      ...promptly,
       maxSessionMemory: limits.sessionMegabytesMax,
       ...(options.socketPath === undefined ? {} : { path: options.socketPath }),
     },

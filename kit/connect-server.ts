@@ -58,6 +58,8 @@ export function createHttpServer(tls: ServerTlsOptions, handler: HttpHandler): H
   const server = createSecureServer({
     ...serverTlsOptions(tls),
     allowHTTP1: true,
+    // Small messages one after the other would each wait for the acknowledgement of the one before.
+    noDelay: true,
     maxSessionMemory: limits.sessionMegabytesMax,
     settings: { initialWindowSize: 1024 * 1024, maxConcurrentStreams: 1_000 },
   });
