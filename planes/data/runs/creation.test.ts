@@ -121,9 +121,10 @@ describeOnBothDatabases("CreateRun", (fresh) => {
     const projection = (await unsentRuns()).at(-1)!;
     const before = fixture.outbox.lastSequence();
     fixture.clock.advance(limits.pendingRunMs + 1);
-    await fixture.outbox.wait(before, AbortSignal.timeout(10_000));
-    const events = await fixture.outbox.read(before, 10);
-    expect(events.map(({ change }) => change.case)).toContain("runWithdrawn");
+    await vi.waitFor(async () => {
+      const events = await fixture.outbox.read(before, 10);
+      expect(events.map(({ change }) => change.case)).toContain("runWithdrawn");
+    }, 10_000);
     const late = intentFor(projection, fixture.clock.now());
     expect(await fixture.intents.acceptIntent(late)).toBe(IntentOutcome.WITHDRAWN);
     expect(await listed("withdrawn-run")).toBe(false);
