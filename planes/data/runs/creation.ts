@@ -59,11 +59,11 @@ export class RunCreation {
     return answer;
   }
 
-  /** The control plane's word on a pending run. Decides only; the caller commits. */
-  admit(ref: RunRef, outcome: AdmissionOutcome): void {
+  /** The control plane's word on a pending run, with events up to the cursor. Decides only; the caller commits. */
+  admit(ref: RunRef, outcome: AdmissionOutcome, cursor: bigint): void {
     const id = parseRunRef(ref);
     const state = id === undefined ? undefined : this.#engine.openRun(id);
-    if (state === undefined || state.record.admission !== "pending") return;
+    if (state?.record.admission !== "pending" || !state.isCoveredBy(cursor)) return;
     if (outcome !== AdmissionOutcome.ADMITTED) this.#refuse(state, outcome);
     else if (this.#waiters.has(state.key)) this.#start(state);
     else if (!state.stored.granted) this.#engine.changeRun(state, { granted: true });

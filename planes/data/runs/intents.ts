@@ -48,7 +48,7 @@ export class Intents implements IntentHandler {
     if (intent.cluster !== this.#engine.options.cluster) return IntentOutcome.WRONG_CLUSTER;
     const id = parseRunRef(intent.run);
     if (id === undefined || id.org !== this.#engine.options.org) return IntentOutcome.DOCUMENT_MISSING;
-    const known = this.#engine.openRun(id);
+    const known = this.#askedFor(id);
     if (known === undefined) return this.#judgeClosed(id, intent);
     const { record, taskSpecDigest, runSpecDigest } = known.stored;
     const present = await this.#engine.documents.arePresent([
@@ -57,7 +57,7 @@ export class Intents implements IntentHandler {
       runSpecDigest,
     ]);
     this.#engine.requireUsable();
-    const run = this.#engine.openRun(id);
+    const run = this.#askedFor(id);
     if (run === undefined) return this.#judgeClosed(id, intent);
     const outcome = present ? this.#judge(run, intent) : IntentOutcome.DOCUMENT_MISSING;
     if (outcome === IntentOutcome.ACCEPTED) this.#accept(run, intent);
@@ -66,12 +66,18 @@ export class Intents implements IntentHandler {
     return outcome;
   }
 
+  /** An intent follows an admission: one for a run without it means a withdrawn run that had the name before. */
+  #askedFor(id: RunId): RunState | undefined {
+    const run = this.#engine.openRun(id);
+    return run?.stored.granted === true ? run : undefined;
+  }
+
   /** Withdrawn, ended, or never known here. */
   async #judgeClosed(id: RunId, intent: Intent): Promise<IntentOutcome> {
     const { database, org } = this.#engine.options;
     const stored = await database.asOrg(org, (transaction) => readRun(transaction, this.#engine.sealer, id));
     if (stored === undefined) return IntentOutcome.DOCUMENT_MISSING;
-    if (stored.record.admission === "withdrawn") return IntentOutcome.WITHDRAWN;
+    if (stored.record.admission === "withdrawn" || !stored.granted) return IntentOutcome.WITHDRAWN;
     const repeated = stored.fence === intent.fence && matches(stored.record.documentDigest, intent);
     return repeated ? IntentOutcome.ACCEPTED : IntentOutcome.RUN_ENDED;
   }
