@@ -64,11 +64,9 @@ export const pkcs11 = {
 export const gcmParameters = 7;
 
 export async function loadPkcs11(): Promise<new () => Pkcs11Module> {
-  // The name is no literal: types and bundles must do without the package.
-  const name = "pkcs11js";
   try {
-    const loaded = (await import(name)) as { default: { PKCS11: new () => Pkcs11Module } };
-    return loaded.default.PKCS11;
+    const { default: pkcs11js } = await import("pkcs11js");
+    return pkcs11js.PKCS11;
   } catch (cause) {
     throw new BiplaneError(
       "failed_precondition",
