@@ -35,6 +35,7 @@ export const externalPackages: readonly string[] = [
   "@electric-sql/pglite/*",
   "pg",
   "pino",
+  "pkcs11js",
   "oidc-provider",
   "esbuild",
   "@duckdb/*",

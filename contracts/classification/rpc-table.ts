@@ -127,6 +127,13 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
   "biplane.data.v1.ObjectsService/ListObjects": read("data.read", projectDomain(""), "DATA_LISTED"),
   "biplane.data.v1.BorderService/ReadLedger": read("border.read", organization, "BORDER_READ"),
 
+  "biplane.data.v1.KeysService/ListKeys": read("keys.read", organization, "KEYS_READ"),
+  "biplane.data.v1.KeysService/RotateKey": change("keys.write", organization, "KEY_ROTATED"),
+  "biplane.data.v1.KeysService/DisableKey": change("keys.write", organization, "KEY_DISABLED"),
+  "biplane.data.v1.KeysService/EnableKey": change("keys.write", organization, "KEY_ENABLED"),
+  "biplane.data.v1.KeysService/DestroyKey": change("keys.write", organization, "KEY_DESTROYED"),
+  "biplane.data.v1.KeysService/AssignKey": change("keys.write", organization, "KEY_ASSIGNED"),
+
   "biplane.data.v1.ControlPlaneRecordsService/ListProjects": index(
     "records.read",
     organization,

@@ -19,6 +19,9 @@ export const permissions = [
   /** What the control plane knows, and what was ever said to it. */
   "records.read",
   "border.read",
+  /** The customer's keys. */
+  "keys.read",
+  "keys.write",
 ] as const;
 
 export type Permission = (typeof permissions)[number];
@@ -39,7 +42,14 @@ const contributor: readonly Permission[] = [
   "run.abort",
   "data.upload",
 ];
-const admin: readonly Permission[] = [...contributor, "project.create", "project.update", "border.read"];
+const admin: readonly Permission[] = [
+  ...contributor,
+  "project.create",
+  "project.update",
+  "border.read",
+  "keys.read",
+  "keys.write",
+];
 
 export const roles = {
   Admin: new Set(admin),

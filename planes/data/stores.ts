@@ -6,8 +6,8 @@ import type { Closers } from "@biplane/kit/lifecycle";
 import { AuditLog } from "./audit/log.ts";
 import type { DataPlaneConfig } from "./config.ts";
 import { type Identity, openIdentity } from "./identity/index.ts";
+import { openKeyProvider } from "./keys/open-provider.ts";
 import { ProjectKeys } from "./keys/project-keys.ts";
-import { FileKeyProvider } from "./keys/provider.ts";
 import { type BorderLedger, openLedger } from "./link/index.ts";
 import { openLogStore } from "./logs/log-store.ts";
 import type { LogStore } from "./logs/types.ts";
@@ -22,6 +22,7 @@ export interface Stores {
   readonly database: Database<DataSchema>;
   readonly audit: AuditLog;
   readonly identity: Identity;
+  readonly keys: ProjectKeys;
   readonly objects: EmbeddedObjects;
   readonly logs: LogStore;
   readonly ledger: BorderLedger;
@@ -54,7 +55,7 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
   const runs = closers.add(
     await openRuns({ database, org, cluster, keys: runsKey, bucket, clock: systemClock, log }),
   );
-  return { database, audit, identity, objects, logs, ledger, runs };
+  return { database, audit, identity, keys, objects, logs, ledger, runs };
 }
 
 function openOwnIdentity(
@@ -77,8 +78,8 @@ function openOwnIdentity(
   });
 }
 
-async function openProjectKeys({ paths, systemKey }: OpenParts): Promise<ProjectKeys> {
-  const provider = await FileKeyProvider.open(paths.customerKeys);
+async function openProjectKeys({ paths, config, systemKey }: OpenParts): Promise<ProjectKeys> {
+  const provider = await openKeyProvider(config.keys, paths.customerKeys);
   return ProjectKeys.open({ folder: paths.projectKeys, systemKey, provider });
 }
 

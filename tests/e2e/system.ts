@@ -25,6 +25,8 @@ export interface SystemOptions {
   /** Both planes use databases of this server; PGlite otherwise. */
   readonly postgres?: PostgresServer;
   readonly slots?: number;
+  /** Where the customer's keys are; files by default. */
+  readonly keys?: object;
   readonly environment?: Record<string, string>;
 }
 
@@ -44,6 +46,7 @@ export interface System extends AsyncDisposable {
   readonly data: Daemon;
   readonly profile: Profile;
   readonly profilePath: string;
+  readonly customerKeysFolder: string;
   readonly client: { readonly id: string; readonly secret: string };
   /** The SDK's client, signed in as the first administrator, working in the test project. */
   connect(): Promise<RemoteClient>;
@@ -99,6 +102,7 @@ async function startIn(folder: string, options: SystemOptions): Promise<System> 
     data: data.daemon,
     profile,
     profilePath,
+    customerKeysFolder: join(states["data"]!, "keys", "customer"),
     client,
     connect: () =>
       connect({
@@ -205,7 +209,10 @@ async function startData(
   ]);
   const { claim } = await runProgram<{ claim: string }>(
     "data",
-    ["init", "--state", state, "--org", org, "--cluster", cluster, "--enroll-code", code, ...places],
+    [
+      ...["init", "--state", state, "--org", org, "--cluster", cluster, "--enroll-code", code, ...places],
+      ...keyParameters(folder, options),
+    ],
     environment,
   );
   const daemon = new Daemon({
@@ -221,6 +228,13 @@ async function startData(
   });
   await daemon.start();
   return { daemon, claim };
+}
+
+function keyParameters(folder: string, { keys }: SystemOptions): string[] {
+  if (keys === undefined) return [];
+  const path = join(folder, "keys.json");
+  writeFileSync(path, JSON.stringify(keys));
+  return ["--keys", path];
 }
 
 function signedInTransport(profile: Profile, token: () => Promise<string>): Transport {

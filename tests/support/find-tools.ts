@@ -19,6 +19,12 @@ const tools = {
   boto3: pythonPackage("boto3"),
   obstore: pythonPackage("obstore"),
   tink: pythonPackage("tink"),
+  moto: pythonPackage("moto"),
+  softhsm2: { probe: ["softhsm2-util", "--version"], install: "apt-get install softhsm2" },
+  pkcs11js: {
+    probe: [process.execPath, "-e", "require('pkcs11js')"],
+    install: "npm install, with a C++ compiler",
+  },
   flyte: { probe: [flytePath, "--version"], install: "npm test, where python3 and PyPI are there" },
 } as const satisfies Record<string, Tool>;
 

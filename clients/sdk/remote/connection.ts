@@ -1,6 +1,6 @@
 /** One signed-in connection to a data plane: what every command and the remote client share. */
 import { BiplaneError, Secret } from "@biplane/base";
-import { border, flyte, objects, progress, records } from "@biplane/data-wire";
+import { border, flyte, keys, objects, progress, records } from "@biplane/data-wire";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { ConfigStore, defaultDomain } from "./config-store.ts";
 import { PinnedHttp } from "./pinned-http.ts";
@@ -34,6 +34,7 @@ export interface Connection {
   readonly border: Client<typeof border.BorderService>;
   readonly progress: Client<typeof progress.ProgressService>;
   readonly objects: Client<typeof objects.ObjectsService>;
+  readonly keys: Client<typeof keys.KeysService>;
 }
 
 export async function openConnection(options: ConnectOptions = {}): Promise<Connection> {
@@ -64,6 +65,7 @@ function clientsOf(router: Transport) {
     border: createClient(border.BorderService, router),
     progress: createClient(progress.ProgressService, router),
     objects: createClient(objects.ObjectsService, router),
+    keys: createClient(keys.KeysService, router),
   };
 }
 

@@ -5,6 +5,7 @@ import { authMetadataService } from "./auth-metadata.ts";
 import { childrenService } from "./children.ts";
 import { dataProxyService } from "./data-proxy.ts";
 import { clusterService, identityService } from "./identity.ts";
+import { keysService } from "./keys.ts";
 import { objectsService } from "./objects.ts";
 import type { ApiParts } from "./parts.ts";
 import { projectService } from "./projects.ts";
@@ -27,5 +28,6 @@ export function createServices(parts: ApiParts): ServedService[] {
     borderService(parts),
     progressService(parts),
     objectsService(parts),
+    keysService(parts),
   ];
 }

@@ -3,6 +3,7 @@ import type { ClusterId, OrgId } from "@biplane/base";
 import type { border } from "@biplane/data-wire";
 import type { PolicyBundle } from "@biplane/identity";
 import type { Clock } from "@biplane/kit/clock";
+import type { ProjectKeys } from "../keys/project-keys.ts";
 import type { ControlPlane } from "../link/types.ts";
 import type { LogStore } from "../logs/types.ts";
 import type { ObjectGrants, ObjectStore } from "../objects/types.ts";
@@ -26,6 +27,7 @@ export interface ApiParts {
   readonly objects: ObjectStore;
   readonly grants: ObjectGrants;
   readonly logs: LogStore;
+  readonly keys: Pick<ProjectKeys, "providerKind" | "list" | "change" | "rotate" | "assign">;
   readonly controlPlane: ControlPlane;
   readonly ledger: BorderLedger;
   readonly policy: { readonly bundle: PolicyBundle };
