@@ -15,6 +15,7 @@ const tools = {
   aws: { probe: ["/usr/bin/aws", "--version"], install: "apt-get install awscli" },
   bubblewrap: { probe: ["bwrap", "--version"], install: "apt-get install bubblewrap" },
   tcpdump: { probe: ["tcpdump", "--version"], install: "apt-get install tcpdump" },
+  tshark: { probe: ["tshark", "--version"], install: "apt-get install tshark" },
   strace: { probe: ["strace", "--version"], install: "apt-get install strace" },
   boto3: pythonPackage("boto3"),
   obstore: pythonPackage("obstore"),
