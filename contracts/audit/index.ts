@@ -1,3 +1,8 @@
-/** What is audited, and how a record looks. Pure. */
+/** What is audited, how a record looks, and the log that shows whether records were changed. Pure. */
+export * from "./checkpoint.ts";
 export * from "./codes.ts";
+export * from "./merkle.ts";
+export * from "./note.ts";
 export * from "./record.ts";
+export * from "./tiles.ts";
+export * from "./tree-edge.ts";
