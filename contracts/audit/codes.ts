@@ -44,6 +44,14 @@ export const auditCodes = {
   GRANT_REVOKED: "A grant and all its tokens were revoked.",
   TUNNEL_CONNECTED: "A connection to the edge was opened.",
   TUNNEL_DISCONNECTED: "A connection to the edge ended.",
+  LINK_CONNECTED: "A connection to the control plane was opened.",
+  LINK_DISCONNECTED: "A connection to the control plane ended.",
+  LINK_REFUSED: "A message of the control plane was refused, and its connection ended.",
+  LINK_ROLLED_BACK:
+    "The control plane knows less than it once acknowledged: it was restored from an older copy.",
+  INTENT_ACCEPTED: "The control plane asked for a run that this data plane holds, and it was started.",
+  INTENT_REFUSED: "The control plane asked for a run in a way that does not match what was submitted.",
+  COMMAND_REFUSED: "The control plane commanded something that was refused.",
   PLANE_STARTED: "The data plane started.",
   PLANE_STOPPED: "The data plane was told to stop.",
 } as const;

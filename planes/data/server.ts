@@ -5,7 +5,6 @@ import { systemClock } from "@biplane/kit/clock";
 import { readKeyFile } from "@biplane/kit/crypto";
 import { lockFolder } from "@biplane/kit/folder-lock";
 import { type Closeable, Closers } from "@biplane/kit/lifecycle";
-import { createCommandHandler } from "./commands.ts";
 import { type DataPlaneConfig, readConfig } from "./config.ts";
 import { openToPublic, sandboxEntrances } from "./entrances.ts";
 import { type Executor, startExecutor } from "./execution/executor.ts";
@@ -15,7 +14,7 @@ import {
   renewIntermediate,
   ServingCertificate,
 } from "./identity/certificates.ts";
-import { type Link, startLink } from "./link/index.ts";
+import { createLinkRecords, type Link, startLink } from "./link/index.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import type { Router } from "./router/router.ts";
 import { createRouting } from "./routing.ts";
@@ -77,13 +76,15 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
 }
 
 function openLink({ options, paths, config }: OpenParts, stores: Stores): Promise<Link> {
-  const { outbox, intents, runs } = stores.runs;
+  const { outbox, intents, commands } = stores.runs;
   const { region, addresses } = config;
+  const records = createLinkRecords(stores.audit, config.org, systemClock);
   return startLink({
     enrollmentFolder: paths.link,
     outbox,
     intents,
-    onCommand: createCommandHandler(config.org, runs, stores.audit, systemClock),
+    onCommand: (command) => commands.obeyCommand(command, () => records.commandAllowed(command)),
+    records,
     tokens: stores.identity.tokens,
     ledger: stores.ledger,
     hello: { routerAddress: addresses.router, region, softwareVersion: options.softwareVersion },

@@ -21,6 +21,7 @@ import { createIndexClient } from "./calls.ts";
 import { runConnection } from "./connection.ts";
 import { type Enrollment, readEnrollment, writeEnrollment } from "./enrollment.ts";
 import type { BorderLedger } from "./ledger.ts";
+import type { LinkRecords } from "./records.ts";
 import { isRenewalDue, renewEnrollment } from "./renewal.ts";
 import type { ControlPlane } from "./types.ts";
 
@@ -32,6 +33,7 @@ export interface LinkOptions {
   readonly onCommand: (command: Command) => Promise<CommandOutcome>;
   readonly tokens: Pick<TokenIssuer, "controlToken">;
   readonly ledger: BorderLedger;
+  readonly records: LinkRecords;
   readonly hello: {
     readonly routerAddress: string;
     readonly region: string;
@@ -113,6 +115,7 @@ class RunningLink implements Link {
       const error = await this.#connectOnce(() => {
         failures = 0;
       });
+      if (this.#connected) await this.#recordEnd(error);
       this.#connected = false;
       if (signal.aborted) return;
       const delayMs = this.#delayAfter(error, failures);
@@ -158,6 +161,16 @@ class RunningLink implements Link {
       log.info({ event: "certificate_renewed" }, "certificate renewed");
     } catch (error) {
       log.warn({ event: "renewal_failed", error }, "the certificate could not be renewed");
+    }
+  }
+
+  /** An audit log that takes nothing ends what is asked of this plane; it need not end its link as well. */
+  async #recordEnd(error: BiplaneError | undefined): Promise<void> {
+    const { records, log } = this.#options;
+    try {
+      await records.disconnected(error?.reason ?? error?.code ?? "ended");
+    } catch (failure) {
+      log.error({ event: "audit_failed", error: failure }, "the end of the link could not be recorded");
     }
   }
 

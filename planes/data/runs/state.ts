@@ -21,6 +21,8 @@ export class RunState {
   committed: RunRecord | undefined;
   /** Of the event that told the control plane of it; unknown of runs that were read back at a start. */
   createdSequence: bigint | undefined;
+  /** How many intents came for it too late. */
+  expiredIntents = 0;
   readonly actions = new Map<string, ActionState>();
   /** Of committed actions. */
   readonly counts = new PhaseCounts();
