@@ -19,6 +19,9 @@ const onlyForAdmins = new Set([
   "flyteidl2.project.ProjectService/CreateProject",
   "flyteidl2.project.ProjectService/UpdateProject",
   "biplane.data.v1.BorderService/ReadLedger",
+  ...["ListKeys", "RotateKey", "DisableKey", "EnableKey", "DestroyKey", "AssignKey"].map(
+    (method) => `biplane.data.v1.KeysService/${method}`,
+  ),
 ]);
 const notForViewers = new Set([
   "flyteidl2.task.TaskService/DeployTask",
