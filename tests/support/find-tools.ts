@@ -20,6 +20,7 @@ const tools = {
   boto3: pythonPackage("boto3"),
   obstore: pythonPackage("obstore"),
   tink: pythonPackage("tink"),
+  sslscan: { probe: ["sslscan", "--version"], install: "apt-get install sslscan" },
   moto: pythonPackage("moto"),
   softhsm2: { probe: ["softhsm2-util", "--version"], install: "apt-get install softhsm2" },
   pkcs11js: {
