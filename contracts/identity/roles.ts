@@ -19,6 +19,7 @@ export const permissions = [
   /** What the control plane knows, and what was ever said to it. */
   "records.read",
   "border.read",
+  "audit.read",
 ] as const;
 
 export type Permission = (typeof permissions)[number];
@@ -39,7 +40,13 @@ const contributor: readonly Permission[] = [
   "run.abort",
   "data.upload",
 ];
-const admin: readonly Permission[] = [...contributor, "project.create", "project.update", "border.read"];
+const admin: readonly Permission[] = [
+  ...contributor,
+  "project.create",
+  "project.update",
+  "border.read",
+  "audit.read",
+];
 
 export const roles = {
   Admin: new Set(admin),

@@ -2,9 +2,9 @@
 import type { OrgId } from "@biplane/base";
 import { isBiplaneError } from "@biplane/base";
 import { type Command, CommandOutcome, type RunRef } from "@biplane/control-wire";
+import { type AuditLog, eventOf } from "@biplane/kit/audit-log";
 import type { Clock } from "@biplane/kit/clock";
 import { runIdOf } from "./api/names.ts";
-import type { AuditLog } from "./audit/log.ts";
 import type { Runs } from "./runs/types.ts";
 
 type AbortRun = Extract<Command["command"], { case: "abortRun" }>["value"];
@@ -16,7 +16,11 @@ export function createCommandHandler(
   clock: Clock,
 ): (command: Command) => Promise<CommandOutcome> {
   return async ({ id, command }) => {
-    if (command.case !== "abortRun" || command.value.run?.org !== org) return CommandOutcome.REFUSED;
+    if (command.case !== "abortRun" || command.value.run?.org !== org) {
+      const method = "biplane.control.v1.LinkService/Connect";
+      await audit.record(eventOf("COMMAND_REFUSED", { decision: "refused", method, requestId: id }));
+      return CommandOutcome.REFUSED;
+    }
     await recordAbort(id, command.value, command.value.run);
     try {
       const abort = { reason: "Asked for at the control plane.", by: command.value.requestedBy };

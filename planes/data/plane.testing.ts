@@ -121,7 +121,7 @@ function assemble(parts: Omit<TestPlane, "client" | "transport" | "audit">): Tes
         tls: { authorityPem: rootPem },
         interceptors: [withHeaders(token, headers)],
       }),
-    audit: () => collect(stores.audit.read()),
+    audit: () => collect(stores.audit.readRecords()),
   };
 }
 

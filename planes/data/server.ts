@@ -1,10 +1,13 @@
 /** Puts the data plane together: each module gets its neighbours as interfaces, and closes before what it needs. */
 import type { AuditCode } from "@biplane/audit";
 import { BiplaneError } from "@biplane/base";
+import { eventOf } from "@biplane/kit/audit-log";
 import { systemClock } from "@biplane/kit/clock";
 import { readKeyFile } from "@biplane/kit/crypto";
 import { lockFolder } from "@biplane/kit/folder-lock";
 import { type Closeable, Closers } from "@biplane/kit/lifecycle";
+import type { Logger } from "@biplane/kit/logging";
+import { auditedIntents } from "./audit/lifecycle.ts";
 import { createCommandHandler } from "./commands.ts";
 import { type DataPlaneConfig, readConfig } from "./config.ts";
 import { openToPublic, sandboxEntrances } from "./entrances.ts";
@@ -15,7 +18,7 @@ import {
   renewIntermediate,
   ServingCertificate,
 } from "./identity/certificates.ts";
-import { type Link, startLink } from "./link/index.ts";
+import { type Link, type LinkChange, startLink } from "./link/index.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import type { Router } from "./router/router.ts";
 import { createRouting } from "./routing.ts";
@@ -61,7 +64,7 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
   const entrance = closers.add(await openToPublic(parts, stores, servers));
   // Whoever waits for the ready line wants to come in; an edge that is away must not keep the plane from running.
   const isOpen = await entrance.open(AbortSignal.timeout(openMsMax));
-  await recordLifecycle(stores, config, "PLANE_STARTED");
+  await recordLifecycle(stores, "PLANE_STARTED");
   return {
     config,
     sandboxKind: executor.sandboxKind,
@@ -70,7 +73,7 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
       return link.connected;
     },
     close: async () => {
-      await recordLifecycle(stores, config, "PLANE_STOPPED").catch(() => {});
+      await recordLifecycle(stores, "PLANE_STOPPED").catch(() => {});
       await closers.close();
     },
   };
@@ -82,7 +85,9 @@ function openLink({ options, paths, config }: OpenParts, stores: Stores): Promis
   return startLink({
     enrollmentFolder: paths.link,
     outbox,
-    intents,
+    intents: auditedIntents(intents, stores.audit),
+    witness: stores.witness,
+    onChange: (change) => recordLink(stores, change, options.log),
     onCommand: createCommandHandler(config.org, runs, stores.audit, systemClock),
     tokens: stores.identity.tokens,
     ledger: stores.ledger,
@@ -126,18 +131,19 @@ async function openCertificates({ paths, config, systemKey }: OpenParts): Promis
   return renewIntermediate(paths.certificates, systemKey, certificates, config, systemClock.now());
 }
 
-function recordLifecycle(stores: Stores, config: DataPlaneConfig, code: AuditCode): Promise<void> {
-  return stores.audit.record({
-    atMs: systemClock.now(),
-    code,
-    decision: "allowed",
-    subject: "",
-    method: "",
-    org: config.org,
-    requestId: "",
-    address: "",
-    addressFrom: "none",
+/** Like the tunnel's health; how often it was tried in vain would fill the log (claim AUD-2). */
+function recordLink(stores: Stores, change: LinkChange, log: Logger): void {
+  const event =
+    change.kind === "connected"
+      ? eventOf("LINK_CONNECTED")
+      : eventOf("LINK_DISCONNECTED", { reason: change.reason });
+  stores.audit.record(event).catch((error: unknown) => {
+    log.error({ event: "audit_failed", error }, "a change of the link could not be recorded");
   });
+}
+
+function recordLifecycle(stores: Stores, code: AuditCode): Promise<void> {
+  return stores.audit.record(eventOf(code));
 }
 
 /** Names that the certificates are good for: the public ones, and this machine's for tasks and tools on it. */

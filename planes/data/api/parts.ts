@@ -3,6 +3,7 @@ import type { ClusterId, OrgId } from "@biplane/base";
 import type { border } from "@biplane/data-wire";
 import type { PolicyBundle } from "@biplane/identity";
 import type { Clock } from "@biplane/kit/clock";
+import type { AuditParts } from "../audit/sources.ts";
 import type { ControlPlane } from "../link/types.ts";
 import type { LogStore } from "../logs/types.ts";
 import type { ObjectGrants, ObjectStore } from "../objects/types.ts";
@@ -28,6 +29,7 @@ export interface ApiParts {
   readonly logs: LogStore;
   readonly controlPlane: ControlPlane;
   readonly ledger: BorderLedger;
+  readonly audit: AuditParts;
   readonly policy: { readonly bundle: PolicyBundle };
   readonly projects: ProjectCache;
   readonly subjects: SubjectNames;

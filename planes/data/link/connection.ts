@@ -1,6 +1,9 @@
 /** One connection of the link, from its hello to its end. Every message is in the border ledger before it is sent or obeyed. */
 import { BiplaneError, limits } from "@biplane/base";
 import {
+  type AuditCheckpoint,
+  AuditCheckpointSchema,
+  AuditCountersignatureSchema,
   type Command,
   CommandAnswerSchema,
   type CommandOutcome,
@@ -19,6 +22,7 @@ import {
 } from "@biplane/control-wire";
 import { border } from "@biplane/data-wire";
 import { BoundedQueue } from "@biplane/kit";
+import type { WitnessPort } from "@biplane/kit/audit-log";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { createClient, type Transport } from "@connectrpc/connect";
@@ -40,6 +44,7 @@ export interface ConnectionOptions {
     readonly region: string;
     readonly softwareVersion: string;
   };
+  readonly witness?: WitnessPort;
   readonly onWelcome: (welcome: Welcome) => void;
 }
 
@@ -70,6 +75,7 @@ class Connection {
   readonly #answering = new Set<Promise<void>>();
   readonly #uploads: Uploads;
   #uploading: Promise<void> = Promise.resolve();
+  #witnessing: Promise<void> = Promise.resolve();
   #heardAtMs = Date.now();
   #fail: (error: unknown) => void = () => {};
 
@@ -97,7 +103,7 @@ class Connection {
   /** Resolves when nothing of the connection is at work any more. */
   async settle(): Promise<void> {
     this.#stop();
-    await Promise.allSettled([this.#uploading, ...this.#answering]);
+    await Promise.allSettled([this.#uploading, this.#witnessing, ...this.#answering]);
   }
 
   /** What goes up, after it is in the ledger. */
@@ -148,6 +154,10 @@ class Connection {
         return this.#answer(() => this.#answerIntent(message.value));
       case "command":
         return this.#answer(() => this.#answerCommand(message.value));
+      case "auditCheckpoint":
+        return this.#answer(() => this.#countersign(message.value));
+      case "auditCountersignature":
+        return this.#options.witness?.answered(message.value);
       case "heartbeat":
         return;
       case undefined:
@@ -169,6 +179,7 @@ class Connection {
     }
     this.#options.onWelcome(welcome);
     this.#uploading = this.#uploads.run(welcome).catch((error) => this.#fail(error));
+    this.#witnessing = this.#sendCheckpoints().catch((error) => this.#fail(error));
   }
 
   async #answer(work: () => Promise<void>): Promise<void> {
@@ -189,6 +200,22 @@ class Connection {
     const outcome = await this.#options.onCommand(command);
     const value = create(CommandAnswerSchema, { id: command.id, outcome });
     await this.#send({ case: "commandAnswer", value });
+  }
+
+  async #sendCheckpoints(): Promise<void> {
+    for await (const value of this.#options.witness?.messages(this.#signal) ?? []) {
+      await this.#send({
+        case: "auditCheckpoint",
+        value: create(AuditCheckpointSchema, { ...value, proofHash: [...value.proofHash] }),
+      });
+    }
+  }
+
+  async #countersign(checkpoint: AuditCheckpoint): Promise<void> {
+    const answer = await this.#options.witness?.observe(checkpoint);
+    if (answer === undefined) return;
+    const value = create(AuditCountersignatureSchema, answer);
+    await this.#send({ case: "auditCountersignature", value });
   }
 
   #hello() {

@@ -14,6 +14,7 @@ import {
   sleep,
   systemClock,
 } from "@biplane/kit";
+import type { WitnessPort } from "@biplane/kit/audit-log";
 import type { Transport } from "@connectrpc/connect";
 import type { TokenIssuer } from "../identity/types.ts";
 import type { IntentHandler, Outbox } from "../runs/types.ts";
@@ -37,9 +38,16 @@ export interface LinkOptions {
     readonly region: string;
     readonly softwareVersion: string;
   };
+  /** The control plane as witness of the audit log, and the other way round. */
+  readonly witness?: WitnessPort;
+  readonly onChange?: (change: LinkChange) => void;
   readonly log: Logger;
   readonly clock?: Clock;
 }
+
+export type LinkChange =
+  | { readonly kind: "connected" }
+  | { readonly kind: "disconnected"; readonly reason: string };
 
 export interface Link extends ControlPlane, Closeable {
   /** Resolves at the first welcome, or when the signal aborts. */
@@ -113,13 +121,20 @@ class RunningLink implements Link {
       const error = await this.#connectOnce(() => {
         failures = 0;
       });
-      this.#connected = false;
+      this.#noteEnd(error);
       if (signal.aborted) return;
       const delayMs = this.#delayAfter(error, failures);
       this.#report(error, delayMs);
       failures += 1;
       await sleep(delayMs, signal);
     }
+  }
+
+  /** Attempts that never came to a welcome are no change. */
+  #noteEnd(error: BiplaneError | undefined): void {
+    if (!this.#connected) return;
+    this.#connected = false;
+    this.#options.onChange?.({ kind: "disconnected", reason: error?.reason ?? error?.code ?? "ended" });
   }
 
   /** Runs one connection and returns what ended it. */
@@ -136,6 +151,7 @@ class RunningLink implements Link {
           onWelcome();
           this.#connected = true;
           this.#ready.resolve();
+          this.#options.onChange?.({ kind: "connected" });
           log.info({ event: "link_connected" }, "connected to the control plane");
         },
       };

@@ -19,6 +19,9 @@ const onlyForAdmins = new Set([
   "flyteidl2.project.ProjectService/CreateProject",
   "flyteidl2.project.ProjectService/UpdateProject",
   "biplane.data.v1.BorderService/ReadLedger",
+  "biplane.data.v1.AuditService/GetLog",
+  "biplane.data.v1.AuditService/ReadRecords",
+  "biplane.data.v1.AuditService/ReadTile",
 ]);
 const notForViewers = new Set([
   "flyteidl2.task.TaskService/DeployTask",
