@@ -6,6 +6,7 @@ export * from "./lifecycle.ts";
 export * from "./merkle.ts";
 export * from "./names.ts";
 export * from "./note.ts";
+export * from "./ocsf.ts";
 export * from "./record.ts";
 export * from "./tiles.ts";
 export * from "./tree-edge.ts";

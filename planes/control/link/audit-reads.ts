@@ -44,7 +44,7 @@ export async function readAuditRecords(
   audit: AuditLogs,
   { org }: Principal,
   { fromIndex, limit }: ReadAuditRecordsRequest,
-): Promise<{ firstIndex: bigint; record: Uint8Array[] }> {
+): Promise<{ firstIndex: bigint; record: Uint8Array[]; logSize: bigint }> {
   const log = await audit.of(org);
   const count = Math.min(recordsMax, Math.max(1, limit));
   const record: Uint8Array[] = [];
@@ -56,7 +56,7 @@ export async function readAuditRecords(
     record.push(one.record);
     if (record.length >= count) break;
   }
-  return { firstIndex: BigInt(from), record };
+  return { firstIndex: BigInt(from), record, logSize: BigInt(log.size) };
 }
 
 export async function readAuditTile(

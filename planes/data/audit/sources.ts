@@ -104,21 +104,25 @@ export function dataSource({ own, witness }: AuditParts, index: Index): AuditSou
 export function controlSource({ org, own, witness }: AuditParts, index: Index): AuditSource {
   const entries = async function* (fromIndex: number, follow: boolean, signal: AbortSignal) {
     let next = fromIndex;
-    while (!signal.aborted) {
+    let end = follow ? Number.POSITIVE_INFINITY : undefined;
+    while (!signal.aborted && next < (end ?? next + 1)) {
       const page = await ask(() => index.readAuditRecords({ fromIndex: BigInt(next), limit: pageRecords }));
+      end ??= Number(page.logSize);
       for (const [place, record] of page.record.entries()) {
-        next = Number(page.firstIndex) + place;
-        yield { index: next, record };
+        const at = Number(page.firstIndex) + place;
+        if (at < end) yield { index: at, record };
+        next = at + 1;
       }
-      if (page.record.length > 0) next += 1;
-      else if (follow) await sleep(pollMs, signal);
-      else return;
+      if (page.record.length === 0 && !follow) return;
+      if (page.record.length < pageRecords && follow) await sleep(pollMs, signal);
     }
   };
   const name = controlLogName(org);
   return {
     latest: async () => latestOf(name, await ask(() => index.getAuditLog({}))),
     state: async () => {
+      // Before the log is asked: what is seen of it meanwhile would be more than it said.
+      const seen = witness.state?.history ?? [];
       const remote = await ask(() => index.getAuditLog({}));
       const pinned = witness.otherLog?.text;
       const alarm = witness.state?.alarm?.reason;
@@ -128,7 +132,7 @@ export function controlSource({ org, own, witness }: AuditParts, index: Index): 
         logKey: pinned ?? noteVerifier(name, "log", remote.logKey).text,
         witnessKey: own.witness.text,
         firstIndex: Number(remote.firstIndex),
-        seen: witness.state?.history ?? [],
+        seen,
         alarms: [
           ...(alarm === undefined ? [] : [alarm]),
           ...(remote.countersignatureLate ? ["countersignature_late"] : []),
