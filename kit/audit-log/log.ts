@@ -100,8 +100,10 @@ export class AuditLog {
   #unhashed: Uint8Array[] = [];
   #latest: SignedCheckpoint | undefined;
   #cosigned: SignedCheckpoint | undefined;
+  #promisedCosignedSize = 0;
   #checkpointing: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
+  #hashing: NodeJS.Immediate | undefined;
   #closed = false;
 
   /** Use `openAuditLog`. */
@@ -136,19 +138,30 @@ export class AuditLog {
   }
 
   /** Resolves once it is on disk; what can't be recorded must not happen. */
-  record(input: AuditInput): Promise<void> {
-    return this.recordAll([input]);
+  async record(input: AuditInput): Promise<void> {
+    const record = this.#encode(input, this.#options.clock.now());
+    await this.#journal.append(record);
+    this.#grow([record]);
   }
 
   /** All or none. */
   async recordAll(inputs: readonly AuditInput[]): Promise<void> {
-    const { place, clock } = this.#options;
-    const atMs = clock.now();
-    const records = inputs.map((input) => encodeAuditRecord({ atMs, ...place, ...input }));
+    const atMs = this.#options.clock.now();
+    const records = inputs.map((input) => this.#encode(input, atMs));
     await this.#journal.appendMany(records);
-    // Continuations run in the order in which appends were acknowledged, which is the records' order.
+    this.#grow(records);
+  }
+
+  #encode(input: AuditInput, atMs: number): Uint8Array {
+    return encodeAuditRecord({ atMs, ...this.#options.place, ...input });
+  }
+
+  /** Continuations run in the order in which appends were acknowledged, which is the records' order. */
+  #grow(records: readonly Uint8Array[]): void {
     this.#unhashed.push(...records);
     if (this.#unhashed.length > unhashedMax) this.#hashAll();
+    // By then the next group is on its way to the disk: hashing costs the time that would be waited otherwise.
+    this.#hashing ??= setImmediate(() => this.#hashAll());
     this.#checkpointSoon();
   }
 
@@ -242,7 +255,8 @@ export class AuditLog {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.size > (this.#latest?.size ?? 0)) await this.checkpoint();
+    const isPromised = (this.#cosigned?.size ?? 0) === this.#promisedCosignedSize;
+    if (this.size > (this.#latest?.size ?? 0) || !isPromised) await this.checkpoint();
     clearTimeout(this.#timer);
     await this.#checkpointing;
     await this.#tiles.close();
@@ -253,6 +267,7 @@ export class AuditLog {
   adopt(latest: SignedCheckpoint, cosigned: string | undefined): void {
     this.#latest = latest;
     this.#cosigned = cosigned === undefined ? undefined : parseCheckpoint(cosigned);
+    this.#promisedCosignedSize = this.#cosigned?.size ?? 0;
   }
 
   /** Marks what is missing in its own place, so that every later record keeps the index that it was promised. */
@@ -272,6 +287,8 @@ export class AuditLog {
   }
 
   #hashAll(): void {
+    clearImmediate(this.#hashing);
+    this.#hashing = undefined;
     for (const record of this.#unhashed.splice(0)) this.#tiles.add(this.#edge.append(leafHash(record)));
     if (this.#tiles.waitingCount > waitingTilesMax) void this.checkpoint();
   }
@@ -291,10 +308,12 @@ export class AuditLog {
       const { size, rows } = this.#edge;
       const signed = signCheckpoint(size, this.#edge.root(), this.signer);
       await this.#tiles.flush();
-      const cosigned = this.#cosigned === undefined ? undefined : formatCheckpoint(this.#cosigned);
+      const promisedCosigned = this.#cosigned;
+      const cosigned = promisedCosigned === undefined ? undefined : formatCheckpoint(promisedCosigned);
       const promise = { checkpoint: formatCheckpoint(signed), cosigned, rows };
       await writePromise(promisePath(folder), promiseKey(key), promise);
-      this.#latest = signed;
+      this.#promisedCosignedSize = promisedCosigned?.size ?? 0;
+      this.#latest = this.#cosigned?.size === size ? this.#cosigned : signed;
     } catch (error) {
       // Records are on disk all the same; the next checkpoint covers them.
       log.error({ event: "checkpoint_failed", origin, error }, "the audit log could not be signed");
