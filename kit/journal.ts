@@ -150,6 +150,13 @@ export class Journal {
     });
   }
 
+  /** Of the oldest record that stays when everything before the sequence is dropped: whole segments go. */
+  keptFrom(sequence: bigint): bigint {
+    return (
+      this.#segments.findLast((one) => one.firstSequence <= sequence)?.firstSequence ?? this.firstSequence
+    );
+  }
+
   /** Deletes the segments whose records are all older; the newest segment stays, to remember the sequence. */
   async dropBefore(sequence: bigint): Promise<void> {
     while (this.#segments.length > 1 && this.#segments[1]!.firstSequence <= sequence) {

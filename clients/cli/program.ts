@@ -1,6 +1,7 @@
 /** All commands in one tree. */
 import { Command } from "commander";
 import { abortCommand } from "./commands/abort.ts";
+import { auditCommand } from "./commands/audit.ts";
 import { borderCommand } from "./commands/border.ts";
 import { completionCommands } from "./commands/completion.ts";
 import { configCommand } from "./commands/config.ts";
@@ -31,8 +32,8 @@ export function createProgram(): Command {
     .addHelpText("after", `\n${exitCodesHelp}`);
   const commands = [
     ...[loginCommand(), whoamiCommand(), runCommand(), deployCommand(), getCommand(), ioCommand()],
-    ...[logsCommand(), abortCommand(), openCommand(), borderCommand(), createCommand(), configCommand()],
-    ...[keysCommand(), devCommand(), ...planeCommands()],
+    ...[logsCommand(), abortCommand(), openCommand(), auditCommand(), borderCommand(), createCommand()],
+    ...[configCommand(), keysCommand(), devCommand(), ...planeCommands()],
   ];
   for (const command of commands) program.addCommand(command);
   const [completion, candidates] = completionCommands(program);

@@ -10,7 +10,13 @@ export {
   type TaskReference,
   withDefaults,
 } from "./remote/client.ts";
-export { type Config, ConfigStore, defaultDomain, type StoredCredentials } from "./remote/config-store.ts";
+export {
+  type Config,
+  ConfigStore,
+  configFolder,
+  defaultDomain,
+  type StoredCredentials,
+} from "./remote/config-store.ts";
 export { type Connection, type ConnectOptions, openConnection, requireProject } from "./remote/connection.ts";
 export { phaseName, phaseNumber } from "./remote/phase-names.ts";
 export { PinnedHttp } from "./remote/pinned-http.ts";

@@ -26,8 +26,19 @@ export interface SignedCheckpoint extends Checkpoint {
 
 export function signCheckpoint(size: number, root: Hash, signer: NoteSigner): SignedCheckpoint {
   const origin = signer.name;
-  const text = `${origin}\n${size}\n${Buffer.from(root).toString("base64")}\n`;
+  const text = textOf({ origin, size, root });
   return { origin, size, root, note: { text, signatures: [signNote(text, signer)] } };
+}
+
+/** Put together from its parts; whether the signature is good is not checked. */
+export function signedCheckpoint(checkpoint: Checkpoint, signature: Uint8Array): SignedCheckpoint {
+  const { origin, size, root } = checkpoint;
+  const signatures = [{ name: origin, bytes: signature }];
+  return { origin, size, root, note: { text: textOf(checkpoint), signatures } };
+}
+
+function textOf({ origin, size, root }: Checkpoint): string {
+  return `${origin}\n${size}\n${Buffer.from(root).toString("base64")}\n`;
 }
 
 /** Throws `invalid_argument` for what is no checkpoint; no signature is checked. */

@@ -12,13 +12,16 @@ export const hashBytes = 32;
 export type NodeReader = (level: number, index: number) => Promise<Hash>;
 
 export function leafHash(record: Uint8Array): Hash {
-  const prefixed = new Uint8Array(record.length + 1);
+  const prefixed = Buffer.allocUnsafe(record.length + 1);
+  prefixed[0] = 0;
   prefixed.set(record, 1);
   return sha256(prefixed);
 }
 
+/** Used again for each node: a log hashes one for every record. */
+const both = new Uint8Array(1 + 2 * hashBytes);
+
 export function nodeHash(left: Hash, right: Hash): Hash {
-  const both = new Uint8Array(1 + 2 * hashBytes);
   both[0] = 1;
   both.set(left, 1);
   both.set(right, 1 + hashBytes);
@@ -28,8 +31,10 @@ export function nodeHash(left: Hash, right: Hash): Hash {
 /** The root of no records. */
 export const emptyRoot: Hash = sha256(new Uint8Array(0));
 
+/** By way of text, which Node gives back in half of the time that a buffer takes. */
 function sha256(bytes: Uint8Array): Hash {
-  return new Uint8Array(hash("sha256", bytes, "buffer"));
+  const { buffer, byteOffset } = Buffer.from(hash("sha256", bytes, "binary"), "binary");
+  return new Uint8Array(buffer, byteOffset, hashBytes);
 }
 
 /** The root of hashes of neighbouring subtrees of one height; there is at least one. */

@@ -48,7 +48,7 @@ export function createNoteSigner(name: string, kind: NoteKeyKind, seed: Secret<U
   };
 }
 
-function noteVerifier(name: string, kind: NoteKeyKind, publicKey: Uint8Array): NoteVerifier {
+export function noteVerifier(name: string, kind: NoteKeyKind, publicKey: Uint8Array): NoteVerifier {
   if (!namePattern.test(name)) {
     throw new BiplaneError("invalid_argument", `${JSON.stringify(name)} can't name a note's key.`);
   }

@@ -126,6 +126,9 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
   "biplane.data.v1.ProgressService/WatchProgress": read("run.read", run("run"), "RUN_WATCHED"),
   "biplane.data.v1.ObjectsService/ListObjects": read("data.read", projectDomain(""), "DATA_LISTED"),
   "biplane.data.v1.BorderService/ReadLedger": read("border.read", organization, "BORDER_READ"),
+  "biplane.data.v1.AuditService/GetLog": read("audit.read", organization, "AUDIT_STATE_READ"),
+  "biplane.data.v1.AuditService/ReadRecords": read("audit.read", organization, "AUDIT_RECORDS_READ"),
+  "biplane.data.v1.AuditService/ReadTile": read("audit.read", organization, "AUDIT_TILE_READ"),
 
   "biplane.data.v1.KeysService/ListKeys": read("keys.read", organization, "KEYS_READ"),
   "biplane.data.v1.KeysService/RotateKey": change("keys.write", organization, "KEY_ROTATED"),

@@ -1,6 +1,7 @@
 /** The data wire: Flyte's messages, our supplement to them, and what Flyte lacks. Never linked by the control plane. */
 
 export * as flyte from "./flyte/index.ts";
+export * as audit from "./gen/biplane/data/v1/audit_pb.ts";
 export * as border from "./gen/biplane/data/v1/border_pb.ts";
 export * as children from "./gen/biplane/data/v1/children_pb.ts";
 export * as document from "./gen/biplane/data/v1/document_pb.ts";

@@ -22,6 +22,7 @@ export const permissions = [
   /** The customer's keys. */
   "keys.read",
   "keys.write",
+  "audit.read",
 ] as const;
 
 export type Permission = (typeof permissions)[number];
@@ -49,6 +50,7 @@ const admin: readonly Permission[] = [
   "border.read",
   "keys.read",
   "keys.write",
+  "audit.read",
 ];
 
 export const roles = {

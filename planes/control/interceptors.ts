@@ -2,13 +2,16 @@
  * What every request of the link passes, outermost first: audit, who it is, and that its messages hold nothing but
  * what the schema names.
  */
+import type { AuditCode, AuditDecision } from "@biplane/audit";
 import { BiplaneError, isBiplaneError } from "@biplane/base";
-import { EnrollmentService, findViolation, IndexService } from "@biplane/control-wire";
+import { EnrollmentService, type EnrollRequest, findViolation, IndexService } from "@biplane/control-wire";
 import { type Clock, toConnectError } from "@biplane/kit";
+import type { AuditInput } from "@biplane/kit/audit-log";
 import type { DescMessage, Message } from "@bufbuild/protobuf";
-import type { Interceptor, StreamRequest, UnaryRequest } from "@connectrpc/connect";
+import { Code, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
 import { codeToString } from "@connectrpc/connect/protocol-connect";
-import type { AuditTrail } from "./audit/audit.ts";
+import type { AuditLogs } from "./audit/audit.ts";
+import { methodCodes } from "./audit/codes.ts";
 import { requireKnownCertificate } from "./clusters/clusters.ts";
 import { peerIn, requireCluster } from "./clusters/peer.ts";
 import { principalKey, verifyControlToken } from "./policy/principal.ts";
@@ -19,7 +22,7 @@ type Request = UnaryRequest | StreamRequest;
 export interface InterceptorDependencies {
   readonly store: Store;
   readonly clock: Clock;
-  readonly audit: AuditTrail;
+  readonly audit: AuditLogs;
 }
 
 export function createInterceptors(dependencies: InterceptorDependencies): Interceptor[] {
@@ -27,42 +30,67 @@ export function createInterceptors(dependencies: InterceptorDependencies): Inter
 }
 
 /** What can't be recorded does not happen: the answer waits for the record. A stream is recorded at both its ends. */
-function auditing({ audit, clock }: InterceptorDependencies): Interceptor {
-  const record = (request: Request, outcome: string, reason: string) => {
-    const peer = peerIn(request.contextValues);
-    return audit.record({
-      atMs: clock.now(),
-      method: `${request.service.typeName}/${request.method.name}`,
-      org: peer.kind === "cluster" ? peer.org : "",
-      cluster: peer.kind === "cluster" ? peer.cluster : "",
-      subject: request.contextValues.get(principalKey)?.subject ?? "",
-      outcome,
-      reason,
-      requestId: requestIdOf(request),
-      address: peer.address,
-    });
-  };
-  const recordFailure = (request: Request, error: unknown) =>
-    record(
-      request,
-      codeToString(toConnectError(error).code),
-      isBiplaneError(error) ? (error.reason ?? "") : "",
-    );
+function auditing(dependencies: InterceptorDependencies): Interceptor {
   return (next) => async (request) => {
+    const record = (code: AuditCode, decision: AuditDecision, reason = "") =>
+      recordRequest(dependencies, request, code, decision, reason);
+    const code = methodCodes[request.method.localName] ?? "REQUEST_REFUSED";
     try {
       const response = await next(request);
-      await record(request, response.stream ? "opened" : "ok", "");
+      await record(code, "allowed");
       if (!response.stream) return response;
-      const failed = (error: unknown) => recordFailure(request, error);
-      return {
-        ...response,
-        message: recordingEnd(response.message, () => record(request, "ended", ""), failed),
-      };
+      const ended = () => record("LINK_DISCONNECTED", "event", "ended");
+      const failed = (error: unknown) => record("LINK_DISCONNECTED", "event", reasonOf(error));
+      return { ...response, message: recordingEnd(response.message, ended, failed) };
     } catch (error) {
-      await recordFailure(request, error);
+      await record(code, decisionOf(error), reasonOf(error));
       throw error;
     }
   };
+}
+
+async function recordRequest(
+  { audit, clock }: InterceptorDependencies,
+  request: Request,
+  code: AuditCode,
+  decision: AuditDecision,
+  reason: string,
+): Promise<void> {
+  const peer = peerIn(request.contextValues);
+  const input: AuditInput = {
+    atMs: clock.now(),
+    code,
+    decision,
+    subject: request.contextValues.get(principalKey)?.subject ?? "",
+    method: `${request.service.typeName}/${request.method.name}`,
+    ...(peer.kind === "cluster" ? { org: peer.org, cluster: peer.cluster } : {}),
+    requestId: requestIdOf(request),
+    address: peer.address,
+    addressFrom: "peer",
+    ...(reason === "" ? {} : { reason }),
+  };
+  if (peer.kind === "cluster") return (await audit.of(peer.org)).record(input);
+  const enrolled = decision === "allowed" ? enrolledIn(request) : undefined;
+  if (enrolled !== undefined) return (await audit.of(enrolled.org)).record({ ...input, ...enrolled });
+  // Without a certificate and without a good code: a stranger.
+  return audit.refusals.record(input);
+}
+
+/** Whom an enrollment is about; its code has shown that it may say so. */
+function enrolledIn(request: Request): { org: string; cluster: string } | undefined {
+  if (request.stream || request.method !== EnrollmentService.method.enroll) return undefined;
+  const { org, cluster } = request.message as EnrollRequest;
+  return { org, cluster };
+}
+
+function decisionOf(error: unknown): AuditDecision {
+  const { code } = toConnectError(error);
+  if (code === Code.Unauthenticated) return "unauthenticated";
+  return code === Code.PermissionDenied ? "denied" : "refused";
+}
+
+function reasonOf(error: unknown): string {
+  return (isBiplaneError(error) ? error.reason : undefined) ?? codeToString(toConnectError(error).code);
 }
 
 async function* recordingEnd<T>(

@@ -37,7 +37,9 @@ async function start(options: ControlOptions, log: Logger): Promise<void> {
   // Two processes on one embedded database would destroy it.
   if ((await findRunningAdmin(options.state)) !== undefined) throw alreadyRunning(options.state);
   const closers = new Closers();
-  const state = closers.add(await openState({ folder: options.state, databaseUrl: options.databaseUrl }));
+  const state = closers.add(
+    await openState({ folder: options.state, databaseUrl: options.databaseUrl, log }),
+  );
   const { host, port, advertise, region, addresses } = options;
   const plane = closers.add(
     await startControlPlane({ state, host, port, advertise, region, addresses, log }),

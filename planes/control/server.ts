@@ -49,7 +49,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const sessions = new LinkSessions();
   let port = options.port;
   const linkAddress = () => options.advertise ?? `${host === "127.0.0.1" ? "localhost" : host}:${port}`;
-  const link = { store: state.store, sessions, clock, log, region };
+  const link = { store: state.store, audit: state.audit, sessions, clock, log, region };
   const enrollment = { store: state.store, clock, authority: state.authority, region, linkAddress };
   const hosts = hostsOf(host, options.advertise);
   const server = createConnectServer({

@@ -5,7 +5,7 @@
 import { chmod } from "node:fs/promises";
 import type { Server } from "node:tls";
 import { BiplaneError } from "@biplane/base";
-import { systemClock } from "@biplane/kit/clock";
+import { eventOf } from "@biplane/kit/audit-log";
 import { type Closeable, Closers } from "@biplane/kit/lifecycle";
 import { type ConnectorEvent, feedTlsServer, startConnector, tunnelName } from "@biplane/tunnel-connector";
 import type { DataPlaneConfig } from "./config.ts";
@@ -66,19 +66,10 @@ async function dialEdge(parts: OpenParts, stores: Stores, servers: Servers): Pro
 }
 
 /** Tunnel health belongs to the audit trail (claim AUD-2); attempts to dial do not: an absent edge would fill it. */
-function recordTunnel({ options, config }: OpenParts, stores: Stores, event: ConnectorEvent): void {
+function recordTunnel({ options }: OpenParts, stores: Stores, event: ConnectorEvent): void {
   if (event.kind === "dial_failed") return;
-  const record = {
-    atMs: systemClock.now(),
-    code: event.kind === "connected" ? "TUNNEL_CONNECTED" : "TUNNEL_DISCONNECTED",
-    decision: "allowed",
-    subject: "",
-    method: "",
-    org: config.org,
-    requestId: `connection-${event.connection}`,
-    address: "",
-    addressFrom: "none",
-  } as const;
+  const code = event.kind === "connected" ? "TUNNEL_CONNECTED" : "TUNNEL_DISCONNECTED";
+  const record = eventOf(code, { requestId: `connection-${event.connection}` });
   stores.audit.record(record).catch((error: unknown) => {
     options.log.error({ event: "audit_failed", error }, "a tunnel event could not be recorded");
   });

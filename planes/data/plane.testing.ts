@@ -11,7 +11,6 @@ import type { AuditRecord } from "@biplane/audit";
 import type { ClusterId, OrgId } from "@biplane/base";
 import { CommandOutcome } from "@biplane/control-wire";
 import type { AssignmentScope, RoleName } from "@biplane/identity";
-import { systemClock } from "@biplane/kit/clock";
 import { createClientTransport } from "@biplane/kit/connect-client";
 import { readKeyFile } from "@biplane/kit/crypto";
 import { Closers } from "@biplane/kit/lifecycle";
@@ -122,7 +121,7 @@ function assemble(parts: Omit<TestPlane, "client" | "transport" | "audit">): Tes
         tls: { authorityPem: rootPem },
         interceptors: [withHeaders(token, headers)],
       }),
-    audit: () => collect(stores.audit.read()),
+    audit: () => collect(stores.audit.readRecords()),
   };
 }
 
@@ -182,7 +181,7 @@ function openLink(enrollmentFolder: string, stores: Stores): Promise<Link> {
     outbox,
     intents,
     onCommand: async () => CommandOutcome.REFUSED,
-    records: createLinkRecords(stores.audit, testOrg, systemClock),
+    records: createLinkRecords(stores.audit),
     tokens: stores.identity.tokens,
     ledger: stores.ledger,
     hello: { routerAddress: "https://localhost:1", region: "local", softwareVersion: "test" },

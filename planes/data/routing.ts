@@ -1,15 +1,18 @@
 /** The public side of the plane: router, identity authority and object server, over what the plane keeps. */
 import type { Server } from "node:tls";
+import type { OrgId } from "@biplane/base";
 import { systemClock } from "@biplane/kit/clock";
 import type { Logger } from "@biplane/kit/logging";
 import { createServices } from "./api/index.ts";
 import { ProjectCache } from "./api/project-cache.ts";
 import { SubjectNames } from "./api/subject-names.ts";
+import type { AuditParts } from "./audit/sources.ts";
 import type { DataPlaneConfig } from "./config.ts";
 import type { ServingCertificate } from "./identity/certificates.ts";
 import { createCodeExchange } from "./identity/code-exchange.ts";
 import type { ControlPlane } from "./link/types.ts";
 import { createCallAudit } from "./router/call-audit.ts";
+import { createAuditFiles } from "./router/pages/audit-files.ts";
 import { createPages } from "./router/pages/pages.ts";
 import { PageSessions } from "./router/pages/sign-in.ts";
 import { createRouter, type Router, type ServedService } from "./router/router.ts";
@@ -41,7 +44,7 @@ export async function createRouting(parts: RoutingParts): Promise<Routing> {
   const { identity } = stores;
   const authority = serving.keepFresh(identity.createServer(serving.identity));
   const objects = serving.keepFresh(stores.objects.createServer({ identity: serving.identity }));
-  const audit = createCallAudit(stores.audit, parts.addressFrom, systemClock);
+  const audit = createCallAudit(stores.audit, stores.refusals, parts.addressFrom, systemClock);
   const sessions = new PageSessions({
     ...addresses,
     exchange: createCodeExchange(authority, addresses.authority, parts.rootPem),
@@ -54,9 +57,22 @@ export async function createRouting(parts: RoutingParts): Promise<Routing> {
     hosts: new Set([hostAndPort(addresses.router)]),
     serving,
     services: await openServices(parts),
-    pages: createPages({ ...deciding, sessions, runs: stores.runs.runs }),
+    pages: createPages({
+      ...deciding,
+      sessions,
+      runs: stores.runs.runs,
+      auditFiles: createAuditFiles({
+        ...deciding,
+        parts: auditParts(org, stores),
+        controlPlane: parts.controlPlane,
+      }),
+    }),
   });
   return { router, servers: { router: serving.keepFresh(router.server), authority, objects } };
+}
+
+function auditParts(org: OrgId, { audit, witness }: Stores): AuditParts {
+  return { org, own: audit, witness };
 }
 
 async function openServices({ config, stores, controlPlane }: RoutingParts): Promise<ServedService[]> {
@@ -75,6 +91,7 @@ async function openServices({ config, stores, controlPlane }: RoutingParts): Pro
     keys: stores.keys,
     controlPlane,
     ledger: stores.ledger,
+    audit: auditParts(org, stores),
     policy: identity.policy,
     projects,
     subjects: new SubjectNames(identity.directory),

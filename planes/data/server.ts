@@ -1,6 +1,7 @@
 /** Puts the data plane together: each module gets its neighbours as interfaces, and closes before what it needs. */
 import type { AuditCode } from "@biplane/audit";
 import { BiplaneError } from "@biplane/base";
+import { eventOf } from "@biplane/kit/audit-log";
 import { systemClock } from "@biplane/kit/clock";
 import { readKeyFile } from "@biplane/kit/crypto";
 import { lockFolder } from "@biplane/kit/folder-lock";
@@ -60,7 +61,7 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
   const entrance = closers.add(await openToPublic(parts, stores, servers));
   // Whoever waits for the ready line wants to come in; an edge that is away must not keep the plane from running.
   const isOpen = await entrance.open(AbortSignal.timeout(openMsMax));
-  await recordLifecycle(stores, config, "PLANE_STARTED");
+  await recordLifecycle(stores, "PLANE_STARTED");
   return {
     config,
     sandboxKind: executor.sandboxKind,
@@ -69,7 +70,7 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
       return link.connected;
     },
     close: async () => {
-      await recordLifecycle(stores, config, "PLANE_STOPPED").catch(() => {});
+      await recordLifecycle(stores, "PLANE_STOPPED").catch(() => {});
       await closers.close();
     },
   };
@@ -78,13 +79,14 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
 function openLink({ options, paths, config }: OpenParts, stores: Stores): Promise<Link> {
   const { outbox, intents, commands } = stores.runs;
   const { region, addresses } = config;
-  const records = createLinkRecords(stores.audit, config.org, systemClock);
+  const records = createLinkRecords(stores.audit);
   return startLink({
     enrollmentFolder: paths.link,
     outbox,
     intents,
     onCommand: (command) => commands.obeyCommand(command, () => records.commandAllowed(command)),
     records,
+    witness: stores.witness,
     tokens: stores.identity.tokens,
     ledger: stores.ledger,
     hello: { routerAddress: addresses.router, region, softwareVersion: options.softwareVersion },
@@ -127,18 +129,9 @@ async function openCertificates({ paths, config, systemKey }: OpenParts): Promis
   return renewIntermediate(paths.certificates, systemKey, certificates, config, systemClock.now());
 }
 
-function recordLifecycle(stores: Stores, config: DataPlaneConfig, code: AuditCode): Promise<void> {
-  return stores.audit.record({
-    atMs: systemClock.now(),
-    code,
-    decision: "allowed",
-    subject: "",
-    method: "",
-    org: config.org,
-    requestId: "",
-    address: "",
-    addressFrom: "none",
-  });
+/** Like the tunnel's health; how often it was tried in vain would fill the log (claim AUD-2). */
+function recordLifecycle(stores: Stores, code: AuditCode): Promise<void> {
+  return stores.audit.record(eventOf(code));
 }
 
 /** Names that the certificates are good for: the public ones, and this machine's for tasks and tools on it. */

@@ -1,9 +1,11 @@
 /** Opens what the data plane keeps: database, audit, identity, objects, logs, border ledger, runs. */
+import { type AuditLog, RefusalRecorder, type WitnessPeer } from "@biplane/kit/audit-log";
 import { systemClock } from "@biplane/kit/clock";
 import { deriveKey, type Key } from "@biplane/kit/crypto";
 import { type Database, openDatabase } from "@biplane/kit/database";
 import type { Closers } from "@biplane/kit/lifecycle";
-import { AuditLog } from "./audit/log.ts";
+import { createLifecycleAudit } from "./audit/lifecycle.ts";
+import { openControlPlaneWitness, openDataAudit } from "./audit/log.ts";
 import type { DataPlaneConfig } from "./config.ts";
 import { type Identity, openIdentity } from "./identity/index.ts";
 import { openKeyProvider } from "./keys/open-provider.ts";
@@ -21,6 +23,8 @@ import type { DataSchema } from "./store/schema.ts";
 export interface Stores {
   readonly database: Database<DataSchema>;
   readonly audit: AuditLog;
+  readonly refusals: RefusalRecorder;
+  readonly witness: WitnessPeer;
   readonly identity: Identity;
   readonly keys: ProjectKeys;
   readonly objects: EmbeddedObjects;
@@ -42,7 +46,10 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
   const { org, cluster, bucket } = config;
   const location = { folder: paths.database, url: options.databaseUrl };
   const database = closers.add(await openDatabase<DataSchema>(location, dataMigrations));
-  const audit = closers.add(await AuditLog.open(paths.audit, deriveKey(systemKey, "audit log")));
+  const auditOptions = { folder: paths.audit, systemKey, org, cluster, log: options.log };
+  const audit = closers.add(await openDataAudit(auditOptions));
+  const witness = closers.add(await openControlPlaneWitness(audit, auditOptions));
+  const refusals = closers.add(new RefusalRecorder(audit, systemClock, options.log));
   const identity = await openOwnIdentity(parts, database, audit);
   const keys = closers.add(await openProjectKeys(parts));
   const objects = await openOwnObjects(parts, keys, closers);
@@ -53,9 +60,18 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
   const runsKey = deriveKey(systemKey, "runs");
   const { log } = options;
   const runs = closers.add(
-    await openRuns({ database, org, cluster, keys: runsKey, bucket, clock: systemClock, log }),
+    await openRuns({
+      database,
+      org,
+      cluster,
+      keys: runsKey,
+      bucket,
+      clock: systemClock,
+      log,
+      onEvents: createLifecycleAudit(audit, log),
+    }),
   );
-  return { database, audit, identity, keys, objects, logs, ledger, runs };
+  return { database, audit, refusals, witness, identity, keys, objects, logs, ledger, runs };
 }
 
 function openOwnIdentity(

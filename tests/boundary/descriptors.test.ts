@@ -11,6 +11,7 @@ import { root } from "./sources.ts";
 const controlPlane = {
   files: [
     "biplane/classes/v1/classes.proto",
+    "biplane/control/v1/audit.proto",
     "biplane/control/v1/enrollment.proto",
     "biplane/control/v1/index.proto",
     "biplane/control/v1/link.proto",

@@ -46,6 +46,12 @@ export const importRules: readonly ImportRule[] = [
     remedy: "move domain code to the plane that needs it.",
   },
   {
+    folder: "kit/audit-log",
+    mayImport: ["contracts/base", "contracts/audit", "kit"],
+    reason: "keeps a log of the form that the planes agreed on, for both planes (decision 12).",
+    remedy: "put what the planes agree on into contracts/audit.",
+  },
+  {
     folder: "planes/control",
     mayImport: [...contracts, "kit"],
     never: ["contracts/data-wire"],

@@ -35,7 +35,7 @@ export async function startTestControlPlane(
   location: { folder: string; url?: string | undefined },
   clock?: Clock,
 ): Promise<TestControlPlane> {
-  let state = await openState({ folder: location.folder, databaseUrl: location.url });
+  let state = await openState({ folder: location.folder, databaseUrl: location.url, log: quiet });
   let plane = await start(state, 0, clock);
   const { port } = plane;
   const stop = async () => {
@@ -56,7 +56,7 @@ export async function startTestControlPlane(
     },
     restart: async () => {
       await stop();
-      state = await openState({ folder: location.folder, databaseUrl: location.url });
+      state = await openState({ folder: location.folder, databaseUrl: location.url, log: quiet });
       plane = await start(state, port, clock);
     },
     close: stop,

@@ -4,6 +4,8 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 
 export const pythonPath = resolve(import.meta.dirname, "../../.tools/venv/bin/python");
+/** The public checker of tlog-tiles logs, github.com/transparency-dev/tessera/cmd/fsck. */
+export const fsckPath = resolve(import.meta.dirname, "../../.tools/go/fsck");
 export const flytePath = resolve(import.meta.dirname, "../../.tools/venv/bin/flyte");
 
 interface Tool {
@@ -17,6 +19,10 @@ const tools = {
   tcpdump: { probe: ["tcpdump", "--version"], install: "apt-get install tcpdump" },
   tshark: { probe: ["tshark", "--version"], install: "apt-get install tshark" },
   strace: { probe: ["strace", "--version"], install: "apt-get install strace" },
+  fsck: {
+    probe: [fsckPath, "--help"],
+    install: "GOBIN=$PWD/.tools/go go install github.com/transparency-dev/tessera/cmd/fsck@v1.0.4",
+  },
   boto3: pythonPackage("boto3"),
   obstore: pythonPackage("obstore"),
   tink: pythonPackage("tink"),

@@ -24,6 +24,7 @@ type Case = NonNullable<ConnectResponse["message"]["case"]>;
 type ValueOf<C extends Case> = Extract<ConnectResponse["message"], { case: C }>["value"];
 
 const answerMsMax = 15_000;
+const unasked: ReadonlySet<string | undefined> = new Set(["heartbeat", "auditCheckpoint"]);
 export const project = "flights";
 export const domain = "development";
 
@@ -81,12 +82,12 @@ export class LinkPeer {
     this.send({ case: "events", value: { incarnation, events: [...events] } });
   }
 
-  /** The next message of this kind; heartbeats are passed over, any other kind is an error of the test. */
+  /** The next message of this kind; heartbeats and checkpoints are passed over, any other kind is an error of the test. */
   async next<C extends Case>(wanted: C): Promise<ValueOf<C>> {
     for (;;) {
       const { message } = await this.#take();
       if (message.case === wanted) return message.value as ValueOf<C>;
-      if (message.case !== "heartbeat") throw new Error(`Expected ${wanted}, got ${message.case}.`);
+      if (!unasked.has(message.case)) throw new Error(`Expected ${wanted}, got ${message.case}.`);
     }
   }
 
@@ -99,7 +100,7 @@ export class LinkPeer {
       if ((wanted as readonly string[]).includes(message.case ?? "")) {
         return message as Extract<ConnectResponse["message"], { case: C }>;
       }
-      if (message.case !== "heartbeat") throw new Error(`Expected ${wanted}, got ${message.case}.`);
+      if (!unasked.has(message.case)) throw new Error(`Expected ${wanted}, got ${message.case}.`);
     }
   }
 

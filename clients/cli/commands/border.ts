@@ -1,5 +1,6 @@
 /** `biplane border`: every message that crossed between the planes, both ways, in plain form. */
 import {
+  file_biplane_control_v1_audit,
   file_biplane_control_v1_enrollment,
   file_biplane_control_v1_index,
   file_biplane_control_v1_link,
@@ -20,6 +21,7 @@ const registry = createRegistry(
   file_biplane_control_v1_link,
   file_biplane_control_v1_index,
   file_biplane_control_v1_enrollment,
+  file_biplane_control_v1_audit,
 );
 
 export function borderCommand(): Command {

@@ -36,10 +36,15 @@ export type StoredCredentials = z.infer<typeof credentialsSchema>[string];
 
 export const defaultDomain = "development";
 
+/** Where this machine keeps what it knows of data planes. */
+export function configFolder(): string {
+  return process.env["BIPLANE_CONFIG_DIR"] ?? join(homedir(), ".config", "biplane");
+}
+
 export class ConfigStore {
   readonly folder: string;
 
-  constructor(folder = process.env["BIPLANE_CONFIG_DIR"] ?? join(homedir(), ".config", "biplane")) {
+  constructor(folder = configFolder()) {
     this.folder = folder;
   }
 

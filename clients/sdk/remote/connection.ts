@@ -1,6 +1,6 @@
 /** One signed-in connection to a data plane: what every command and the remote client share. */
 import { BiplaneError, Secret } from "@biplane/base";
-import { border, flyte, keys, objects, progress, records } from "@biplane/data-wire";
+import { audit, border, flyte, keys, objects, progress, records } from "@biplane/data-wire";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { ConfigStore, defaultDomain } from "./config-store.ts";
 import { PinnedHttp } from "./pinned-http.ts";
@@ -32,6 +32,7 @@ export interface Connection {
   readonly identity: Client<typeof flyte.auth.IdentityService>;
   readonly records: Client<typeof records.ControlPlaneRecordsService>;
   readonly border: Client<typeof border.BorderService>;
+  readonly audit: Client<typeof audit.AuditService>;
   readonly progress: Client<typeof progress.ProgressService>;
   readonly objects: Client<typeof objects.ObjectsService>;
   readonly keys: Client<typeof keys.KeysService>;
@@ -63,6 +64,7 @@ function clientsOf(router: Transport) {
     identity: createClient(flyte.auth.IdentityService, router),
     records: createClient(records.ControlPlaneRecordsService, router),
     border: createClient(border.BorderService, router),
+    audit: createClient(audit.AuditService, router),
     progress: createClient(progress.ProgressService, router),
     objects: createClient(objects.ObjectsService, router),
     keys: createClient(keys.KeysService, router),

@@ -1,6 +1,8 @@
 /** What a control plane's operator does beside running it. One implementation; `socket.ts` carries it to a live process. */
+import type { AuditCode } from "@biplane/audit";
 import { minute, parseClusterId, parseOrgId } from "@biplane/base";
 import { type Clock, systemClock } from "@biplane/kit";
+import { type AuditInput, eventOf } from "@biplane/kit/audit-log";
 import { z } from "zod";
 import { addressesSchema, issueCode } from "../enrollment/codes.ts";
 import { createOrganization } from "../enrollment/organizations.ts";
@@ -51,6 +53,7 @@ export function createLocalAdmin(options: LocalAdminOptions): Admin {
   const handlers: { [O in Operation]: (parameters: Parameters<O>) => Promise<Answers[O]> } = {
     "create-org": async (parameters) => {
       const org = parseOrgId(parameters.org);
+      await recordErrand("ORGANIZATION_CREATED", org);
       await createOrganization(state.store, org, clock.now());
       return { org };
     },
@@ -61,14 +64,26 @@ export function createLocalAdmin(options: LocalAdminOptions): Admin {
         edge: addresses.edge === "" ? options.addresses.edge : addresses.edge,
         public: { ...options.addresses.public, ...addresses.public },
       };
+      await recordErrand("ENROLLMENT_CODE_ISSUED", parsed.org, parsed.cluster);
       const expiresAtMs = clock.now() + lifetimeMinutes * minute;
       const code = { ...parsed, expiresAtMs, addresses: merged };
       return { code: await issueCode(state.store, code, options.linkAddress(), state.authority.rootPem) };
     },
     "edge-identity": async ({ hosts }) => {
+      await state.audit.provider.record(errand("EDGE_IDENTITY_ISSUED"));
       const identity = await state.authority.issueServer("biplane edge", hosts);
       return { ...identity, clientAuthorityPem: state.authority.rootPem };
     },
   };
   return { run: (operation, parameters) => handlers[operation](parameters) };
+
+  /** The organization reads it in its own log: nobody gets in without that. */
+  async function recordErrand(code: AuditCode, org: string, cluster?: string): Promise<void> {
+    const log = await state.audit.of(org);
+    await log.record({ ...errand(code), ...(cluster === undefined ? {} : { cluster }) });
+  }
+}
+
+function errand(code: AuditCode): AuditInput {
+  return eventOf(code, { decision: "allowed", subject: "operator", method: "biplane control" });
 }

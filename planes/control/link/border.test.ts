@@ -253,7 +253,8 @@ test("an enrollment code works once, for its own cluster, and pins the organizat
 test("every request leaves one record, refused ones too, without what it said (claim AUD-1)", async () => {
   const records = async () => {
     const all = [];
-    for await (const record of control.state.audit.read(0n)) all.push(record);
+    const log = await control.state.audit.of("acme");
+    for await (const record of log.readRecords()) if (record.decision !== "event") all.push(record);
     return all;
   };
   const before = (await records()).length;
@@ -262,10 +263,10 @@ test("every request leaves one record, refused ones too, without what it said (c
   await expect(index.createProject({ id: "audited" })).rejects.toThrow(/already_exists/);
   await expect(listProjects(home, "nonsense")).rejects.toThrow(/unauthenticated/);
   const added = (await records()).slice(before);
-  expect(added.map(({ method, subject, outcome }) => [method.split("/")[1], subject, outcome])).toEqual([
-    ["CreateProject", "ada", "ok"],
-    ["CreateProject", "ada", "already_exists"],
-    ["ListProjects", "", "unauthenticated"],
+  expect(added.map(({ code, subject, decision }) => [code, subject, decision])).toEqual([
+    ["INDEX_PROJECT_CREATED", "ada", "allowed"],
+    ["INDEX_PROJECT_CREATED", "ada", "refused"],
+    ["INDEX_PROJECTS_LISTED", "", "unauthenticated"],
   ]);
   expect(added[0]).toMatchObject({ org: "acme", cluster: "home" });
   expect(JSON.stringify(added)).not.toContain("Quarterly");

@@ -10,11 +10,12 @@ import { createProject, getProject, listProjects, updateProject } from "../proje
 import { getRun, listActions, listAttempts, listRuns, requireRun } from "../runs/reads.ts";
 import { runKey } from "../runs/rows.ts";
 import { listTasks } from "../tasks/tasks.ts";
+import { getAuditLog, readAuditRecords, readAuditTile } from "./audit-reads.ts";
 import { addAbort } from "./commands.ts";
 import type { LinkDependencies } from "./session.ts";
 
 export function createIndexService(dependencies: LinkDependencies): ServiceImpl<typeof IndexService> {
-  const { store, clock, sessions, region } = dependencies;
+  const { store, audit, clock, sessions, region } = dependencies;
   const isConnected = (org: string) => (cluster: string) => sessions.find(org, cluster) !== undefined;
   return {
     createProject: guarded("createProject", async (request, { org }) => ({
@@ -39,6 +40,11 @@ export function createIndexService(dependencies: LinkDependencies): ServiceImpl<
     listActions: guarded("listActions", (request, { org }) => listActions(store, org, request)),
     listAttempts: guarded("listAttempts", (request, { org }) => listAttempts(store, org, request)),
     listTasks: guarded("listTasks", (request, { org }) => listTasks(store, org, request)),
+    getAuditLog: guarded("getAuditLog", (_, principal) => getAuditLog(audit, principal)),
+    readAuditRecords: guarded("readAuditRecords", (request, principal) =>
+      readAuditRecords(audit, principal, request),
+    ),
+    readAuditTile: guarded("readAuditTile", (request, principal) => readAuditTile(audit, principal, request)),
     abortRun: guarded("abortRun", (request, principal) => abortRun(dependencies, principal, request.run)),
   };
 }

@@ -16,6 +16,7 @@ import {
 import { BoundedQueue, type Clock, type Logger } from "@biplane/kit";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { AuditLogs } from "../audit/audit.ts";
 import { recordSeen } from "../clusters/clusters.ts";
 import type { ClusterPeer } from "../clusters/peer.ts";
 import type { LinkSessions, LiveLink } from "../clusters/sessions.ts";
@@ -26,9 +27,11 @@ import { DueIntents } from "./due-intents.ts";
 import type { Position } from "./positions.ts";
 import { admissionOf } from "./unanswered.ts";
 import { openLink } from "./welcome.ts";
+import { LinkLifecycle, LinkWitness } from "./witness.ts";
 
 export interface LinkDependencies {
   readonly store: Store;
+  readonly audit: AuditLogs;
   readonly sessions: LinkSessions;
   readonly clock: Clock;
   readonly log: Logger;
@@ -53,6 +56,8 @@ export class LinkSession implements LiveLink {
   readonly #downstream: Downstream;
   readonly #due: DueIntents;
   readonly #received: IncomingOrder;
+  readonly #lifecycle = new LinkLifecycle();
+  #witness: LinkWitness | undefined;
   readonly #timer: NodeJS.Timeout;
   #working: Promise<void> = Promise.resolve();
   #failure: unknown;
@@ -117,12 +122,15 @@ export class LinkSession implements LiveLink {
       this.#downstream.begin(session);
       for (const message of messages) this.#sendNow(message);
       if (position.state === "current") this.#sendDue();
+      const peer = await this.#dependencies.audit.witnessOf(org, cluster);
+      this.#witness = new LinkWitness(peer, this.#downstream, (error) => this.#fail(error));
       // Not awaited: it ends when the peer speaks or goes, and this link may have to end before.
       void this.#read();
       await this.#apply(position);
     } catch (error) {
       this.#fail(error);
     } finally {
+      await this.#witness?.close();
       await this.#due.settle();
       sessions.leave(org, cluster, this);
     }
@@ -135,6 +143,7 @@ export class LinkSession implements LiveLink {
         if (done === true) break;
         this.#heardAtMs = this.#dependencies.clock.now();
         this.#received.accept(value);
+        if (this.#witness?.take(value.message) === true) continue;
         const item = upwardOf(value);
         if (item?.kind === "events") this.#countBatch();
         if (item !== undefined && !(await this.#incoming.push(item))) break;
@@ -152,6 +161,7 @@ export class LinkSession implements LiveLink {
     let position = from;
     for await (const group of this.#incoming.groups(incomingMax)) {
       if (this.#failure !== undefined) return;
+      await this.#lifecycle.record(this.#dependencies.audit, this.#peer, position, group);
       const applied = await applyGroup(this.#source, position, group, clock.now());
       this.#unacknowledged -= applied.batchCount;
       if (applied.batchCount > 0) this.#sendNow(ackOf(this.#peer.org, applied));
@@ -219,6 +229,8 @@ function upwardOf(request: ConnectRequest): Upward | undefined {
     case "commandAnswer":
       return { kind: "command_answer", answer: message.value };
     case "heartbeat":
+    case "auditCheckpoint":
+    case "auditCountersignature":
       return undefined;
     case "hello":
     case undefined:

@@ -22,6 +22,9 @@ export const permissions: Readonly<Record<IndexMethod, `${string}:${"read" | "wr
   listAttempts: "run:read",
   listTasks: "task:read",
   abortRun: "run:write",
+  getAuditLog: "audit:read",
+  readAuditRecords: "audit:read",
+  readAuditTile: "audit:read",
 };
 
 /** What a call is about; `org` is the one that its message names, empty where it names none. */

@@ -1,6 +1,7 @@
 /** Every service of the router: Flyte's where one exists, Biplane's own for the rest. */
 import type { ServedService } from "../router/router.ts";
 import { actionsService } from "./actions.ts";
+import { auditService } from "./audit.ts";
 import { authMetadataService } from "./auth-metadata.ts";
 import { childrenService } from "./children.ts";
 import { dataProxyService } from "./data-proxy.ts";
@@ -26,6 +27,7 @@ export function createServices(parts: ApiParts): ServedService[] {
     childrenService(parts),
     recordsService(parts),
     borderService(parts),
+    auditService(parts),
     progressService(parts),
     objectsService(parts),
     keysService(parts),

@@ -3,6 +3,7 @@ import type { ClusterId, OrgId } from "@biplane/base";
 import type { border } from "@biplane/data-wire";
 import type { PolicyBundle } from "@biplane/identity";
 import type { Clock } from "@biplane/kit/clock";
+import type { AuditParts } from "../audit/sources.ts";
 import type { ProjectKeys } from "../keys/project-keys.ts";
 import type { ControlPlane } from "../link/types.ts";
 import type { LogStore } from "../logs/types.ts";
@@ -30,6 +31,7 @@ export interface ApiParts {
   readonly keys: Pick<ProjectKeys, "providerKind" | "list" | "change" | "rotate" | "assign">;
   readonly controlPlane: ControlPlane;
   readonly ledger: BorderLedger;
+  readonly audit: AuditParts;
   readonly policy: { readonly bundle: PolicyBundle };
   readonly projects: ProjectCache;
   readonly subjects: SubjectNames;

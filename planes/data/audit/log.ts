@@ -1,32 +1,38 @@
-/** The data plane's audit log: append-only, encrypted, on disk before `record` resolves. */
-import { type AuditRecord, decodeAuditRecord, encodeAuditRecord } from "@biplane/audit";
-import type { Key } from "@biplane/kit/crypto";
-import { type Journal, openJournal } from "@biplane/kit/journal";
+/** The data plane's audit log, and the control plane as its witness. */
+import { join } from "node:path";
+import { controlLogName, dataLogName } from "@biplane/audit";
+import type { ClusterId, OrgId } from "@biplane/base";
+import { type AuditLog, openAuditLog, openWitnessPeer, type WitnessPeer } from "@biplane/kit/audit-log";
+import { systemClock } from "@biplane/kit/clock";
+import { deriveKey, type Key } from "@biplane/kit/crypto";
+import type { Logger } from "@biplane/kit/logging";
 
-export class AuditLog {
-  readonly #journal: Journal;
+export interface DataAuditOptions {
+  readonly folder: string;
+  readonly systemKey: Key;
+  readonly org: OrgId;
+  readonly cluster: ClusterId;
+  readonly log: Logger;
+}
 
-  constructor(journal: Journal) {
-    this.#journal = journal;
-  }
+export function openDataAudit({ folder, systemKey, org, cluster, log }: DataAuditOptions): Promise<AuditLog> {
+  return openAuditLog({
+    folder,
+    key: deriveKey(systemKey, "audit log"),
+    origin: dataLogName(org, cluster),
+    place: { plane: "data", org, cluster },
+    clock: systemClock,
+    log,
+  });
+}
 
-  static async open(folder: string, key: Key): Promise<AuditLog> {
-    return new AuditLog(await openJournal({ folder, key, name: "audit" }));
-  }
-
-  /** Resolves once the record is on disk; what can't be recorded must not happen. */
-  async record(record: AuditRecord): Promise<void> {
-    await this.#journal.append(encodeAuditRecord(record));
-  }
-
-  /** Everything recorded so far, oldest first. */
-  async *read(fromSequence = 1n): AsyncGenerator<AuditRecord & { readonly sequence: bigint }> {
-    for await (const entry of this.#journal.read(fromSequence)) {
-      yield { ...decodeAuditRecord(entry.record), sequence: entry.sequence };
-    }
-  }
-
-  close(): Promise<void> {
-    return this.#journal.close();
-  }
+export function openControlPlaneWitness(own: AuditLog, options: DataAuditOptions): Promise<WitnessPeer> {
+  return openWitnessPeer({
+    own,
+    otherName: controlLogName(options.org),
+    path: join(options.folder, "control-plane.sealed"),
+    key: deriveKey(options.systemKey, "audit witness"),
+    clock: systemClock,
+    log: options.log,
+  });
 }

@@ -2,8 +2,8 @@
 import type { IncomingMessage } from "node:http";
 import type { AuditCode, AuditDecision } from "@biplane/audit";
 import type { OrgId } from "@biplane/base";
+import type { AuditLog } from "@biplane/kit/audit-log";
 import type { Clock } from "@biplane/kit/clock";
-import type { AuditLog } from "../audit/log.ts";
 
 export type IdentityAudit = (
   code: AuditCode,

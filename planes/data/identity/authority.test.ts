@@ -11,7 +11,7 @@ import { newKey } from "@biplane/kit/crypto";
 import { type Database, openDatabase } from "@biplane/kit/database";
 import { createLogger } from "@biplane/kit/logging";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { AuditLog } from "../audit/log.ts";
+import { openDataAudit } from "../audit/log.ts";
 import { dataMigrations } from "../store/migrations.ts";
 import type { DataSchema } from "../store/schema.ts";
 import { type Answer, Browser, fetchPage, hiddenFields } from "./browser.testing.ts";
@@ -23,7 +23,7 @@ const password = "correct horse battery";
 const publicEntrance = { kind: "public", address: "" } as const;
 let folder: string;
 let database: Database<DataSchema>;
-let audit: AuditLog;
+let audit: Awaited<ReturnType<typeof openDataAudit>>;
 let identity: Identity;
 let server: Server;
 let issuer: string;
@@ -34,7 +34,13 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "authority-"));
   const systemKey = newKey();
   database = await openDatabase<DataSchema>({ folder: join(folder, "database") }, dataMigrations);
-  audit = await AuditLog.open(join(folder, "audit"), systemKey);
+  audit = await openDataAudit({
+    folder: join(folder, "audit"),
+    systemKey,
+    org,
+    cluster: "home" as ClusterId,
+    log: createLogger({ component: "test", level: "warn" }),
+  });
   const root = await createRootAuthority("acme", 3_600_000);
   rootPem = root.certificatePem;
   const port = await freePort();
@@ -96,7 +102,7 @@ describe("the one-time claim", () => {
     const answer = await call("POST", "/claim", { "content-type": "application/json" }, body);
     expect(answer.status).toBe(403);
     const codes: string[] = [];
-    for await (const record of audit.read()) codes.push(record.code);
+    for await (const record of audit.readRecords()) codes.push(record.code);
     expect(codes).toContain("CLAIM_REFUSED");
   });
 

@@ -2,12 +2,12 @@
 import type { Server } from "node:https";
 import { join } from "node:path";
 import type { ClusterId, OrgId } from "@biplane/base";
+import type { AuditLog } from "@biplane/kit/audit-log";
 import type { Clock } from "@biplane/kit/clock";
 import type { Key } from "@biplane/kit/crypto";
 import type { Database } from "@biplane/kit/database";
 import type { Logger } from "@biplane/kit/logging";
 import type { TlsIdentity } from "@biplane/kit/tls";
-import type { AuditLog } from "../audit/log.ts";
 import { Policy } from "../policy/assignments.ts";
 import type { DataSchema } from "../store/schema.ts";
 import { AttemptLimiter } from "./attempts.ts";

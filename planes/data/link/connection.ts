@@ -2,6 +2,9 @@
 import { randomBytes } from "node:crypto";
 import { BiplaneError, isBiplaneError, limits } from "@biplane/base";
 import {
+  type AuditCheckpoint,
+  AuditCheckpointSchema,
+  AuditCountersignatureSchema,
   type Command,
   CommandAnswerSchema,
   type CommandOutcome,
@@ -24,6 +27,7 @@ import {
 } from "@biplane/control-wire";
 import { border } from "@biplane/data-wire";
 import { BoundedQueue } from "@biplane/kit";
+import type { WitnessPort } from "@biplane/kit/audit-log";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { createClient, type Transport } from "@connectrpc/connect";
@@ -47,6 +51,7 @@ export interface ConnectionOptions {
     readonly region: string;
     readonly softwareVersion: string;
   };
+  readonly witness?: WitnessPort;
   readonly onWelcome: (welcome: Welcome) => void;
 }
 
@@ -81,6 +86,7 @@ class Connection {
   readonly #received = new IncomingOrder();
   #isWelcome = false;
   #uploading: Promise<void> = Promise.resolve();
+  #witnessing: Promise<void> = Promise.resolve();
   #heardAtMs = Date.now();
   #fail: (error: unknown) => void = () => {};
 
@@ -108,7 +114,7 @@ class Connection {
   /** Resolves when nothing of the connection is at work any more. */
   async settle(): Promise<void> {
     this.#stop();
-    await Promise.allSettled([this.#uploading, ...this.#answering]);
+    await Promise.allSettled([this.#uploading, this.#witnessing, ...this.#answering]);
   }
 
   /** What goes up, after it is in the ledger. */
@@ -185,6 +191,10 @@ class Connection {
         return this.#answer(() => this.#answerIntent(message.value));
       case "command":
         return this.#answer(() => this.#answerCommand(message.value));
+      case "auditCheckpoint":
+        return this.#answer(() => this.#countersign(message.value));
+      case "auditCountersignature":
+        return this.#options.witness?.answered(message.value);
       case "heartbeat":
         return;
       case undefined:
@@ -210,6 +220,7 @@ class Connection {
     await records.connected();
     this.#options.onWelcome(welcome);
     this.#uploading = this.#uploads.run(welcome).catch((error) => this.#fail(error));
+    this.#witnessing = this.#sendCheckpoints().catch((error) => this.#fail(error));
   }
 
   async #answer(work: () => Promise<void>): Promise<void> {
@@ -232,6 +243,22 @@ class Connection {
     await this.#options.records.commandAnswered(command, outcome);
     const value = create(CommandAnswerSchema, { id: command.id, outcome });
     await this.#send({ case: "commandAnswer", value });
+  }
+
+  async #sendCheckpoints(): Promise<void> {
+    for await (const value of this.#options.witness?.messages(this.#signal) ?? []) {
+      await this.#send({
+        case: "auditCheckpoint",
+        value: create(AuditCheckpointSchema, { ...value, proofHash: [...value.proofHash] }),
+      });
+    }
+  }
+
+  async #countersign(checkpoint: AuditCheckpoint): Promise<void> {
+    const answer = await this.#options.witness?.observe(checkpoint);
+    if (answer === undefined) return;
+    const value = create(AuditCountersignatureSchema, answer);
+    await this.#send({ case: "auditCountersignature", value });
   }
 
   #hello() {

@@ -86,7 +86,7 @@ async function linkTo(behaviour: Behaviour) {
       commands.push(one);
       return CommandOutcome.DONE;
     },
-    records: audit.linkRecords("acme"),
+    records: audit.linkRecords(),
     tokens: { controlToken: async () => new Secret("token") },
     hello: { routerAddress: "", region: "", softwareVersion: "" },
     log: quiet,
@@ -245,6 +245,8 @@ const types: Readonly<Record<NonNullable<ConnectResponse["message"]["case"]>, ()
   intent,
   command,
   heartbeat: () => down({ case: "heartbeat", value: {} }),
+  auditCheckpoint: () => down({ case: "auditCheckpoint", value: { size: 1n, rootHash: new Uint8Array(32) } }),
+  auditCountersignature: () => down({ case: "auditCountersignature", value: { size: 1n } }),
 };
 const copyOf = (message: ConnectResponse) =>
   fromBinary(ConnectResponseSchema, toBinary(ConnectResponseSchema, message));

@@ -1,5 +1,6 @@
 /** Which messages of the ledger are about a run: those that hold a reference to it, at any depth. */
 import {
+  file_biplane_control_v1_audit,
   file_biplane_control_v1_enrollment,
   file_biplane_control_v1_index,
   file_biplane_control_v1_link,
@@ -11,6 +12,7 @@ import type { border } from "@biplane/data-wire";
 import { createRegistry, type DescMessage, fromBinary, type Message } from "@bufbuild/protobuf";
 
 const registry = createRegistry(
+  file_biplane_control_v1_audit,
   file_biplane_control_v1_enrollment,
   file_biplane_control_v1_index,
   file_biplane_control_v1_link,

@@ -113,7 +113,7 @@ async function startOn(
       commands.push(command);
       return CommandOutcome.DONE;
     },
-    records: audit.linkRecords(cluster.enrollment.org),
+    records: audit.linkRecords(),
     tokens: { controlToken: async (subject) => new Secret(await cluster.organization.token(subject)) },
     hello: { routerAddress: "https://localhost:8443", region: "eu-test", softwareVersion: "0.1.0" },
     log: quiet,

@@ -14,6 +14,7 @@ import {
   sleep,
   systemClock,
 } from "@biplane/kit";
+import type { WitnessPort } from "@biplane/kit/audit-log";
 import type { Transport } from "@connectrpc/connect";
 import type { TokenIssuer } from "../identity/types.ts";
 import type { IntentHandler, Outbox } from "../runs/types.ts";
@@ -39,6 +40,8 @@ export interface LinkOptions {
     readonly region: string;
     readonly softwareVersion: string;
   };
+  /** The control plane as witness of the audit log, and the other way round. */
+  readonly witness?: WitnessPort;
   readonly log: Logger;
   readonly clock?: Clock;
 }

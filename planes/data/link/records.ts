@@ -1,6 +1,6 @@
 /** What the link writes into the audit log: what came from the control plane, and what this data plane made of it. */
-import type { AuditCode, AuditDecision, AuditRecord } from "@biplane/audit";
-import type { BiplaneError, OrgId } from "@biplane/base";
+import type { AuditCode, AuditDecision } from "@biplane/audit";
+import type { BiplaneError } from "@biplane/base";
 import {
   type Command,
   CommandOutcome,
@@ -9,7 +9,7 @@ import {
   LinkService,
   type RunRef,
 } from "@biplane/control-wire";
-import type { Clock } from "@biplane/kit/clock";
+import { type AuditInput, eventOf } from "@biplane/kit/audit-log";
 
 /** Each resolves once it is on disk. */
 export interface LinkRecords {
@@ -35,25 +35,9 @@ const method = `${LinkService.typeName}/Connect`;
 /** Answers to commands that were carried out, or had nothing to do. */
 const obeyed: ReadonlySet<CommandOutcome> = new Set([CommandOutcome.DONE, CommandOutcome.NOT_FOUND]);
 
-export function createLinkRecords(
-  log: { record(record: AuditRecord): Promise<void> },
-  org: OrgId,
-  clock: Clock,
-): LinkRecords {
-  const write = (code: AuditCode, decision: AuditDecision, details: Details = {}) =>
-    log.record({
-      atMs: clock.now(),
-      code,
-      decision,
-      subject: details.subject ?? "",
-      method,
-      org,
-      ...runFields(details.run),
-      requestId: details.requestId ?? "",
-      address: "",
-      addressFrom: "none",
-      ...(details.reason === undefined ? {} : { reason: details.reason }),
-    });
+export function createLinkRecords(log: { record(event: AuditInput): Promise<void> }): LinkRecords {
+  const write = (code: AuditCode, decision: AuditDecision, { run, ...details }: Details = {}) =>
+    log.record(eventOf(code, { decision, method, ...details, ...runFields(run) }));
   return {
     connected: () => write("LINK_CONNECTED", "allowed"),
     disconnected: (reason) => write("LINK_DISCONNECTED", "allowed", { reason }),
@@ -86,6 +70,6 @@ export function createLinkRecords(
   };
 }
 
-function runFields(run: RunRef | undefined): Pick<AuditRecord, "project" | "domain" | "run"> {
+function runFields(run: RunRef | undefined): Partial<Pick<AuditInput, "project" | "domain" | "run">> {
   return run === undefined ? {} : { project: run.project, domain: run.domain, run: run.name };
 }

@@ -22,6 +22,9 @@ const onlyForAdmins = new Set([
   ...["ListKeys", "RotateKey", "DisableKey", "EnableKey", "DestroyKey", "AssignKey"].map(
     (method) => `biplane.data.v1.KeysService/${method}`,
   ),
+  "biplane.data.v1.AuditService/GetLog",
+  "biplane.data.v1.AuditService/ReadRecords",
+  "biplane.data.v1.AuditService/ReadTile",
 ]);
 const notForViewers = new Set([
   "flyteidl2.task.TaskService/DeployTask",

@@ -2,8 +2,8 @@
 import type { AuditDecision, AuditRecord } from "@biplane/audit";
 import { isBiplaneError } from "@biplane/base";
 import type { Decision } from "@biplane/identity";
+import type { AuditLog, RefusalRecorder } from "@biplane/kit/audit-log";
 import type { Clock } from "@biplane/kit/clock";
-import type { AuditLog } from "../audit/log.ts";
 import type { Call } from "./call.ts";
 import type { SeenRequest } from "./gate.ts";
 
@@ -16,6 +16,7 @@ export interface CallAudit {
 
 export function createCallAudit(
   log: Pick<AuditLog, "record">,
+  refusals: Pick<RefusalRecorder, "record">,
   publicAddressFrom: "edge" | "peer",
   clock: Clock,
 ): CallAudit {
@@ -30,15 +31,19 @@ export function createCallAudit(
           ? { actingFor: call.principal.actingFor }
           : {}),
         ...resourceFields(call),
+        ...reasonOf(decision),
       }),
-    refused: (seen, error) =>
-      log.record({
+    refused: (seen, error) => {
+      // Whoever is known is recorded each time; strangers can't fill the log.
+      const recorder = "principal" in seen && seen.principal !== undefined ? log : refusals;
+      return recorder.record({
         ...base(seen),
         code: "row" in seen ? seen.row.audit : "REQUEST_REFUSED",
         decision: refusalOf(error),
         subject: "principal" in seen ? (seen.principal?.subject ?? "") : "",
         ...(isBiplaneError(error) ? { reason: error.reason ?? error.code } : { reason: "internal" }),
-      }),
+      });
+    },
   };
 
   function base(
@@ -53,6 +58,11 @@ export function createCallAudit(
       addressFrom: seen.entrance.kind === "sandbox" ? "sandbox" : publicAddressFrom,
     };
   }
+}
+
+function reasonOf(decision: Decision): Pick<AuditRecord, "reason"> {
+  if (decision.kind === "allowed") return {};
+  return { reason: decision.kind === "hidden" ? "other_organization" : "no_role" };
 }
 
 function refusalOf(error: unknown): AuditDecision {

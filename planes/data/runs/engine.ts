@@ -3,7 +3,7 @@
  * committed. Decisions are taken synchronously, so that no two of them interleave; the modules beside this one take them.
  */
 import { BiplaneError, type ClusterId, type Digest, type OrgId, type RunId } from "@biplane/base";
-import { isTerminal } from "@biplane/control-wire";
+import { type Event, isTerminal } from "@biplane/control-wire";
 import type { Clock } from "@biplane/kit/clock";
 import type { Key } from "@biplane/kit/crypto";
 import type { Database } from "@biplane/kit/database";
@@ -40,6 +40,8 @@ export interface EngineOptions {
   readonly bucket: string;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Told of everything that was committed, in order. */
+  readonly onEvents?: (events: readonly Event[]) => void;
 }
 
 export class Engine {
@@ -242,6 +244,8 @@ export class Engine {
       if (stored.record.endedAtMs !== undefined && this.runs.get(state.key) === state)
         this.runs.delete(state.key);
     }
-    if (frozen.events.length > 0) this.outboxChanged.notify();
+    if (frozen.events.length === 0) return;
+    this.outboxChanged.notify();
+    this.options.onEvents?.(frozen.events);
   }
 }

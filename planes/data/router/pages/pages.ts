@@ -10,6 +10,7 @@ import type { Authenticator, Principal } from "../../identity/types.ts";
 import type { Runs } from "../../runs/types.ts";
 import type { Call } from "../call.ts";
 import { authorize, type DecisionParts } from "../decision.ts";
+import type { AuditFiles } from "./audit-files.ts";
 import { runPage } from "./run-page.ts";
 import { callbackPath, type PageSessions } from "./sign-in.ts";
 
@@ -18,6 +19,7 @@ export interface PageParts extends DecisionParts {
   readonly authenticator: Authenticator;
   readonly sessions: PageSessions;
   readonly runs: Pick<Runs, "getRun" | "listActions">;
+  readonly auditFiles: AuditFiles;
   readonly log: Logger;
 }
 
@@ -43,6 +45,7 @@ export function createPages(parts: PageParts): Pages {
     if (path === "/healthz") return send(response, 200, { "content-type": "text/plain" }, "ok\n");
     if (serveStylesheet(request, response)) return;
     try {
+      if (await parts.auditFiles(request, response, address)) return;
       await answer(parts, path, request, response, address);
     } catch (error) {
       sendProblem(parts.log, response, error);
