@@ -37,15 +37,29 @@ export async function createRootAuthority(
   return { certificatePem: certificate.toString("pem"), privateKeyPem: await exportKey(keys.privateKey) };
 }
 
-/** An authority below another one. Its PEM is its certificate alone; chains are put together where they are shown. */
-export async function createIntermediateAuthority(
+/** What an authority below another one may vouch for. */
+export interface IntermediateOptions {
+  readonly commonName: string;
+  readonly lifetimeMs: number;
+  /** Say whose authority it is and for what: the issuer's word, which nobody below can add to. */
+  readonly uris: readonly string[];
+  /** Names and addresses that certificates below it may be good for, and no others; all of them where absent. */
+  readonly permittedHosts?: readonly string[];
+}
+
+/** Signs an authority's request; what the request itself asks for is not believed. Its certificate alone, PEM. */
+export async function signIntermediateRequest(
   issuer: TlsIdentity,
-  name: string,
-  lifetimeMs: number,
-): Promise<TlsIdentity> {
-  const keys = await createKeys();
-  const certificate = await sign(issuer, keys.publicKey, name, lifetimeMs, authorityExtensions(0));
-  return { certificatePem: certificate, privateKeyPem: await exportKey(keys.privateKey) };
+  requestDer: Uint8Array,
+  { commonName, lifetimeMs, uris, permittedHosts }: IntermediateOptions,
+): Promise<string> {
+  // Also for documents that it signs itself.
+  const extensions = [
+    ...authorityExtensions(0, x509.KeyUsageFlags.digitalSignature),
+    new x509.SubjectAlternativeNameExtension(uris.map((value) => ({ type: "url", value }))),
+    ...(permittedHosts === undefined ? [] : [permittedNames(permittedHosts)]),
+  ];
+  return sign(issuer, await keyOfRequest(requestDer), commonName, lifetimeMs, extensions);
 }
 
 /** Key and certificate in one go, for a party that the issuer shares a machine with. */
@@ -83,10 +97,37 @@ export async function signCertificateRequest(
   requestDer: Uint8Array,
   options: CertificateOptions,
 ): Promise<string> {
+  const publicKey = await keyOfRequest(requestDer);
+  return sign(issuer, publicKey, options.commonName, options.lifetimeMs, leafExtensions(options));
+}
+
+async function keyOfRequest(requestDer: Uint8Array): Promise<KeyPair["publicKey"]> {
   const request = new x509.Pkcs10CertificateRequest(Buffer.from(requestDer));
   if (!(await request.verify())) throw new Error("The certificate request is not signed by its own key.");
-  const publicKey = await request.publicKey.export();
-  return sign(issuer, publicKey, options.commonName, options.lifetimeMs, leafExtensions(options));
+  return request.publicKey.export();
+}
+
+/**
+ * Whether an authority's certificate was issued by the root and is in date, and the root signed itself: an authority
+ * that is believed for what it signs, not for a connection, has nobody else to check it.
+ */
+export function isIssuedByRoot(authority: X509Certificate, root: X509Certificate, nowMs: number): boolean {
+  return (
+    [authority, root].every((one) => one.ca && isInDate(one, nowMs)) &&
+    root.verify(root.publicKey) &&
+    authority.checkIssued(root) &&
+    authority.verify(root.publicKey)
+  );
+}
+
+/** The URIs that a certificate's issuer wrote into it. */
+export function urisOf(certificate: X509Certificate): readonly string[] {
+  const names = (certificate.subjectAltName ?? "").split(", ");
+  return names.flatMap((name) => (name.startsWith("URI:") ? [name.slice("URI:".length)] : []));
+}
+
+function isInDate({ validFromDate, validToDate }: X509Certificate, nowMs: number): boolean {
+  return validFromDate.getTime() <= nowMs && nowMs < validToDate.getTime();
 }
 
 /** SHA-256 over the DER form, in lower-case hex. */
@@ -138,11 +179,36 @@ async function sign(
   return certificate.toString("pem");
 }
 
-function authorityExtensions(pathLength: number): x509.Extension[] {
+function authorityExtensions(pathLength: number, furtherUsages = 0): x509.Extension[] {
+  const usages = x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign | furtherUsages;
   return [
     new x509.BasicConstraintsExtension(true, pathLength, true),
-    new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+    new x509.KeyUsagesExtension(usages, true),
   ];
+}
+
+const nameConstraintsId = "2.5.29.30";
+const der = { sequence: 0x30, permitted: 0xa0, hostName: 0x82, address: 0x87 } as const;
+
+/** RFC 5280 section 4.2.1.10. Critical: who does not understand it must not believe the authority. */
+function permittedNames(hosts: readonly string[]): x509.Extension {
+  const subtrees = hosts.map((host) => element(der.sequence, constrainedName(host)));
+  const content = element(der.sequence, element(der.permitted, Buffer.concat(subtrees)));
+  return new x509.Extension(nameConstraintsId, true, new Uint8Array(content));
+}
+
+/** An address in a constraint comes with its mask: here all of its bits count. */
+function constrainedName(host: string): Buffer {
+  if (isIP(host) === 0) return element(der.hostName, Buffer.from(host, "ascii"));
+  const name = Buffer.from(new x509.GeneralName("ip", host).rawData);
+  const address = name.subarray(2);
+  return element(der.address, Buffer.concat([address, Buffer.alloc(address.length, 0xff)]));
+}
+
+function element(tag: number, content: Uint8Array): Buffer {
+  const { length } = content;
+  const size = length < 0x80 ? [length] : [0x82, length >> 8, length & 0xff];
+  return Buffer.concat([Buffer.from([tag, ...size]), content]);
 }
 
 function leafExtensions(options: CertificateOptions): x509.Extension[] {

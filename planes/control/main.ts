@@ -18,12 +18,13 @@ async function main(log: Logger): Promise<void> {
     case "create-org":
       return withAdmin(options, async (admin) => print(await admin.run("create-org", { org: options.org })));
     case "enroll-code": {
-      const { org, cluster, lifetimeMinutes, addresses } = options;
+      const { org, cluster, lifetimeMinutes, addresses, rootFingerprint } = options;
       const parameters = {
         org: parseOrgId(org),
         cluster: parseClusterId(cluster),
         lifetimeMinutes,
         addresses,
+        ...(rootFingerprint === undefined ? {} : { root: rootFingerprint }),
       };
       return withAdmin(options, async (admin) => print(await admin.run("enroll-code", parameters)));
     }

@@ -16,6 +16,7 @@ const options = {
   org: { type: "string" },
   cluster: { type: "string" },
   "lifetime-minutes": { type: "string" },
+  root: { type: "string" },
   out: { type: "string" },
   host: { type: "string", multiple: true },
 } as const;
@@ -35,6 +36,8 @@ export interface ControlOptions {
   readonly org: string;
   readonly cluster: string;
   readonly lifetimeMinutes: number;
+  /** Of the organization's root, hex. */
+  readonly rootFingerprint: string | undefined;
   readonly out: string;
   readonly hosts: readonly string[];
 }
@@ -56,6 +59,7 @@ export function readOptions(parameters: readonly string[], environment: NodeJS.P
     org: values.org ?? "",
     cluster: values.cluster ?? "",
     lifetimeMinutes: Number(values["lifetime-minutes"] ?? 60),
+    rootFingerprint: parseFingerprint(values.root),
     out: values.out ?? "",
     hosts: values.host ?? [],
   };
@@ -87,6 +91,14 @@ function parseAddress(address: string): { host: string; port: number } {
     });
   }
   return { host: match[1]!.replace(/^\[|\]$/g, ""), port };
+}
+
+function parseFingerprint(text: string | undefined): string | undefined {
+  if (text === undefined || /^[0-9a-f]{64}$/.test(text)) return text;
+  throw new BiplaneError("invalid_argument", {
+    what: "The root's fingerprint is not right.",
+    next: "Give --root the 64 hexadecimal digits that `biplane data init` printed.",
+  });
 }
 
 function parseAddresses(edge: string | undefined, given: readonly string[]) {

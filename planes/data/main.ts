@@ -6,11 +6,15 @@ import { BiplaneError, isBiplaneError, parseClusterId, parseOrgId } from "@bipla
 import { required } from "@biplane/kit/config";
 import { runUntilSignal } from "@biplane/kit/lifecycle";
 import { createLogger, type Logger } from "@biplane/kit/logging";
+import { backUpRoot } from "./backup/backup.ts";
+import { readPassphrase } from "./backup/passphrase.ts";
+import { restoreRoot } from "./backup/restore.ts";
 import { readConfig } from "./config.ts";
 import type { Installation } from "./execution/sandbox/types.ts";
-import { initialize, newClaim } from "./init.ts";
+import { initialize, newClaim, prepareRoot } from "./init.ts";
 import { readKeyProvider } from "./keys/open-provider.ts";
 import { startDataPlane } from "./server.ts";
+import type { Addresses } from "./setup.ts";
 import { defaultStateFolder, statePaths } from "./state.ts";
 
 const softwareVersion = "0.1.0";
@@ -19,9 +23,13 @@ const log = createLogger({ component: "data" });
 const usage = `biplane data init  --org O --cluster C --enroll-code CODE [--state DIR] [--region R]
                    [--router URL] [--authority URL] [--objects URL] [--database-url URL]
                    [--keys FILE]     where the customer's keys are, as JSON: {"kind": "aws-kms", "region": …}
+biplane data init  --org O --cluster C [--state DIR]      makes the root first, to bind an enrollment code to it
 biplane data init  --new-claim [--state DIR]     a new one-time claim, while the plane is stopped
 biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--sandboxes N]
                    [--task-modules DIR] [--allow-unsandboxed] [--database-url URL]
+biplane root backup  FILE [--state DIR] [--passphrase-file FILE] [--database-url URL]
+biplane root restore FILE --enroll-code CODE [--state DIR] [--passphrase-file FILE] [--database-url URL]
+                     [--router URL] [--authority URL] [--objects URL]
 `;
 
 function parse() {
@@ -33,6 +41,7 @@ function parse() {
       cluster: { type: "string" },
       "enroll-code": { type: "string" },
       "new-claim": { type: "boolean" },
+      "passphrase-file": { type: "string" },
       region: { type: "string" },
       router: { type: "string" },
       authority: { type: "string" },
@@ -53,9 +62,10 @@ type Options = ReturnType<typeof parse>["values"];
 
 async function main(): Promise<void> {
   const { values, positionals } = parse();
-  const [command = "start"] = positionals;
+  const [command = "start", ...words] = positionals;
   if (values.help) return void process.stdout.write(usage);
   if (command === "init") return values["new-claim"] ? renewClaim(values) : init(values);
+  if (command === "root") return root(words, values);
   if (command === "start") return start(values, log);
   throw new BiplaneError("invalid_argument", {
     what: `biplane data has no command ${JSON.stringify(command)}.`,
@@ -64,18 +74,18 @@ async function main(): Promise<void> {
 }
 
 async function init(values: Options): Promise<void> {
-  const { router, authority, objects } = values;
-  const result = await initialize({
+  const names = {
     state: stateFolder(values),
     org: parseOrgId(required(values.org, "--org", "BIPLANE_ORG")),
     cluster: parseClusterId(required(values.cluster, "--cluster", "BIPLANE_CLUSTER")),
-    enrollCode: required(values["enroll-code"], "--enroll-code", "BIPLANE_ENROLL_CODE"),
+  };
+  const enrollCode = values["enroll-code"] ?? process.env["BIPLANE_ENROLL_CODE"];
+  if (enrollCode === undefined) return print(await prepareRoot(names));
+  const result = await initialize({
+    ...names,
+    enrollCode,
     region: values.region ?? process.env["BIPLANE_REGION"] ?? "local",
-    addresses: {
-      ...(router === undefined ? {} : { router }),
-      ...(authority === undefined ? {} : { authority }),
-      ...(objects === undefined ? {} : { objects }),
-    },
+    addresses: addressesIn(values),
     databaseUrl: databaseUrl(values),
     keys: await readKeyProvider(values.keys),
     log,
@@ -83,6 +93,26 @@ async function init(values: Options): Promise<void> {
   const { org, cluster, addresses } = result.config;
   const claimUrl = `${addresses.authority}/claim`;
   print({ initialized: true, org, cluster, profile: result.profile, claim: result.claim.reveal(), claimUrl });
+}
+
+async function root([action, file, ...others]: readonly string[], values: Options): Promise<void> {
+  if ((action !== "backup" && action !== "restore") || file === undefined || others.length > 0) {
+    throw new BiplaneError("invalid_argument", {
+      what: "biplane root makes a backup or restores one.",
+      next: `Use one of these:\n${usage}`,
+    });
+  }
+  const passphrase = await readPassphrase(values["passphrase-file"], { isNew: action === "backup" });
+  const options = { state: stateFolder(values), databaseUrl: databaseUrl(values), file, passphrase };
+  if (action === "backup") return print({ written: file, ...(await backUpRoot(options)) });
+  const enrollCode = required(values["enroll-code"], "--enroll-code", "BIPLANE_ENROLL_CODE");
+  const { config, profile, identity } = await restoreRoot({
+    ...options,
+    enrollCode,
+    addresses: addressesIn(values),
+    log,
+  });
+  print({ restored: true, org: config.org, cluster: config.cluster, profile, identity });
 }
 
 async function renewClaim(values: Options): Promise<void> {
@@ -109,6 +139,14 @@ async function start(values: Options, logger: Logger): Promise<void> {
   const { linkConnected, isOpen, sandboxKind } = plane;
   print({ ready: true, org, cluster, ...addresses, linkConnected, open: isOpen, sandbox: sandboxKind });
   await runUntilSignal(plane, logger);
+}
+
+function addressesIn({ router, authority, objects }: Options): Partial<Addresses> {
+  return {
+    ...(router === undefined ? {} : { router }),
+    ...(authority === undefined ? {} : { authority }),
+    ...(objects === undefined ? {} : { objects }),
+  };
 }
 
 function stateFolder(values: Options): string {

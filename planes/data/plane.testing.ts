@@ -28,7 +28,8 @@ import { openStores, type Stores } from "./stores.ts";
 
 export const testOrg = "acme" as OrgId;
 export const testCluster = "home" as ClusterId;
-const log = createLogger({ component: "test", level: process.env["LOG_LEVEL"] ?? "silent" });
+export const testLog = createLogger({ component: "test", level: process.env["LOG_LEVEL"] ?? "silent" });
+const log = testLog;
 
 export interface TestClient {
   readonly id: string;

@@ -6,6 +6,8 @@ import { systemClock } from "@biplane/kit/clock";
 import { readKeyFile } from "@biplane/kit/crypto";
 import { lockFolder } from "@biplane/kit/folder-lock";
 import { type Closeable, Closers } from "@biplane/kit/lifecycle";
+import { serveLocalOperations } from "@biplane/kit/local-operations";
+import { identityOperations } from "./backup/backup.ts";
 import { type DataPlaneConfig, readConfig } from "./config.ts";
 import { openToPublic, sandboxEntrances } from "./entrances.ts";
 import { type Executor, startExecutor } from "./execution/executor.ts";
@@ -15,6 +17,7 @@ import {
   renewIntermediate,
   ServingCertificate,
 } from "./identity/certificates.ts";
+import { OrganizationRoot } from "./identity/root.ts";
 import { createLinkRecords, type Link, startLink } from "./link/index.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import type { Router } from "./router/router.ts";
@@ -61,6 +64,8 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
   const entrance = closers.add(await openToPublic(parts, stores, servers));
   // Whoever waits for the ready line wants to come in; an edge that is away must not keep the plane from running.
   const isOpen = await entrance.open(AbortSignal.timeout(openMsMax));
+  const operations = identityOperations(config.org, stores.database);
+  closers.add(await serveLocalOperations(options.state, operations));
   await recordLifecycle(stores, "PLANE_STARTED");
   return {
     config,
@@ -126,7 +131,12 @@ function openExecutor(
 async function openCertificates({ paths, config, systemKey }: OpenParts): Promise<OrganizationCertificates> {
   const certificates = await readCertificates(paths.certificates, systemKey);
   if (certificates === undefined) throw incomplete(paths.certificates);
-  return renewIntermediate(paths.certificates, systemKey, certificates, config, systemClock.now());
+  const signIntermediate = async (request: Uint8Array) => {
+    const root = await OrganizationRoot.read(paths.root, systemKey);
+    if (root === undefined) throw incomplete(paths.root);
+    return root.signHome(request, config);
+  };
+  return renewIntermediate(paths.certificates, systemKey, certificates, signIntermediate, systemClock.now());
 }
 
 /** Like the tunnel's health; how often it was tried in vain would fill the log (claim AUD-2). */

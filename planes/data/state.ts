@@ -8,6 +8,8 @@ export interface StatePaths {
   readonly profile: string;
   /** System key: identity, policy, audit, queue. Customer keys are in a folder of their own. */
   readonly systemKey: string;
+  /** The organization's root key, sealed; in the home cluster only. */
+  readonly root: string;
   readonly customerKeys: string;
   readonly projectKeys: string;
   readonly certificates: string;
@@ -27,6 +29,7 @@ export function statePaths(folder: string): StatePaths {
     config: join(folder, "config.json"),
     profile: join(folder, "profile.json"),
     systemKey: join(folder, "keys", "system.key"),
+    root: join(folder, "keys", "root.sealed"),
     customerKeys: join(folder, "keys", "customer"),
     projectKeys: join(folder, "keys", "projects"),
     certificates: join(folder, "certificates.sealed"),

@@ -2,30 +2,35 @@
  * A control plane inside the test's process, on a real listener and a real database, and clusters enrolled with it as
  * data planes are: for tests of either end of the link.
  */
+import { createHash, X509Certificate } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { EnrollmentService } from "@biplane/control-wire";
 import {
   type Clock,
+  createCertificateRequest,
   createClientTransport,
   createLogger,
-  createRootAuthority,
   type TlsIdentity,
 } from "@biplane/kit";
-import type { Transport } from "@connectrpc/connect";
+import { createClient, type Transport } from "@connectrpc/connect";
 import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from "jose";
 import { createLocalAdmin } from "../../planes/control/admin/admin.ts";
 import { type ControlPlane, startControlPlane } from "../../planes/control/server.ts";
 import { type ControlState, openState } from "../../planes/control/state.ts";
+import type { OrganizationCertificates } from "../../planes/data/identity/certificates.ts";
+import { OrganizationRoot } from "../../planes/data/identity/root.ts";
+import { signEnrollmentStatement } from "../../planes/data/link/enrollment-statement.ts";
 import { type Enrollment, enroll } from "../../planes/data/link/index.ts";
 
 export const quiet = createLogger({ component: "test", level: process.env["LOG_LEVEL"] ?? "silent" });
-const hour = 3_600_000;
 
 export interface TestControlPlane {
   readonly state: ControlState;
   readonly port: number;
-  code(org: string, cluster: string): Promise<string>;
+  /** `root`: fingerprint of the only root that the code may pin. */
+  code(org: string, cluster: string, root?: string): Promise<string>;
   /** Ends the listener and opens the state again, as after a restart; the port stays. */
   restart(): Promise<void>;
   close(): Promise<void>;
@@ -47,12 +52,13 @@ export async function startTestControlPlane(
       return state;
     },
     port,
-    code: async (org, cluster) => {
+    code: async (org, cluster, root) => {
       const addresses = { edge: "localhost:1", public: { router: "localhost:2" } };
       const linkAddress = () => `localhost:${port}`;
       const admin = createLocalAdmin({ state, linkAddress, addresses, ...(clock ? { clock } : {}) });
       const parameters = { org, cluster, lifetimeMinutes: 60, addresses: { edge: "", public: {} } };
-      return (await admin.run("enroll-code", parameters)).code;
+      const bound = root === undefined ? parameters : { ...parameters, root };
+      return (await admin.run("enroll-code", bound)).code;
     },
     restart: async () => {
       await stop();
@@ -79,7 +85,8 @@ function start(state: ControlState, port: number, clock: Clock | undefined): Pro
 /** An organization as its home data plane sees it: its root, and the key of its control tokens. */
 export interface TestOrganization {
   readonly name: string;
-  readonly root: TlsIdentity;
+  /** The root, and what each cluster of it enrolls with. */
+  certificatesOf(cluster: string): Promise<OrganizationCertificates>;
   readonly tokenKeys: string;
   token(subject: string, claims?: Record<string, unknown>): Promise<string>;
 }
@@ -87,9 +94,14 @@ export interface TestOrganization {
 export async function createOrganization(name: string): Promise<TestOrganization> {
   const { publicKey, privateKey } = await generateKeyPair("EdDSA", { extractable: true });
   const jwk = { ...(await exportJWK(publicKey)), alg: "EdDSA", kid: "control-1", use: "sig" };
+  const root = await OrganizationRoot.create(name);
   return {
     name,
-    root: await createRootAuthority(`${name} root`, hour),
+    certificatesOf: async (cluster) => {
+      const { requestDer, privateKeyPem } = await createCertificateRequest(cluster);
+      const certificatePem = await root.signCluster(requestDer, { org: name, cluster }, ["localhost"]);
+      return { root, intermediate: { certificatePem, privateKeyPem } };
+    },
     tokenKeys: JSON.stringify({ keys: [jwk] }),
     token: (subject, claims = {}) => signToken(privateKey, { sub: subject, org: name, ...claims }),
   };
@@ -127,7 +139,7 @@ export async function enrollCluster(
     code: await control.code(organization.name, cluster),
     org: organization.name,
     cluster,
-    organizationRootPem: organization.root.certificatePem,
+    certificates: await organization.certificatesOf(cluster),
     controlTokenKeys: organization.tokenKeys,
     region: "eu-test",
     folder,
@@ -151,6 +163,49 @@ export async function enrollCluster(
     transport: () => transport(),
     transportAs: (subject) => transport(async () => `Bearer ${await organization.token(subject)}`),
   };
+}
+
+/** An enrollment as a data plane sends it, or changed on its way: for tests of what is refused. */
+export async function stateEnrollment(
+  control: TestControlPlane,
+  organization: TestOrganization,
+  cluster: string,
+  changes: {
+    readonly statement?: string;
+    readonly certificateRequest?: Uint8Array;
+    readonly controlTokenKeys?: string;
+    readonly providerRoot?: Uint8Array;
+    readonly signer?: TlsIdentity;
+    readonly atMs?: number;
+  },
+  signAs = cluster,
+) {
+  const code = JSON.parse(
+    Buffer.from(await control.code(organization.name, cluster), "base64url").toString("utf8"),
+  ) as Record<"root" | "secret", string>;
+  const { root, intermediate } = await organization.certificatesOf(signAs);
+  const { requestDer } = await createCertificateRequest(cluster);
+  const names = { org: organization.name, cluster };
+  const codeProof = createHash("sha256").update(Buffer.from(code.secret, "base64url")).digest();
+  const providerRoot = Buffer.from(code.root, "base64url");
+  const controlTokenKeys = organization.tokenKeys;
+  const stated = { ...names, codeProof, controlTokenKeys, request: requestDer };
+  const statement = await signEnrollmentStatement(
+    { ...stated, providerRoot: changes.providerRoot ?? providerRoot },
+    changes.signer ?? intermediate,
+    changes.atMs ?? Date.now(),
+  );
+  const request = {
+    ...{ ...names, codeProof, region: "eu-test" },
+    organizationRoot: new X509Certificate(root.certificatePem).raw,
+    statement: changes.statement ?? statement,
+    certificateRequest: changes.certificateRequest ?? requestDer,
+    controlTokenKeys: changes.controlTokenKeys ?? controlTokenKeys,
+  };
+  const authorityPem = new X509Certificate(providerRoot).toString();
+  const baseUrl = `https://localhost:${control.port}`;
+  const transport = createClientTransport({ baseUrl, tls: { authorityPem } });
+  return { request, send: () => createClient(EnrollmentService, transport).enroll(request) };
 }
 
 /** Call after the last test of a file. */

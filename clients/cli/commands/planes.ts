@@ -10,15 +10,21 @@ const descriptions: Readonly<Record<Program, string>> = {
 };
 
 export function planeCommands(): readonly Command[] {
-  return (["control", "edge", "data"] as const).map((program) =>
-    new Command(program)
-      .description(descriptions[program])
-      .argument("[words...]", `\`biplane ${program} --help\` lists them`)
-      .helpOption(false)
-      .allowUnknownOption()
-      .passThroughOptions()
-      .action((words: readonly string[]) => runProgram(program, words)),
+  const planes = (["control", "edge", "data"] as const).map((program) =>
+    passThrough(program, descriptions[program], program, []),
   );
+  const root = "back up the organization's root, or restore the home cluster from a backup";
+  return [...planes, passThrough("root", root, "data", ["root"])];
+}
+
+function passThrough(name: string, description: string, program: Program, first: readonly string[]): Command {
+  return new Command(name)
+    .description(description)
+    .argument("[words...]", `\`biplane ${program} --help\` lists them`)
+    .helpOption(false)
+    .allowUnknownOption()
+    .passThroughOptions()
+    .action((words: readonly string[]) => runProgram(program, [...first, ...words]));
 }
 
 /** Ends as the program ends; signals of the terminal reach it directly. */

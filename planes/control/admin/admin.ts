@@ -18,6 +18,11 @@ export const operations = {
     cluster: z.string(),
     lifetimeMinutes: z.number().int().min(1).max(codeMinutesMax),
     addresses: addressesSchema,
+    /** SHA-256 of the organization's root, hex: as `biplane data init` printed it. */
+    root: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .optional(),
   }),
   "edge-identity": z.strictObject({ hosts: z.array(z.string().min(1).max(253)).min(1).max(100) }),
 } as const;
@@ -57,7 +62,7 @@ export function createLocalAdmin(options: LocalAdminOptions): Admin {
       await createOrganization(state.store, org, clock.now());
       return { org };
     },
-    "enroll-code": async ({ org, cluster, lifetimeMinutes, addresses }) => {
+    "enroll-code": async ({ org, cluster, lifetimeMinutes, addresses, root }) => {
       const parsed = { org: parseOrgId(org), cluster: parseClusterId(cluster) };
       await createOrganization(state.store, parsed.org, clock.now());
       const merged = {
@@ -66,7 +71,8 @@ export function createLocalAdmin(options: LocalAdminOptions): Admin {
       };
       await recordErrand("ENROLLMENT_CODE_ISSUED", parsed.org, parsed.cluster);
       const expiresAtMs = clock.now() + lifetimeMinutes * minute;
-      const code = { ...parsed, expiresAtMs, addresses: merged };
+      const rootHash = root === undefined ? {} : { rootHash: Buffer.from(root, "hex") };
+      const code = { ...parsed, expiresAtMs, addresses: merged, ...rootHash };
       return { code: await issueCode(state.store, code, options.linkAddress(), state.authority.rootPem) };
     },
     "edge-identity": async ({ hosts }) => {

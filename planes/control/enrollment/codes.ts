@@ -18,6 +18,8 @@ export interface NewCode {
   readonly org: string;
   readonly cluster: string;
   readonly expiresAtMs: number;
+  /** SHA-256 of the only root that the code may pin; any, where absent and none is pinned yet. */
+  readonly rootHash?: Uint8Array;
   readonly addresses: ClusterAddresses;
 }
 
@@ -28,7 +30,7 @@ export async function issueCode(
   linkAddress: string,
   rootPem: string,
 ): Promise<string> {
-  const { org, cluster, expiresAtMs, addresses } = code;
+  const { org, cluster, expiresAtMs, addresses, rootHash } = code;
   const secret = randomBytes(32);
   const proof = proofOf(secret);
   await store.asOrg(org, (transaction) =>
@@ -40,6 +42,7 @@ export async function issueCode(
         cluster,
         expires_at: expiresAtMs,
         used_at: null,
+        root_hash: rootHash ?? null,
         addresses_sealed: store.seal(addressesPlace(org, proof), JSON.stringify(addresses)),
       })
       .execute(),
@@ -57,7 +60,13 @@ export function proofOf(secret: Uint8Array): Uint8Array {
 export async function redeemCode(
   store: Store,
   transaction: ControlTransaction,
-  { org, cluster, proof, nowMs }: { org: string; cluster: string; proof: Uint8Array; nowMs: number },
+  {
+    org,
+    cluster,
+    proof,
+    rootHash,
+    nowMs,
+  }: { org: string; cluster: string; proof: Uint8Array; rootHash: Uint8Array; nowMs: number },
 ): Promise<ClusterAddresses> {
   const row = await transaction
     .updateTable("enrollment_code")
@@ -65,6 +74,7 @@ export async function redeemCode(
     .where((where) => where.and({ org_id: org, cluster, proof }))
     .where("used_at", "is", null)
     .where("expires_at", ">", nowMs)
+    .where((where) => where.or([where("root_hash", "is", null), where("root_hash", "=", rootHash)]))
     .returning("addresses_sealed")
     .executeTakeFirst();
   if (row !== undefined) {
@@ -75,7 +85,7 @@ export async function redeemCode(
     "permission_denied",
     {
       what: "The enrollment code does not work.",
-      why: "It was used, it expired, or it was made for another cluster.",
+      why: "It was used, it expired, or it was made for another cluster or root.",
       next: "Ask the control plane's operator for a new one: biplane control enroll-code.",
     },
     { reason: "enrollment_code" },

@@ -1,5 +1,4 @@
-/** Organizations, and what the first data plane of each pinned: its root and the keys of its control tokens. */
-import { X509Certificate } from "node:crypto";
+/** Organizations and the root that the first data plane of each pinned; what keys of control tokens may look like. */
 import { BiplaneError } from "@biplane/base";
 import { createLocalJWKSet, type JSONWebKeySet } from "jose";
 import { z } from "zod";
@@ -10,21 +9,14 @@ export async function createOrganization(store: Store, org: string, nowMs: numbe
   await store.asOrg(org, (transaction) =>
     transaction
       .insertInto("organization")
-      .values({ org_id: org, created_at: nowMs, root_certificate: null, token_keys: null })
+      .values({ org_id: org, created_at: nowMs, root_certificate: null })
       .onConflict((conflict) => conflict.doNothing())
       .execute(),
   );
 }
 
 /** The first enrollment pins the organization's root; later ones have to show the same. */
-export async function pinOrganization(
-  transaction: ControlTransaction,
-  org: string,
-  root: Uint8Array,
-  tokenKeys: string,
-): Promise<void> {
-  checkRoot(root);
-  checkKeys(tokenKeys);
+export async function pinRoot(transaction: ControlTransaction, org: string, root: Uint8Array): Promise<void> {
   const row = await transaction
     .selectFrom("organization")
     .select("root_certificate")
@@ -33,20 +25,9 @@ export async function pinOrganization(
   if (row.root_certificate !== null && !Buffer.from(row.root_certificate).equals(root)) throw otherRoot(org);
   await transaction
     .updateTable("organization")
-    .set({ root_certificate: root, token_keys: tokenKeys })
+    .set({ root_certificate: root })
     .where("org_id", "=", org)
     .execute();
-}
-
-function checkRoot(der: Uint8Array): void {
-  try {
-    if (new X509Certificate(der).ca) return;
-  } catch (cause) {
-    throw new BiplaneError("invalid_argument", "The organization's root certificate can't be read.", {
-      cause,
-    });
-  }
-  throw new BiplaneError("invalid_argument", "The organization's root is no certificate authority.");
 }
 
 /** Public signing keys only: a private part would be a capability, which has no business here. */
@@ -68,7 +49,7 @@ const keySet = z.object({
     .max(16),
 });
 
-function checkKeys(text: string): void {
+export function checkTokenKeys(text: string): void {
   try {
     createLocalJWKSet(keySet.parse(JSON.parse(text)) as JSONWebKeySet);
   } catch (cause) {

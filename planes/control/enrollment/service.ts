@@ -1,5 +1,5 @@
 /** EnrollmentService: a data plane with a code gets the certificate that names it, and renews it later. */
-import { X509Certificate } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { BiplaneError, parseClusterId, parseOrgId } from "@biplane/base";
 import type { EnrollmentService, EnrollRequest } from "@biplane/control-wire";
@@ -10,7 +10,8 @@ import { requireCluster } from "../clusters/peer.ts";
 import type { ControlTransaction, Store } from "../store/open.ts";
 import { clusterCertificateMs, type ProviderAuthority } from "./authority.ts";
 import { type ClusterAddresses, redeemCode } from "./codes.ts";
-import { pinOrganization } from "./organizations.ts";
+import { checkTokenKeys, pinRoot } from "./organizations.ts";
+import { verifyEnrollmentStatement } from "./statement.ts";
 
 export interface EnrollmentDependencies {
   readonly store: Store;
@@ -43,13 +44,15 @@ async function enroll(dependencies: EnrollmentDependencies, request: EnrollReque
   const org = parseOrgId(request.org);
   const cluster = parseClusterId(request.cluster);
   const nowMs = clock.now();
+  await verifyEnrollmentStatement(request, authority.rootPem, nowMs);
   const { pem, addresses } = await store.asOrg(org, async (transaction) => {
     const proof = request.codeProof;
-    const addresses = await redeemCode(store, transaction, { org, cluster, proof, nowMs });
-    await pinOrganization(transaction, org, request.organizationRoot, request.controlTokenKeys);
+    const rootHash = createHash("sha256").update(request.organizationRoot).digest();
+    const addresses = await redeemCode(store, transaction, { org, cluster, proof, rootHash, nowMs });
+    await pinRoot(transaction, org, request.organizationRoot);
     const hosts = publicHosts(addresses);
     const pem = await authority.signCluster(request.certificateRequest, org, cluster, hosts);
-    await recordCluster(transaction, org, cluster, request.region, nowMs);
+    await recordCluster(transaction, request, nowMs);
     await replaceCertificates(transaction, describe(org, cluster, pem, nowMs));
     return { pem, addresses };
   });
@@ -65,25 +68,16 @@ async function enroll(dependencies: EnrollmentDependencies, request: EnrollReque
 
 async function recordCluster(
   transaction: ControlTransaction,
-  org: string,
-  name: string,
-  region: string,
+  { org, cluster: name, region, controlTokenKeys }: EnrollRequest,
   nowMs: number,
 ): Promise<void> {
+  checkTokenKeys(controlTokenKeys);
+  const enrolled = { region, enrolled_at: nowMs, token_keys: controlTokenKeys };
+  const unknown = { software_version: "", router_address_sealed: null, last_seen_at: null };
   await transaction
     .insertInto("cluster")
-    .values({
-      org_id: org,
-      name,
-      region,
-      software_version: "",
-      router_address_sealed: null,
-      enrolled_at: nowMs,
-      last_seen_at: null,
-    })
-    .onConflict((conflict) =>
-      conflict.columns(["org_id", "name"]).doUpdateSet({ region, enrolled_at: nowMs }),
-    )
+    .values({ org_id: org, name, ...enrolled, ...unknown })
+    .onConflict((conflict) => conflict.columns(["org_id", "name"]).doUpdateSet(enrolled))
     .execute();
 }
 

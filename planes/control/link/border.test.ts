@@ -14,7 +14,12 @@ import {
   IntentAnswerSchema,
   LinkService,
 } from "@biplane/control-wire";
-import { createClientTransport, createRootAuthority, issueCertificate } from "@biplane/kit";
+import {
+  createCertificateRequest,
+  createClientTransport,
+  createRootAuthority,
+  issueCertificate,
+} from "@biplane/kit";
 import { clone, create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { ConnectError, createClient } from "@connectrpc/connect";
@@ -24,8 +29,10 @@ import {
   enrollCluster,
   removeClusterFolders,
   startTestControlPlane,
+  stateEnrollment,
   type TestCluster,
   type TestControlPlane,
+  type TestOrganization,
 } from "../../../tests/support/control-plane.ts";
 import { domain, LinkPeer, project, runCreated } from "../../../tests/support/link-peer.ts";
 
@@ -79,7 +86,7 @@ test("without a certificate there is enrollment and nothing else (claim TLS-3)",
   const streamed = createClient(LinkService, transport).connect((async function* () {})());
   await expect(streamed[Symbol.asyncIterator]().next()).rejects.toThrow(/certificate of an enrolled cluster/);
   const enrolled = createClient(EnrollmentService, transport).enroll({ org: "acme", cluster: "home" });
-  await expect(enrolled).rejects.toThrow(/code does not work/);
+  await expect(enrolled).rejects.toThrow(/not signed under the organization/);
 });
 
 test.each([
@@ -270,4 +277,48 @@ test("every request leaves one record, refused ones too, without what it said (c
   ]);
   expect(added[0]).toMatchObject({ org: "acme", cluster: "home" });
   expect(JSON.stringify(added)).not.toContain("Quarterly");
+});
+
+const statementOf = (organization: TestOrganization, changes: object, signAs = "stolen") =>
+  stateEnrollment(control, organization, "stolen", changes, signAs);
+
+test("a stolen code makes nobody an organization: what enrolls is signed under its root (claim TRUST-1)", async () => {
+  const organization = await createOrganization("victim");
+  await enrollCluster(control, organization, "home");
+  const thief = await createOrganization("victim");
+  const thiefs = await thief.certificatesOf("stolen");
+  const { request } = await statementOf(organization, {});
+  const refused = (changes: object, signAs?: string) =>
+    expect(statementOf(organization, changes, signAs).then(({ send }) => send())).rejects;
+
+  await refused({ statement: "" }).toThrow(/not signed under/);
+  // The real root, which everybody may know, above a signer of the thief's own.
+  await refused({ signer: thiefs.intermediate }).toThrow(/did not issue its signer/);
+  // The thief's key in the certificate request, under a statement that was overheard.
+  const other = await createCertificateRequest("thief");
+  await refused({ certificateRequest: other.requestDer }).toThrow(/another request/);
+  await refused({ controlTokenKeys: thief.tokenKeys }).toThrow(/another tokenKeys/);
+  // A sister cluster's intermediate, and a statement for another provider.
+  await refused({}, "sister").toThrow(/signer is another cluster/);
+  await refused({ providerRoot: request.organizationRoot }).toThrow(/another provider/);
+  const old = Date.now() - 3_600_000;
+  await refused({ atMs: old }).toThrow(/made at another time/);
+  // The control: the same without a change.
+  const honest = await statementOf(organization, {});
+  expect((await honest.send()).certificate.length).toBeGreaterThan(0);
+});
+
+test("a cluster's control token is worth nothing on another cluster's link", async () => {
+  const organization = await createOrganization("sisters");
+  const [one, other] = [
+    await enrollCluster(control, organization, "one"),
+    await enrollCluster(
+      control,
+      { ...organization, tokenKeys: (await createOrganization("x")).tokenKeys },
+      "b",
+    ),
+  ];
+  const token = await organization.token("ada");
+  await expect(listProjects(one, token)).resolves.toBeDefined();
+  await expect(listProjects(other, token)).rejects.toThrow(/unauthenticated/);
 });

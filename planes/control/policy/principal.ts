@@ -29,7 +29,7 @@ export async function verifyControlToken(
 ): Promise<Principal> {
   const token = /^Bearer ([A-Za-z0-9_.-]{1,8192})$/.exec(authorization ?? "")?.[1];
   if (token === undefined) throw refused("No control token came with the call.");
-  const payload = await verify(await pinnedKeys(store, peer.org), clock, token);
+  const payload = await verify(await keysOf(store, peer), clock, token);
   const { sub, jti, iat, exp } = payload;
   if (!isName(sub) || !isName(jti)) throw refused("The control token names no subject or no token id.");
   if (payload["org"] !== peer.org) throw refused("The control token belongs to another organization.");
@@ -39,11 +39,16 @@ export async function verifyControlToken(
   return { org: parseOrgId(peer.org), cluster: peer.cluster, subject: sub, tokenId: jti };
 }
 
-async function pinnedKeys(store: Store, org: string): Promise<JSONWebKeySet> {
+/** Each cluster's own: a token that one cluster showed is worth nothing on another one's link. */
+async function keysOf(store: Store, { org, cluster }: ClusterPeer): Promise<JSONWebKeySet> {
   const row = await store.asOrg(org, (transaction) =>
-    transaction.selectFrom("organization").select("token_keys").where("org_id", "=", org).executeTakeFirst(),
+    transaction
+      .selectFrom("cluster")
+      .select("token_keys")
+      .where((where) => where.and({ org_id: org, name: cluster }))
+      .executeTakeFirst(),
   );
-  if (row?.token_keys == null) throw refused("The organization has no keys for control tokens here.");
+  if (row?.token_keys == null) throw refused("The cluster has no keys for control tokens here.");
   return JSON.parse(row.token_keys) as JSONWebKeySet;
 }
 

@@ -1,7 +1,7 @@
 /** Brings a database to the present schema, step by step. Steps that were released never change. */
 import { createRoleIfAbsent, type MigrationSet, protectTable } from "@biplane/kit";
 import type { Kysely } from "kysely";
-import { createOrganizationTables } from "./tables-organization.ts";
+import { createOrganizationTables, moveTokenKeys } from "./tables-organization.ts";
 import { createWorkTables } from "./tables-work.ts";
 
 const applicationRole = "biplane_control";
@@ -16,5 +16,6 @@ export const controlMigrations: MigrationSet = {
         for (const table of tables) await protectTable(kysely, table, applicationRole);
       },
     },
+    "2026-11-25-membership": { up: moveTokenKeys },
   },
 };

@@ -11,9 +11,8 @@ type Fixed<T> = ColumnType<T, T, never>;
 export interface OrganizationTable {
   org_id: Fixed<string>;
   created_at: Fixed<number>;
-  /** DER of the organization's root and the keys of its control tokens, pinned at the first enrollment. */
+  /** DER of the organization's root, pinned at the first enrollment. */
   root_certificate: Bytes | null;
-  token_keys: string | null;
 }
 
 export interface EnrollmentCodeTable {
@@ -25,6 +24,8 @@ export interface EnrollmentCodeTable {
   used_at: number | null;
   /** JSON: where the cluster's edge and public listeners are. */
   addresses_sealed: Fixed<Bytes>;
+  /** SHA-256 of the only root that it may pin; null: any. */
+  root_hash: Fixed<Bytes | null>;
 }
 
 export interface ClusterTable {
@@ -35,6 +36,8 @@ export interface ClusterTable {
   router_address_sealed: Bytes | null;
   enrolled_at: number;
   last_seen_at: number | null;
+  /** Public keys of the control tokens that this cluster shows; null before its enrollment. */
+  token_keys: string | null;
 }
 
 export interface ClusterCertificateTable {

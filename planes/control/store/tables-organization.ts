@@ -1,5 +1,5 @@
 /** First form of the tables about organizations, their clusters and projects. */
-import type { Kysely } from "kysely";
+import { type Kysely, sql } from "kysely";
 import { createTable } from "./create-table.ts";
 
 export async function createOrganizationTables(kysely: Kysely<unknown>): Promise<string[]> {
@@ -62,4 +62,12 @@ async function createClusterTables(kysely: Kysely<unknown>): Promise<string[]> {
       { cursor: "bigint not null", state: "text not null", snapshot: "text not null", as_of: "bigint" },
     ),
   ];
+}
+
+/** Each cluster has keys of its own for control tokens; a code may be bound to a root. */
+export async function moveTokenKeys(kysely: Kysely<unknown>): Promise<void> {
+  // Clusters of before show theirs when they enroll again: no release had the other form.
+  await sql`alter table cluster add column token_keys text`.execute(kysely);
+  await sql`alter table organization drop column token_keys`.execute(kysely);
+  await sql`alter table enrollment_code add column root_hash bytea`.execute(kysely);
 }

@@ -1,37 +1,34 @@
 /**
- * The organization's own certificates. The root signs intermediates only; the intermediate signs what router,
- * authority and object server show. Clients believe the root alone, so no provider can stand in between.
+ * The certificates of one cluster: the organization's root, which clients believe alone, and this cluster's
+ * intermediate below it, which signs what router, authority and object server show. The intermediate's key is made here.
  */
 import { X509Certificate } from "node:crypto";
 import { day } from "@biplane/base";
-import {
-  createIntermediateAuthority,
-  createRootAuthority,
-  issueCertificate,
-} from "@biplane/kit/certificates";
+import { createCertificateRequest, issueCertificate } from "@biplane/kit/certificates";
 import { deriveKey, type Key, openRecord, sealRecord } from "@biplane/kit/crypto";
 import { readFileIfAny, writeFileDurably } from "@biplane/kit/files";
 import type { TlsIdentity } from "@biplane/kit/tls";
 
 export interface OrganizationCertificates {
-  readonly root: TlsIdentity;
+  readonly root: Pick<TlsIdentity, "certificatePem">;
   readonly intermediate: TlsIdentity;
 }
 
+/** Signs a request for this cluster's intermediate: the root itself at home, the authority elsewhere. PEM. */
+export type SignIntermediate = (requestDer: Uint8Array) => Promise<string>;
+
 const place = "organization certificates";
-const rootMs = 3_650 * day;
-const intermediateMs = 730 * day;
 const renewBeforeMs = 180 * day;
 const leafMs = 30 * day;
 
 /** Undefined where the organization has none yet. */
 export async function readCertificates(
   path: string,
-  root: Key,
+  key: Key,
 ): Promise<OrganizationCertificates | undefined> {
   const sealed = await readFileIfAny(path);
   if (sealed === undefined) return undefined;
-  const bytes = openRecord(deriveKey(root, place), place, new Uint8Array(sealed));
+  const bytes = openRecord(deriveKey(key, place), place, new Uint8Array(sealed));
   return JSON.parse(new TextDecoder().decode(bytes)) as OrganizationCertificates;
 }
 
@@ -40,42 +37,26 @@ export async function renewIntermediate(
   path: string,
   key: Key,
   certificates: OrganizationCertificates,
-  names: { readonly org: string; readonly cluster: string },
+  signIntermediate: SignIntermediate,
   nowMs: number,
 ): Promise<OrganizationCertificates> {
   const { validToDate } = new X509Certificate(certificates.intermediate.certificatePem);
   if (validToDate.getTime() - nowMs > renewBeforeMs) return certificates;
-  const renewed = { root: certificates.root, intermediate: await newIntermediate(certificates.root, names) };
-  await writeCertificates(path, key, renewed);
-  return renewed;
+  return createCertificates(path, key, certificates.root.certificatePem, signIntermediate);
 }
 
 export async function createCertificates(
   path: string,
   key: Key,
-  names: { readonly org: string; readonly cluster: string },
+  rootPem: string,
+  signIntermediate: SignIntermediate,
 ): Promise<OrganizationCertificates> {
-  const root = await createRootAuthority(`Biplane root of ${names.org}`, rootMs);
-  const certificates = { root, intermediate: await newIntermediate(root, names) };
-  await writeCertificates(path, key, certificates);
-  return certificates;
-}
-
-function newIntermediate(
-  root: TlsIdentity,
-  names: { readonly org: string; readonly cluster: string },
-): Promise<TlsIdentity> {
-  const title = `Biplane cluster ${names.cluster} of ${names.org}`;
-  return createIntermediateAuthority(root, title, intermediateMs);
-}
-
-async function writeCertificates(
-  path: string,
-  key: Key,
-  certificates: OrganizationCertificates,
-): Promise<void> {
+  const { requestDer, privateKeyPem } = await createCertificateRequest("biplane");
+  const certificatePem = await signIntermediate(requestDer);
+  const certificates = { root: { certificatePem: rootPem }, intermediate: { certificatePem, privateKeyPem } };
   const bytes = new TextEncoder().encode(JSON.stringify(certificates));
   await writeFileDurably(path, sealRecord(deriveKey(key, place), place, bytes));
+  return certificates;
 }
 
 interface Rotating {

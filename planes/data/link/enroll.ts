@@ -8,13 +8,16 @@ import { EnrollmentService, type EnrollResponse } from "@biplane/control-wire";
 import { createCertificateRequest, createClientTransport, fromConnectError, type Logger } from "@biplane/kit";
 import { createClient } from "@connectrpc/connect";
 import { z } from "zod";
+import type { OrganizationCertificates } from "../identity/certificates.ts";
 import { type Enrollment, writeEnrollment } from "./enrollment.ts";
+import { signEnrollmentStatement } from "./enrollment-statement.ts";
 
 export interface EnrollOptions {
   readonly code: string;
   readonly org: string;
   readonly cluster: string;
-  readonly organizationRootPem: string;
+  /** The organization's root and this cluster's intermediate below it. */
+  readonly certificates: OrganizationCertificates;
   /** Public keys of control tokens, as a JWK set in JSON. */
   readonly controlTokenKeys: string;
   readonly region: string;
@@ -23,6 +26,7 @@ export interface EnrollOptions {
   readonly log: Logger;
 }
 
+/** How an enrollment code looks: where the control plane is, the provider's root, the secret. */
 const codeSchema = z.object({
   address: z.string().regex(/^[^/\s]+:\d{1,5}$/),
   /** The provider's root, DER in base64url. */
@@ -65,17 +69,16 @@ async function send(
     EnrollmentService,
     createClientTransport({ baseUrl: `https://${code.address}`, tls: { authorityPem } }),
   );
+  const { org, cluster, certificates, controlTokenKeys, region } = options;
+  const codeProof = createHash("sha256").update(Buffer.from(code.secret, "base64url")).digest();
+  const providerRoot = Buffer.from(code.root, "base64url");
+  const stated = { org, cluster, providerRoot, codeProof, request, controlTokenKeys };
+  const statement = await signEnrollmentStatement(stated, certificates.intermediate, Date.now());
+  const organizationRoot = new X509Certificate(certificates.root.certificatePem).raw;
+  const enrollment = { org, cluster, codeProof, organizationRoot, controlTokenKeys, region, statement };
   try {
     return await client.enroll(
-      {
-        codeProof: createHash("sha256").update(Buffer.from(code.secret, "base64url")).digest(),
-        org: options.org,
-        cluster: options.cluster,
-        certificateRequest: request,
-        organizationRoot: new X509Certificate(options.organizationRootPem).raw,
-        controlTokenKeys: options.controlTokenKeys,
-        region: options.region,
-      },
+      { ...enrollment, certificateRequest: request },
       { timeoutMs: limits.handshakeMs },
     );
   } catch (error) {

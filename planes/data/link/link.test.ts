@@ -316,12 +316,13 @@ test("a certificate is renewed with a new key before it ends", async () => {
 
 test("enrollment believes only the authority that its code names, and tells others nothing", async () => {
   const code = JSON.parse(Buffer.from(await control.code("acme", "misled"), "base64url").toString("utf8"));
-  const other = new X509Certificate(home.organization.root.certificatePem).raw.toString("base64url");
+  const certificates = await home.organization.certificatesOf("misled");
+  const other = new X509Certificate(certificates.root.certificatePem).raw.toString("base64url");
   const forged = Buffer.from(JSON.stringify({ ...code, root: other })).toString("base64url");
   const options = {
     org: "acme",
     cluster: "misled",
-    organizationRootPem: home.organization.root.certificatePem,
+    certificates,
     controlTokenKeys: home.organization.tokenKeys,
     region: "eu-test",
     folder: join(folder, "misled"),

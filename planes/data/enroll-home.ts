@@ -1,0 +1,65 @@
+/** The home cluster's certificates and its enrollment with a control plane; each made once, and kept when begun again. */
+import type { ClusterId, OrgId } from "@biplane/base";
+import type { Key } from "@biplane/kit/crypto";
+import type { Logger } from "@biplane/kit/logging";
+import {
+  createCertificates,
+  type OrganizationCertificates,
+  readCertificates,
+} from "./identity/certificates.ts";
+import { signingKeysPath } from "./identity/index.ts";
+import { OrganizationRoot } from "./identity/root.ts";
+import { controlTokenKeySet, openSigningKeys } from "./identity/signing-keys.ts";
+import { type Enrollment, enroll, readEnrollment } from "./link/index.ts";
+import type { StatePaths } from "./state.ts";
+
+export interface HomeOptions {
+  readonly org: OrgId;
+  readonly cluster: ClusterId;
+  readonly region: string;
+  readonly enrollCode: string;
+  readonly log: Logger;
+}
+
+export async function enrollHome(
+  paths: StatePaths,
+  systemKey: Key,
+  options: HomeOptions,
+): Promise<{ enrollment: Enrollment; rootPem: string }> {
+  const certificates = await openHomeCertificates(paths, systemKey, options);
+  const signingKeys = await openSigningKeys(signingKeysPath(paths.identity), systemKey);
+  const enrollment =
+    (await readEnrollment(paths.link)) ??
+    (await enroll({
+      code: options.enrollCode,
+      org: options.org,
+      cluster: options.cluster,
+      certificates,
+      controlTokenKeys: controlTokenKeySet(signingKeys),
+      region: options.region,
+      folder: paths.link,
+      log: options.log,
+    }));
+  return { enrollment, rootPem: certificates.root.certificatePem };
+}
+
+/** Makes the organization's root where there is none. */
+export async function openHomeCertificates(
+  paths: StatePaths,
+  systemKey: Key,
+  names: Pick<HomeOptions, "org" | "cluster">,
+): Promise<OrganizationCertificates> {
+  const present = await readCertificates(paths.certificates, systemKey);
+  if (present !== undefined) return present;
+  const root =
+    (await OrganizationRoot.read(paths.root, systemKey)) ?? (await createRoot(paths, systemKey, names));
+  const { certificatePem } = root;
+  const sign = (request: Uint8Array) => root.signHome(request, names);
+  return createCertificates(paths.certificates, systemKey, certificatePem, sign);
+}
+
+async function createRoot(paths: StatePaths, systemKey: Key, { org }: Pick<HomeOptions, "org">) {
+  const root = await OrganizationRoot.create(org);
+  await root.write(paths.root, systemKey);
+  return root;
+}
