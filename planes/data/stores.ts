@@ -1,10 +1,12 @@
 /** Opens what the data plane keeps: database, audit, identity, objects, logs, border ledger, runs. */
+import { limits } from "@biplane/base";
 import { systemClock } from "@biplane/kit/clock";
 import { deriveKey, type Key } from "@biplane/kit/crypto";
 import { type Database, openDatabase } from "@biplane/kit/database";
 import type { Closers } from "@biplane/kit/lifecycle";
 import { AuditLog } from "./audit/log.ts";
 import type { DataPlaneConfig } from "./config.ts";
+import type { OrganizationCertificates } from "./identity/certificates.ts";
 import { type Identity, openIdentity } from "./identity/index.ts";
 import { ProjectKeys } from "./keys/project-keys.ts";
 import { FileKeyProvider } from "./keys/provider.ts";
@@ -33,6 +35,7 @@ export interface OpenParts {
   readonly paths: StatePaths;
   readonly config: DataPlaneConfig;
   readonly systemKey: Key;
+  readonly certificates: OrganizationCertificates;
 }
 
 /** Each is closed by `closers`, before what it stands on. */
@@ -43,6 +46,7 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
   const database = closers.add(await openDatabase<DataSchema>(location, dataMigrations));
   const audit = closers.add(await AuditLog.open(paths.audit, deriveKey(systemKey, "audit log")));
   const identity = await openOwnIdentity(parts, database, audit);
+  closers.add(identity.documents);
   const keys = closers.add(await openProjectKeys(parts));
   const objects = await openOwnObjects(parts, keys, closers);
   const logKey = deriveKey(systemKey, "log lines");
@@ -58,7 +62,7 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
 }
 
 function openOwnIdentity(
-  { options, paths, config, systemKey }: OpenParts,
+  { options, paths, config, systemKey, certificates }: OpenParts,
   database: Database<DataSchema>,
   audit: AuditLog,
 ): Promise<Identity> {
@@ -69,6 +73,9 @@ function openOwnIdentity(
     systemKey,
     database,
     audit,
+    rootPem: certificates.root.certificatePem,
+    intermediate: certificates.intermediate,
+    documentMs: options.documentMs ?? limits.documentMs,
     authority: config.addresses.authority,
     router: config.addresses.router,
     addressFrom: options.listen ? "peer" : "edge",

@@ -12,7 +12,9 @@ const ordinaryMax = 512;
 const reserve = 64;
 
 export class Downstream {
-  readonly #queue = new BoundedQueue<ConnectResponse>(ordinaryMax + reserve);
+  readonly #queue = new BoundedQueue<ConnectResponse | string>(ordinaryMax + reserve);
+  /** What is sent in its newest form only; its name is queued in its place. */
+  readonly #newest = new Map<string, ConnectResponse>();
   readonly #clock: Clock;
   #takenAtMs: number;
   #wake: (() => void) | undefined;
@@ -33,6 +35,13 @@ export class Downstream {
     return this.#hasRoom && this.sendNow(message);
   }
 
+  /** Takes the place of what was sent under the same name and still waits. False where even the reserve is full. */
+  sendNewest(name: string, message: Message): boolean {
+    const waits = this.#newest.has(name);
+    this.#newest.set(name, create(ConnectResponseSchema, { message }));
+    return waits || this.#queue.tryPush(name);
+  }
+
   /** Waits for room; false where the connection ended first. One caller at a time. */
   async sendWhenRoom(message: Message): Promise<boolean> {
     while (!this.#hasRoom && !this.#closed) {
@@ -44,11 +53,17 @@ export class Downstream {
   }
 
   async *messages(): AsyncGenerator<ConnectResponse> {
-    for await (const message of this.#queue) {
-      yield message;
+    for await (const item of this.#queue) {
+      yield typeof item === "string" ? this.#takeNewest(item) : item;
       this.#takenAtMs = this.#clock.now();
       this.#wake?.();
     }
+  }
+
+  #takeNewest(name: string): ConnectResponse {
+    const message = this.#newest.get(name)!;
+    this.#newest.delete(name);
+    return message;
   }
 
   /** How long something has been waiting without anything being taken; 0 where nothing waits. */

@@ -11,6 +11,7 @@ import {
   HeartbeatSchema,
   type Hello,
   type Intent,
+  type SignedDocument,
 } from "@biplane/control-wire";
 import { BoundedQueue, type Clock, type Logger } from "@biplane/kit";
 import { create } from "@bufbuild/protobuf";
@@ -20,6 +21,7 @@ import type { ClusterPeer } from "../clusters/peer.ts";
 import type { LinkSessions, LiveLink } from "../clusters/sessions.ts";
 import type { Store } from "../store/open.ts";
 import { type Applied, applyGroup, type Source, type Upward } from "./apply.ts";
+import type { DocumentExchange } from "./document-exchange.ts";
 import { Downstream, type Message } from "./downstream.ts";
 import { DueIntents } from "./due-intents.ts";
 import type { Position } from "./positions.ts";
@@ -29,10 +31,13 @@ import { openLink } from "./welcome.ts";
 export interface LinkDependencies {
   readonly store: Store;
   readonly sessions: LinkSessions;
+  readonly documents: DocumentExchange;
   readonly clock: Clock;
   readonly log: Logger;
   readonly region: string;
 }
+
+type Incoming = Upward | { readonly kind: "document"; readonly document: SignedDocument };
 
 /** Answers come by the hundred; of batches, which are large, no more than the protocol allows is taken. */
 const incomingMax = 256;
@@ -42,7 +47,7 @@ export class LinkSession implements LiveLink {
   readonly #dependencies: LinkDependencies;
   readonly #peer: ClusterPeer;
   readonly #requests: AsyncIterator<ConnectRequest>;
-  readonly #incoming = new BoundedQueue<Upward>(incomingMax);
+  readonly #incoming = new BoundedQueue<Incoming>(incomingMax);
   readonly #downstream: Downstream;
   readonly #due: DueIntents;
   readonly #timer: NodeJS.Timeout;
@@ -82,6 +87,14 @@ export class LinkSession implements LiveLink {
     return this.#downstream.sendIfRoom({ case: "command", value: command });
   }
 
+  sendDocument(document: SignedDocument): void {
+    const isSent = this.#downstream.sendNewest(`document ${document.kind}`, {
+      case: "document",
+      value: document,
+    });
+    if (!isSent && this.#failure === undefined) this.#fail(notReading());
+  }
+
   async end(reason: "replaced" | "shutdown"): Promise<void> {
     const texts = {
       replaced: ["aborted", "A newer connection of the same cluster took over."],
@@ -105,6 +118,7 @@ export class LinkSession implements LiveLink {
       if (this.#failure !== undefined) return;
       const { position, messages } = await openLink(this.#dependencies, this.#peer, hello);
       for (const message of messages) this.#sendNow(message);
+      for (const document of await this.#dependencies.documents.newest(org)) this.sendDocument(document);
       if (position.state === "current") this.#sendDue();
       // Not awaited: it ends when the peer speaks or goes, and this link may have to end before.
       void this.#read();
@@ -140,7 +154,12 @@ export class LinkSession implements LiveLink {
     let position = from;
     for await (const group of this.#incoming.groups(incomingMax)) {
       if (this.#failure !== undefined) return;
-      const applied = await applyGroup(this.#source, position, group, clock.now());
+      const ordered = group.filter((item) => item.kind !== "document");
+      for (const item of group) {
+        if (item.kind === "document") await this.#dependencies.documents.take(this.#peer, item.document);
+      }
+      if (ordered.length === 0) continue;
+      const applied = await applyGroup(this.#source, position, ordered, clock.now());
       this.#unacknowledged -= applied.batchCount;
       if (applied.batchCount > 0) this.#sendNow(ackOf(this.#peer.org, applied));
       this.#sendIntents(position, applied);
@@ -196,7 +215,7 @@ export class LinkSession implements LiveLink {
   }
 }
 
-function upwardOf(request: ConnectRequest): Upward | undefined {
+function upwardOf(request: ConnectRequest): Incoming | undefined {
   const { message } = request;
   switch (message.case) {
     case "events":
@@ -206,6 +225,8 @@ function upwardOf(request: ConnectRequest): Upward | undefined {
       return { kind: "intent_answer", answer: message.value };
     case "commandAnswer":
       return { kind: "command_answer", answer: message.value };
+    case "document":
+      return { kind: "document", document: message.value };
     case "heartbeat":
       return undefined;
     case "hello":

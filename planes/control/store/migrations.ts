@@ -1,7 +1,7 @@
 /** Brings a database to the present schema, step by step. Steps that were released never change. */
 import { createRoleIfAbsent, type MigrationSet, protectTable } from "@biplane/kit";
 import type { Kysely } from "kysely";
-import { createOrganizationTables } from "./tables-organization.ts";
+import { createDocumentTable, createOrganizationTables } from "./tables-organization.ts";
 import { createWorkTables } from "./tables-work.ts";
 
 const applicationRole = "biplane_control";
@@ -14,6 +14,11 @@ export const controlMigrations: MigrationSet = {
         await createRoleIfAbsent(kysely, applicationRole);
         const tables = [...(await createOrganizationTables(kysely)), ...(await createWorkTables(kysely))];
         for (const table of tables) await protectTable(kysely, table, applicationRole);
+      },
+    },
+    "2026-11-25-documents": {
+      async up(kysely: Kysely<unknown>) {
+        await protectTable(kysely, await createDocumentTable(kysely), applicationRole);
       },
     },
   },

@@ -63,3 +63,12 @@ async function createClusterTables(kysely: Kysely<unknown>): Promise<string[]> {
     ),
   ];
 }
+
+export function createDocumentTable(kysely: Kysely<unknown>): Promise<string> {
+  return createTable(
+    kysely,
+    "signed_document",
+    { kind: "text" },
+    { version: "bigint not null", expires_at: "bigint not null", jws_sealed: "bytea not null" },
+  );
+}

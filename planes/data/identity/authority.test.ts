@@ -5,7 +5,12 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ClusterId, type OrgId, Secret } from "@biplane/base";
-import { createRootAuthority, issueCertificate } from "@biplane/kit/certificates";
+import { authorityUri } from "@biplane/identity";
+import {
+  createIntermediateAuthority,
+  createRootAuthority,
+  issueCertificate,
+} from "@biplane/kit/certificates";
 import { systemClock } from "@biplane/kit/clock";
 import { newKey } from "@biplane/kit/crypto";
 import { type Database, openDatabase } from "@biplane/kit/database";
@@ -46,6 +51,9 @@ beforeAll(async () => {
     systemKey,
     database,
     audit,
+    rootPem,
+    intermediate: await createIntermediateAuthority(root, "home", 3_600_000, [authorityUri(org)]),
+    documentMs: 900_000,
     authority: issuer,
     router: "https://localhost:1",
     addressFrom: "peer",
@@ -70,6 +78,7 @@ beforeAll(async () => {
 afterAll(async () => {
   server?.close();
   await audit?.close();
+  await identity?.documents.close();
   await database?.close();
   await rm(folder, { recursive: true, force: true });
 });
@@ -81,8 +90,9 @@ describe("the one-time claim", () => {
     const first = await call("POST", "/claim", { "content-type": "application/json" }, body);
     expect(first.status).toBe(200);
     const { client } = JSON.parse(first.body) as { client: { client_id: string; client_secret: string } };
-    expect(identity.policy.bundle.assignments).toContainEqual({
-      subject: client.client_id,
+    expect(identity.policy.bundle?.assignments).toContainEqual({
+      id: expect.any(String),
+      principal: { kind: "subject", id: client.client_id },
       role: "Admin",
       scope: {},
     });

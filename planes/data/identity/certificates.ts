@@ -4,6 +4,7 @@
  */
 import { X509Certificate } from "node:crypto";
 import { day } from "@biplane/base";
+import { authorityUri, clusterUri } from "@biplane/identity";
 import {
   createIntermediateAuthority,
   createRootAuthority,
@@ -66,7 +67,8 @@ function newIntermediate(
   names: { readonly org: string; readonly cluster: string },
 ): Promise<TlsIdentity> {
   const title = `Biplane cluster ${names.cluster} of ${names.org}`;
-  return createIntermediateAuthority(root, title, intermediateMs);
+  const uris = [authorityUri(names.org), clusterUri(names.org, names.cluster)];
+  return createIntermediateAuthority(root, title, intermediateMs, uris);
 }
 
 async function writeCertificates(

@@ -8,16 +8,21 @@ import {
   ConnectRequestSchema,
   type ConnectResponse,
   ConnectResponseSchema,
+  documentKindNames,
   HeartbeatSchema,
   HelloSchema,
   type Intent,
   IntentAnswerSchema,
   LinkService,
+  nameOfDocumentKind,
   newestProtocolVersion,
   protocolVersions,
+  type SignedDocument,
+  SignedDocumentSchema,
   type Welcome,
 } from "@biplane/control-wire";
 import { border } from "@biplane/data-wire";
+import type { DocumentKind } from "@biplane/identity";
 import { BoundedQueue } from "@biplane/kit";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
@@ -34,6 +39,7 @@ export interface ConnectionOptions {
   readonly outbox: Outbox;
   readonly intents: IntentHandler;
   readonly onCommand: (command: Command) => Promise<CommandOutcome>;
+  readonly documents: LinkDocuments;
   readonly ledger: BorderLedger;
   readonly hello: {
     readonly routerAddress: string;
@@ -41,6 +47,14 @@ export interface ConnectionOptions {
     readonly softwareVersion: string;
   };
   readonly onWelcome: (welcome: Welcome) => void;
+}
+
+/** Signed documents: what is made here goes up, what was made at home comes down. */
+export interface LinkDocuments {
+  own(): readonly { readonly kind: DocumentKind; readonly jws: string }[];
+  /** Returns how to stop being told. */
+  onIssued(listener: (kind: DocumentKind, jws: string) => void): () => void;
+  receive(kind: DocumentKind, jws: string): Promise<void>;
 }
 
 const method = `${LinkService.typeName}/Connect`;
@@ -72,6 +86,7 @@ class Connection {
   #uploading: Promise<void> = Promise.resolve();
   #heardAtMs = Date.now();
   #fail: (error: unknown) => void = () => {};
+  #stopDocuments: () => void = () => {};
 
   constructor(options: ConnectionOptions, signal: AbortSignal) {
     this.#options = options;
@@ -148,6 +163,8 @@ class Connection {
         return this.#answer(() => this.#answerIntent(message.value));
       case "command":
         return this.#answer(() => this.#answerCommand(message.value));
+      case "document":
+        return this.#takeDocument(message.value);
       case "heartbeat":
         return;
       case undefined:
@@ -168,7 +185,25 @@ class Connection {
       );
     }
     this.#options.onWelcome(welcome);
+    this.#offerDocuments();
     this.#uploading = this.#uploads.run(welcome).catch((error) => this.#fail(error));
+  }
+
+  #offerDocuments(): void {
+    const { documents } = this.#options;
+    const offer = (kind: DocumentKind, jws: string) => {
+      const value = create(SignedDocumentSchema, { kind: documentKindNames[kind], jws });
+      // Not awaited: whoever signs does not wait for the link. A later one overtakes none: the queue keeps order.
+      void this.#send({ case: "document", value });
+    };
+    this.#stopDocuments();
+    this.#stopDocuments = documents.onIssued(offer);
+    for (const { kind, jws } of documents.own()) offer(kind, jws);
+  }
+
+  async #takeDocument({ kind, jws }: SignedDocument): Promise<void> {
+    const name = nameOfDocumentKind(kind);
+    if (name !== undefined) await this.#options.documents.receive(name, jws);
   }
 
   async #answer(work: () => Promise<void>): Promise<void> {
@@ -229,6 +264,7 @@ class Connection {
   }
 
   #stop(): void {
+    this.#stopDocuments();
     this.#outgoing.close();
     this.#incoming.close();
   }

@@ -29,6 +29,7 @@ import { afterEach, expect, test } from "vitest";
 import { quiet } from "../../../tests/support/control-plane.ts";
 import { runOf } from "../../../tests/support/link-peer.ts";
 import { MemoryOutbox } from "../../../tests/support/memory-outbox.ts";
+import { noDocuments } from "../../../tests/support/no-documents.ts";
 import { type BorderLedger, openLedger, startLink, writeEnrollment } from "./index.ts";
 
 const hour = 3_600_000;
@@ -85,6 +86,7 @@ async function linkTo(behaviour: Behaviour) {
       },
     },
     onCommand: async () => CommandOutcome.DONE,
+    documents: noDocuments,
     tokens: { controlToken: async () => new Secret("token") },
     hello: { routerAddress: "", region: "", softwareVersion: "" },
     log: quiet,

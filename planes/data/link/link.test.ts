@@ -27,6 +27,7 @@ import {
 import { type CuttingProxy, startCuttingProxy } from "../../../tests/support/cutting-proxy.ts";
 import { actionOf, digestOf, domain, project, runOf } from "../../../tests/support/link-peer.ts";
 import { MemoryOutbox } from "../../../tests/support/memory-outbox.ts";
+import { noDocuments } from "../../../tests/support/no-documents.ts";
 import {
   type BorderLedger,
   enroll,
@@ -111,6 +112,7 @@ async function startOn(
       commands.push(command);
       return CommandOutcome.DONE;
     },
+    documents: noDocuments,
     tokens: { controlToken: async (subject) => new Secret(await cluster.organization.token(subject)) },
     hello: { routerAddress: "https://localhost:8443", region: "eu-test", softwareVersion: "0.1.0" },
     log: quiet,
