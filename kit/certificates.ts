@@ -7,6 +7,9 @@ import type { TlsIdentity } from "./tls.ts";
 
 x509.cryptoProvider.set(webcrypto as unknown as Parameters<typeof x509.cryptoProvider.set>[0]);
 
+/** RFC 9336: id-kp-documentSigning. */
+export const documentSigningUse = "1.3.6.1.5.5.7.3.36";
+
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 /** Clocks differ: certificates begin a little in the past. */
 const backdateMs = 5 * 60_000;
@@ -56,7 +59,7 @@ export async function signIntermediateRequest(
   // Also for documents that it signs itself.
   const extensions = [
     ...authorityExtensions(0, x509.KeyUsageFlags.digitalSignature),
-    new x509.SubjectAlternativeNameExtension(uris.map((value) => ({ type: "url", value }))),
+    ...uriNames(uris),
     ...(permittedHosts === undefined ? [] : [permittedNames(permittedHosts)]),
   ];
   return sign(issuer, await keyOfRequest(requestDer), commonName, lifetimeMs, extensions);
@@ -75,6 +78,21 @@ export async function issueCertificate(
     options.lifetimeMs,
     leafExtensions(options),
   );
+  return { certificatePem: certificate, privateKeyPem: await exportKey(keys.privateKey) };
+}
+
+/** Key and certificate of someone who signs documents in the name of `uri`, and can do nothing else with them. */
+export async function issueDocumentSigner(
+  issuer: TlsIdentity,
+  options: { readonly commonName: string; readonly uri: string; readonly lifetimeMs: number },
+): Promise<TlsIdentity> {
+  const keys = (await webcrypto.subtle.generateKey("Ed25519", true, ["sign", "verify"])) as KeyPair;
+  const certificate = await sign(issuer, keys.publicKey, options.commonName, options.lifetimeMs, [
+    new x509.BasicConstraintsExtension(false, undefined, true),
+    new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+    new x509.ExtendedKeyUsageExtension([documentSigningUse], true),
+    ...uriNames([options.uri]),
+  ]);
   return { certificatePem: certificate, privateKeyPem: await exportKey(keys.privateKey) };
 }
 
@@ -185,6 +203,11 @@ function authorityExtensions(pathLength: number, furtherUsages = 0): x509.Extens
     new x509.BasicConstraintsExtension(true, pathLength, true),
     new x509.KeyUsagesExtension(usages, true),
   ];
+}
+
+function uriNames(uris: readonly string[]): x509.Extension[] {
+  if (uris.length === 0) return [];
+  return [new x509.SubjectAlternativeNameExtension(uris.map((value) => ({ type: "url", value }) as const))];
 }
 
 const nameConstraintsId = "2.5.29.30";

@@ -15,4 +15,5 @@ export * from "./journal.ts";
 export * from "./lifecycle.ts";
 export * from "./logging.ts";
 export * from "./queue.ts";
+export * from "./signed-documents.ts";
 export * from "./tls.ts";

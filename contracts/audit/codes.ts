@@ -42,6 +42,8 @@ export const auditCodes = {
   TOKEN_ISSUED: "The authority issued an access token.",
   TOKEN_REFUSED: "The authority refused a token request.",
   GRANT_REVOKED: "A grant and all its tokens were revoked.",
+  DOCUMENT_ACCEPTED: "A new version of a document of the organization's authority came over the link.",
+  DOCUMENT_REFUSED: "A document that came over the link was not believed.",
   TUNNEL_CONNECTED: "A connection to the edge was opened.",
   TUNNEL_DISCONNECTED: "A connection to the edge ended.",
   LINK_CONNECTED: "A connection to the control plane was opened.",

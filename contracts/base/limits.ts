@@ -28,6 +28,8 @@ export const limits = {
   accessTokenMs: 15 * minute,
   controlTokenMs: 5 * minute,
   taskTokenMs: 10 * minute,
+  /** How long a document that the authority signed is believed; it is signed again at half of it. */
+  documentMs: 15 * minute,
   listLimitDefault: 100,
   listLimitMax: 1_000,
   logLineBytesMax: 1 * MiB,

@@ -41,6 +41,10 @@ const byName: Readonly<Record<string, Rule>> = {
   session: bytes((length) => length === 0 || length === 16, "16 bytes"),
   cursor: text(/^[A-Za-z0-9_-]{0,2048}$/, "base64url, at most 2,048 characters"),
   statement: text(/^[A-Za-z0-9_.-]{0,8192}$/, "a compact JWS of at most 8,192 characters"),
+  jws: text(
+    /^(?=.{1,2097152}$)[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/,
+    "a compact JWS, at most 2 MiB",
+  ),
   control_token_keys: text(/^[\s\S]{0,65536}$/, "at most 65,536 characters"),
 };
 const anyBytes: Rule = bytes((length) => length <= 16_384, "at most 16,384 bytes");

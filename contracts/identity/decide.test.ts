@@ -1,21 +1,31 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Actor, type Assignment, decide, type PolicyBundle, type Resource } from "./decide.ts";
+import { type Actor, decide, type Resource } from "./decide.ts";
+import type { Assignment, PolicyBundle } from "./policy-document.ts";
 import { type Permission, permissions, type RoleName, roles } from "./roles.ts";
 
 const org = "acme";
-const submitter: Actor = { org, subject: "ada", kind: "user" };
+const submitter: Actor = { org, subject: "ada", kind: "user", groups: [] };
 const task: Actor = {
   org,
   subject: "task:x",
   kind: "task",
+  groups: [],
   actingFor: "ada",
   attempt: { project: "flights", domain: "development", run: "r1", action: "a0" },
 };
 const home = { org, project: "flights", domain: "development" };
 
-function bundleOf(...assignments: Assignment[]): PolicyBundle {
-  return { org, version: 1, assignments };
+type Brief = { subject: string; role: RoleName; scope: Assignment["scope"] };
+
+function bundleOf(...briefs: Brief[]): PolicyBundle {
+  const assignments = briefs.map(({ subject, role, scope }, index) => ({
+    id: `a-${index}`,
+    principal: { kind: "subject" as const, id: subject },
+    role,
+    scope,
+  }));
+  return { org, version: 1, roles: [], assignments, denied: [] };
 }
 const everywhere = bundleOf({ subject: "ada", role: "Admin", scope: {} });
 
@@ -91,7 +101,7 @@ test("decides as a plain model does, for any assignments (claim IAM-2)", () => {
 });
 
 /** Written differently on purpose: goes from the assignments to the answer by listing all that they grant. */
-function model(assignments: readonly Assignment[], permission: Permission, resource: Resource): string {
+function model(assignments: readonly Brief[], permission: Permission, resource: Resource): string {
   if (resource.org !== org) return "hidden";
   const granted = new Set<string>();
   for (const { subject, role, scope: where } of assignments) {

@@ -1,26 +1,13 @@
 /** The one decision: may this principal do that to this resource? Pure, so that every place decides alike. */
 
-import { broadPermissions, delegatedPermissions, type Permission, type RoleName, roles } from "./roles.ts";
+import {
+  type Assignment,
+  type AssignmentScope,
+  isSubjectDenied,
+  type PolicyBundle,
+} from "./policy-document.ts";
+import { broadPermissions, delegatedPermissions, isRoleName, type Permission, roles } from "./roles.ts";
 import type { TokenKind } from "./tokens.ts";
-
-/** Where an assignment holds: nothing given is the whole organization, `domain` alone is that domain of every project. */
-export interface AssignmentScope {
-  readonly project?: string;
-  readonly domain?: string;
-}
-
-export interface Assignment {
-  readonly subject: string;
-  readonly role: RoleName;
-  readonly scope: AssignmentScope;
-}
-
-export interface PolicyBundle {
-  readonly org: string;
-  /** Grows with each change. */
-  readonly version: number;
-  readonly assignments: readonly Assignment[];
-}
 
 /** What a request is about; absent parts mean "all of them". */
 export interface Resource {
@@ -35,6 +22,8 @@ export interface Actor {
   readonly org: string;
   readonly subject: string;
   readonly kind: TokenKind;
+  /** Of people at the customer's own provider; a task has its submitter's. */
+  readonly groups: readonly string[];
   readonly attempt?:
     | { readonly project: string; readonly domain: string; readonly run: string; readonly action: string }
     | undefined;
@@ -45,51 +34,82 @@ export type Decision =
   | { readonly kind: "allowed"; readonly delegated: boolean }
   /** The answer is NOT_FOUND: another organization's things do not exist here. */
   | { readonly kind: "hidden" }
-  | { readonly kind: "denied" };
+  | { readonly kind: "denied" }
+  /** There is no policy that is in date: nothing can be decided until a new one has come (claim IAM-3). */
+  | { readonly kind: "stale" };
 
+/** Who is looked for in the assignments. */
+interface Holder {
+  readonly subject: string;
+  readonly groups: readonly string[];
+}
+
+/** `bundle` is undefined where none is in date. */
 export function decide(
   actor: Actor,
   permission: Permission,
   resource: Resource,
-  bundle: PolicyBundle,
+  bundle: PolicyBundle | undefined,
 ): Decision {
-  if (resource.org !== actor.org || bundle.org !== actor.org) return { kind: "hidden" };
+  if (resource.org !== actor.org) return { kind: "hidden" };
+  if (isOwnChildren(permission) && actor.kind === "task") return answer(isOwnAttempt(actor, resource), false);
+  if (bundle === undefined) return { kind: "stale" };
+  if (bundle.org !== actor.org) return { kind: "hidden" };
   if (actor.kind === "task") return decideForTask(actor, permission, resource, bundle);
-  return answer(holds(actor.subject, permission, resource, bundle), false);
+  return answer(holds(actor, permission, resource, bundle), false);
+}
+
+/** No policy permits these: a running attempt has them, and fan-out goes on while no policy comes. */
+function isOwnChildren(permission: Permission): boolean {
+  return permission === "children.read" || permission === "children.write";
+}
+
+function isOwnAttempt({ attempt }: Actor, resource: Resource): boolean {
+  return (
+    attempt !== undefined &&
+    resource.run === attempt.run &&
+    resource.action === attempt.action &&
+    isHome(attempt, resource)
+  );
 }
 
 function decideForTask(
-  actor: Actor,
+  { attempt, actingFor, groups }: Actor,
   permission: Permission,
   resource: Resource,
   bundle: PolicyBundle,
 ): Decision {
-  const { attempt, actingFor } = actor;
   if (attempt === undefined || actingFor === undefined) return { kind: "denied" };
-  if (permission === "children.read" || permission === "children.write") {
-    return answer(resource.run === attempt.run && resource.action === attempt.action && sameHome(), false);
-  }
-  const home = broadPermissions.has(permission) ? touches(attempt, resource) : sameHome();
-  const delegated = delegatedPermissions.has(permission) && home;
-  return answer(delegated && holds(actingFor, permission, resource, bundle), true);
+  const home = broadPermissions.has(permission) ? touches(attempt, resource) : isHome(attempt, resource);
+  const delegated = delegatedPermissions.has(permission) && home && !isSubjectDenied(bundle, actingFor);
+  return answer(delegated && holds({ subject: actingFor, groups }, permission, resource, bundle), true);
+}
 
-  function sameHome(): boolean {
-    return resource.project === attempt?.project && resource.domain === attempt?.domain;
-  }
+function isHome(attempt: NonNullable<Actor["attempt"]>, resource: Resource): boolean {
+  return resource.project === attempt.project && resource.domain === attempt.domain;
 }
 
 function answer(allowed: boolean, delegated: boolean): Decision {
   return allowed ? { kind: "allowed", delegated } : { kind: "denied" };
 }
 
-function holds(subject: string, permission: Permission, resource: Resource, bundle: PolicyBundle): boolean {
+function holds(holder: Holder, permission: Permission, resource: Resource, bundle: PolicyBundle): boolean {
   const reaches = broadPermissions.has(permission) ? touches : covers;
   return bundle.assignments.some(
     (assignment) =>
-      assignment.subject === subject &&
-      (roles[assignment.role] as ReadonlySet<Permission>).has(permission) &&
+      isFor(assignment, holder) &&
+      permits(bundle, assignment.role, permission) &&
       reaches(assignment.scope, resource),
   );
+}
+
+function isFor({ principal }: Assignment, { subject, groups }: Holder): boolean {
+  return principal.kind === "subject" ? principal.id === subject : groups.includes(principal.id);
+}
+
+function permits(bundle: PolicyBundle, role: string, permission: Permission): boolean {
+  if (isRoleName(role)) return (roles[role] as ReadonlySet<Permission>).has(permission);
+  return bundle.roles.some(({ name, permissions }) => name === role && permissions.includes(permission));
 }
 
 function covers(scope: AssignmentScope, resource: Resource): boolean {

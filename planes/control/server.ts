@@ -17,8 +17,10 @@ import { createLocalAdmin, type Parameters } from "./admin/admin.ts";
 import { serveAdmin } from "./admin/socket.ts";
 import { peerContext } from "./clusters/peer.ts";
 import { LinkSessions } from "./clusters/sessions.ts";
+import { SignedDocuments } from "./documents/documents.ts";
 import { createEnrollmentService } from "./enrollment/service.ts";
 import { createInterceptors } from "./interceptors.ts";
+import { DocumentExchange } from "./link/document-exchange.ts";
 import { createIndexService } from "./link/index-service.ts";
 import { createLinkService } from "./link/service.ts";
 import { keepCertificateFresh, listenerTls } from "./server-certificate.ts";
@@ -49,7 +51,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const sessions = new LinkSessions();
   let port = options.port;
   const linkAddress = () => options.advertise ?? `${host === "127.0.0.1" ? "localhost" : host}:${port}`;
-  const link = { store: state.store, audit: state.audit, sessions, clock, log, region };
+  const documents = new SignedDocuments(state.store, clock);
+  const exchange = new DocumentExchange(documents, sessions, log);
+  const link = { store: state.store, audit: state.audit, sessions, documents: exchange, clock, log, region };
   const enrollment = { store: state.store, clock, authority: state.authority, region, linkAddress };
   const hosts = hostsOf(host, options.advertise);
   const server = createConnectServer({

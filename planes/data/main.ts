@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { BiplaneError, isBiplaneError, parseClusterId, parseOrgId } from "@biplane/base";
+import { BiplaneError, isBiplaneError, parseClusterId, parseOrgId, second } from "@biplane/base";
 import { required } from "@biplane/kit/config";
 import { runUntilSignal } from "@biplane/kit/lifecycle";
 import { createLogger, type Logger } from "@biplane/kit/logging";
@@ -27,6 +27,7 @@ biplane data init  --org O --cluster C [--state DIR]      makes the root first, 
 biplane data init  --new-claim [--state DIR]     a new one-time claim, while the plane is stopped
 biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--sandboxes N]
                    [--task-modules DIR] [--allow-unsandboxed] [--database-url URL]
+                   [--policy-lifetime SECONDS]    how long other planes believe what was signed here
 biplane root backup  FILE [--state DIR] [--passphrase-file FILE] [--database-url URL]
 biplane root restore FILE --enroll-code CODE [--state DIR] [--passphrase-file FILE] [--database-url URL]
                      [--router URL] [--authority URL] [--objects URL]
@@ -53,6 +54,7 @@ function parse() {
       slots: { type: "string" },
       sandboxes: { type: "string" },
       "task-modules": { type: "string" },
+      "policy-lifetime": { type: "string" },
       "allow-unsandboxed": { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
@@ -132,6 +134,7 @@ async function start(values: Options, logger: Logger): Promise<void> {
     allowUnsandboxed: values["allow-unsandboxed"] ?? false,
     listen: values.listen ?? false,
     edge: values.edge ?? process.env["BIPLANE_EDGE"],
+    documentMs: parseLifetime(values["policy-lifetime"] ?? process.env["BIPLANE_POLICY_LIFETIME"]),
     softwareVersion,
     log: logger,
   });
@@ -181,6 +184,16 @@ function parseCount(option: string, text: string | undefined, meaning: string): 
   throw new BiplaneError("invalid_argument", {
     what: `${option} ${text} can't be used.`,
     why: `It is the number ${meaning}, from 1 to 1024.`,
+  });
+}
+
+function parseLifetime(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const seconds = Number(text);
+  if (Number.isInteger(seconds) && seconds >= 2 && seconds <= 86_400) return seconds * second;
+  throw new BiplaneError("invalid_argument", {
+    what: `--policy-lifetime ${text} can't be used.`,
+    why: "It is a number of seconds, from 2 to 86400.",
   });
 }
 

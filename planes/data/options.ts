@@ -13,6 +13,8 @@ export interface DataPlaneOptions {
   readonly listen: boolean;
   /** `host:port` of the edge's tunnel listener, in place of the one that enrollment named. */
   readonly edge: string | undefined;
+  /** How long what the authority signs is believed; `limits.documentMs` where it is not said. */
+  readonly documentMs: number | undefined;
   readonly softwareVersion: string;
   readonly log: Logger;
 }

@@ -86,7 +86,10 @@ async function start(folder: string, closers: Closers): Promise<TestPlane> {
   const config = await readConfig(paths.config);
   const systemKey = await readKeyFile(paths.systemKey);
   const certificates = (await readCertificates(paths.certificates, systemKey))!;
-  const stores = await openStores({ options: options(state), paths, config, systemKey }, closers);
+  const stores = await openStores(
+    { options: options(state), paths, config, systemKey, certificates },
+    closers,
+  );
   const link = closers.add(await openLink(paths.link, stores));
   await link.ready();
   const serving = closers.add(await ServingCertificate.issue(certificates.intermediate, ["localhost"]));
@@ -170,6 +173,7 @@ function options(state: string): DataPlaneOptions {
     allowUnsandboxed: false,
     listen: true,
     edge: undefined,
+    documentMs: undefined,
     softwareVersion: "test",
     log,
   };
@@ -185,6 +189,7 @@ function openLink(enrollmentFolder: string, stores: Stores): Promise<Link> {
     records: createLinkRecords(stores.audit),
     tokens: stores.identity.tokens,
     ledger: stores.ledger,
+    documents: stores.identity.documents,
     hello: { routerAddress: "https://localhost:1", region: "local", softwareVersion: "test" },
     log,
   });

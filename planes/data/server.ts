@@ -50,8 +50,8 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
   const config = await readConfig(paths.config);
   closers.add(await lockFolder(options.state));
   const systemKey = await readKeyFile(paths.systemKey);
-  const parts: OpenParts = { options, paths, config, systemKey };
-  const certificates = await openCertificates(parts);
+  const certificates = await openCertificates({ paths, config, systemKey });
+  const parts: OpenParts = { options, paths, config, systemKey, certificates };
   const serving = closers.add(await ServingCertificate.issue(certificates.intermediate, hostsOf(config)));
   const stores = await openStores(parts, closers);
   const link = closers.add(await openLink(parts, stores));
@@ -94,6 +94,7 @@ function openLink({ options, paths, config }: OpenParts, stores: Stores): Promis
     witness: stores.witness,
     tokens: stores.identity.tokens,
     ledger: stores.ledger,
+    documents: stores.identity.documents,
     hello: { routerAddress: addresses.router, region, softwareVersion: options.softwareVersion },
     log: options.log,
   });
@@ -128,7 +129,11 @@ function openExecutor(
   });
 }
 
-async function openCertificates({ paths, config, systemKey }: OpenParts): Promise<OrganizationCertificates> {
+async function openCertificates({
+  paths,
+  config,
+  systemKey,
+}: Omit<OpenParts, "options" | "certificates">): Promise<OrganizationCertificates> {
   const certificates = await readCertificates(paths.certificates, systemKey);
   if (certificates === undefined) throw incomplete(paths.certificates);
   const signIntermediate = async (request: Uint8Array) => {

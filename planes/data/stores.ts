@@ -1,4 +1,5 @@
 /** Opens what the data plane keeps: database, audit, identity, objects, logs, border ledger, runs. */
+import { limits } from "@biplane/base";
 import { type AuditLog, RefusalRecorder, type WitnessPeer } from "@biplane/kit/audit-log";
 import { systemClock } from "@biplane/kit/clock";
 import { deriveKey, type Key } from "@biplane/kit/crypto";
@@ -7,6 +8,7 @@ import type { Closers } from "@biplane/kit/lifecycle";
 import { createLifecycleAudit } from "./audit/lifecycle.ts";
 import { openControlPlaneWitness, openDataAudit } from "./audit/log.ts";
 import type { DataPlaneConfig } from "./config.ts";
+import type { OrganizationCertificates } from "./identity/certificates.ts";
 import { type Identity, openIdentity } from "./identity/index.ts";
 import { openKeyProvider } from "./keys/open-provider.ts";
 import { ProjectKeys } from "./keys/project-keys.ts";
@@ -38,6 +40,7 @@ export interface OpenParts {
   readonly paths: StatePaths;
   readonly config: DataPlaneConfig;
   readonly systemKey: Key;
+  readonly certificates: OrganizationCertificates;
 }
 
 /** Each is closed by `closers`, before what it stands on. */
@@ -51,6 +54,7 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
   const witness = closers.add(await openControlPlaneWitness(audit, auditOptions));
   const refusals = closers.add(new RefusalRecorder(audit, systemClock, options.log));
   const identity = await openOwnIdentity(parts, database, audit);
+  closers.add(identity.documents);
   const keys = closers.add(await openProjectKeys(parts));
   const objects = await openOwnObjects(parts, keys, closers);
   const logKey = deriveKey(systemKey, "log lines");
@@ -75,7 +79,7 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
 }
 
 function openOwnIdentity(
-  { options, paths, config, systemKey }: OpenParts,
+  { options, paths, config, systemKey, certificates }: OpenParts,
   database: Database<DataSchema>,
   audit: AuditLog,
 ): Promise<Identity> {
@@ -86,6 +90,9 @@ function openOwnIdentity(
     systemKey,
     database,
     audit,
+    rootPem: certificates.root.certificatePem,
+    intermediate: certificates.intermediate,
+    documentMs: options.documentMs ?? limits.documentMs,
     authority: config.addresses.authority,
     router: config.addresses.router,
     addressFrom: options.listen ? "peer" : "edge",

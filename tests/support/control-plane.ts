@@ -85,6 +85,7 @@ function start(state: ControlState, port: number, clock: Clock | undefined): Pro
 /** An organization as its home data plane sees it: its root, and the key of its control tokens. */
 export interface TestOrganization {
   readonly name: string;
+  readonly root: TlsIdentity;
   /** The root, and what each cluster of it enrolls with. */
   certificatesOf(cluster: string): Promise<OrganizationCertificates>;
   readonly tokenKeys: string;
@@ -97,6 +98,7 @@ export async function createOrganization(name: string): Promise<TestOrganization
   const root = await OrganizationRoot.create(name);
   return {
     name,
+    root: root.export(),
     certificatesOf: async (cluster) => {
       const { requestDer, privateKeyPem } = await createCertificateRequest(cluster);
       const certificatePem = await root.signCluster(requestDer, { org: name, cluster }, ["localhost"]);

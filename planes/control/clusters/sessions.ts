@@ -1,9 +1,11 @@
 /** The live links by cluster. One cluster has one link: a newer connection ends the older one before it goes on. */
-import type { Command } from "@biplane/control-wire";
+import type { Command, SignedDocument } from "@biplane/control-wire";
 
 export interface LiveLink {
   /** False where the link is too busy: it stays due and goes out at the next connection. */
   sendCommand(command: Command): boolean;
+  /** A later one of the same kind takes the place of one that still waits. */
+  sendDocument(document: SignedDocument): void;
   /** Resolves when nothing of the link is at work any more. */
   end(reason: "replaced" | "shutdown"): Promise<void>;
 }
@@ -32,6 +34,11 @@ export class LinkSessions {
 
   find(org: string, cluster: string): LiveLink | undefined {
     return this.#links.get(`${org}/${cluster}`);
+  }
+
+  /** The live links of all clusters of an organization. */
+  *of(org: string): Generator<LiveLink> {
+    for (const [key, link] of this.#links) if (key.startsWith(`${org}/`)) yield link;
   }
 
   async close(): Promise<void> {

@@ -12,7 +12,9 @@ const ordinaryMax = 512;
 const reserve = 64;
 
 export class Downstream {
-  readonly #queue = new BoundedQueue<ConnectResponse>(ordinaryMax + reserve);
+  readonly #queue = new BoundedQueue<ConnectResponse | string>(ordinaryMax + reserve);
+  /** What is sent in its newest form only; its name is queued in its place. */
+  readonly #newest = new Map<string, ConnectResponse>();
   readonly #clock: Clock;
   readonly #order = new OutgoingOrder();
   #takenAtMs: number;
@@ -39,6 +41,13 @@ export class Downstream {
     return this.#hasRoom && this.sendNow(message);
   }
 
+  /** Takes the place of what was sent under the same name and still waits. False where even the reserve is full. */
+  sendNewest(name: string, message: Message): boolean {
+    const waits = this.#newest.has(name);
+    this.#newest.set(name, create(ConnectResponseSchema, { message }));
+    return waits || this.#queue.tryPush(name);
+  }
+
   /** Waits for room; false where the connection ended first. One caller at a time. */
   async sendWhenRoom(message: Message): Promise<boolean> {
     while (!this.#hasRoom && !this.#closed) {
@@ -50,12 +59,19 @@ export class Downstream {
   }
 
   async *messages(): AsyncGenerator<ConnectResponse> {
-    for await (const message of this.#queue) {
+    for await (const item of this.#queue) {
+      const message = typeof item === "string" ? this.#takeNewest(item) : item;
       this.#order.stamp(message);
       yield message;
       this.#takenAtMs = this.#clock.now();
       this.#wake?.();
     }
+  }
+
+  #takeNewest(name: string): ConnectResponse {
+    const message = this.#newest.get(name)!;
+    this.#newest.delete(name);
+    return message;
   }
 
   /** How long something has been waiting without anything being taken; 0 where nothing waits. */

@@ -12,6 +12,7 @@ import {
   type Hello,
   type IncomingOrder,
   type Intent,
+  type SignedDocument,
 } from "@biplane/control-wire";
 import { BoundedQueue, type Clock, type Logger } from "@biplane/kit";
 import { create } from "@bufbuild/protobuf";
@@ -22,6 +23,7 @@ import type { ClusterPeer } from "../clusters/peer.ts";
 import type { LinkSessions, LiveLink } from "../clusters/sessions.ts";
 import type { Store } from "../store/open.ts";
 import { type Applied, applyGroup, type Source, type Upward } from "./apply.ts";
+import type { DocumentExchange } from "./document-exchange.ts";
 import { Downstream, type Message } from "./downstream.ts";
 import { DueIntents } from "./due-intents.ts";
 import type { Position } from "./positions.ts";
@@ -33,10 +35,13 @@ export interface LinkDependencies {
   readonly store: Store;
   readonly audit: AuditLogs;
   readonly sessions: LinkSessions;
+  readonly documents: DocumentExchange;
   readonly clock: Clock;
   readonly log: Logger;
   readonly region: string;
 }
+
+type Incoming = Upward | { readonly kind: "document"; readonly document: SignedDocument };
 
 /** Answers come by the hundred; of batches, which are large, no more than the protocol allows is taken. */
 const incomingMax = 256;
@@ -52,7 +57,7 @@ export class LinkSession implements LiveLink {
   readonly #dependencies: LinkDependencies;
   readonly #peer: ClusterPeer;
   readonly #requests: AsyncIterator<ConnectRequest>;
-  readonly #incoming = new BoundedQueue<Upward>(incomingMax);
+  readonly #incoming = new BoundedQueue<Incoming>(incomingMax);
   readonly #downstream: Downstream;
   readonly #due: DueIntents;
   readonly #received: IncomingOrder;
@@ -96,6 +101,14 @@ export class LinkSession implements LiveLink {
     return this.#downstream.sendIfRoom({ case: "command", value: command });
   }
 
+  sendDocument(document: SignedDocument): void {
+    const isSent = this.#downstream.sendNewest(`document ${document.kind}`, {
+      case: "document",
+      value: document,
+    });
+    if (!isSent && this.#failure === undefined) this.#fail(notReading());
+  }
+
   async end(reason: "replaced" | "shutdown"): Promise<void> {
     const texts = {
       replaced: ["aborted", "A newer connection of the same cluster took over."],
@@ -121,6 +134,7 @@ export class LinkSession implements LiveLink {
       this.#received.begin(session);
       this.#downstream.begin(session);
       for (const message of messages) this.#sendNow(message);
+      for (const document of await this.#dependencies.documents.newest(org)) this.sendDocument(document);
       if (position.state === "current") this.#sendDue();
       const peer = await this.#dependencies.audit.witnessOf(org, cluster);
       this.#witness = new LinkWitness(peer, this.#downstream, (error) => this.#fail(error));
@@ -161,8 +175,13 @@ export class LinkSession implements LiveLink {
     let position = from;
     for await (const group of this.#incoming.groups(incomingMax)) {
       if (this.#failure !== undefined) return;
-      await this.#lifecycle.record(this.#dependencies.audit, this.#peer, position, group);
-      const applied = await applyGroup(this.#source, position, group, clock.now());
+      const ordered = group.filter((item) => item.kind !== "document");
+      for (const item of group) {
+        if (item.kind === "document") await this.#dependencies.documents.take(this.#peer, item.document);
+      }
+      if (ordered.length === 0) continue;
+      await this.#lifecycle.record(this.#dependencies.audit, this.#peer, position, ordered);
+      const applied = await applyGroup(this.#source, position, ordered, clock.now());
       this.#unacknowledged -= applied.batchCount;
       if (applied.batchCount > 0) this.#sendNow(ackOf(this.#peer.org, applied));
       this.#sendIntents(position, applied);
@@ -218,7 +237,7 @@ export class LinkSession implements LiveLink {
   }
 }
 
-function upwardOf(request: ConnectRequest): Upward | undefined {
+function upwardOf(request: ConnectRequest): Incoming | undefined {
   const { message } = request;
   switch (message.case) {
     case "events":
@@ -228,6 +247,8 @@ function upwardOf(request: ConnectRequest): Upward | undefined {
       return { kind: "intent_answer", answer: message.value };
     case "commandAnswer":
       return { kind: "command_answer", answer: message.value };
+    case "document":
+      return { kind: "document", document: message.value };
     case "heartbeat":
     case "auditCheckpoint":
     case "auditCountersignature":

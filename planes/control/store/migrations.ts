@@ -1,7 +1,7 @@
 /** Brings a database to the present schema, step by step. Steps that were released never change. */
 import { createRoleIfAbsent, type MigrationSet, protectTable } from "@biplane/kit";
 import type { Kysely } from "kysely";
-import { createOrganizationTables, moveTokenKeys } from "./tables-organization.ts";
+import { createDocumentTable, createOrganizationTables, moveTokenKeys } from "./tables-organization.ts";
 import { createWorkTables } from "./tables-work.ts";
 
 const applicationRole = "biplane_control";
@@ -17,5 +17,10 @@ export const controlMigrations: MigrationSet = {
       },
     },
     "2026-11-25-membership": { up: moveTokenKeys },
+    "2026-11-25-documents": {
+      async up(kysely: Kysely<unknown>) {
+        await protectTable(kysely, await createDocumentTable(kysely), applicationRole);
+      },
+    },
   },
 };

@@ -167,7 +167,17 @@ export interface CommandTable {
   requested_by_sealed: Fixed<Bytes>;
 }
 
+/** The newest of each kind that the organization's authority signed. */
+export interface SignedDocumentTable {
+  org_id: Fixed<string>;
+  kind: Fixed<"policy" | "clusters">;
+  version: number;
+  expires_at: number;
+  jws_sealed: Bytes;
+}
+
 export interface ControlSchema {
+  signed_document: SignedDocumentTable;
   organization: OrganizationTable;
   enrollment_code: EnrollmentCodeTable;
   cluster: ClusterTable;

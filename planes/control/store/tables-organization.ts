@@ -71,3 +71,12 @@ export async function moveTokenKeys(kysely: Kysely<unknown>): Promise<void> {
   await sql`alter table organization drop column token_keys`.execute(kysely);
   await sql`alter table enrollment_code add column root_hash bytea`.execute(kysely);
 }
+
+export function createDocumentTable(kysely: Kysely<unknown>): Promise<string> {
+  return createTable(
+    kysely,
+    "signed_document",
+    { kind: "text" },
+    { version: "bigint not null", expires_at: "bigint not null", jws_sealed: "bytea not null" },
+  );
+}

@@ -1,13 +1,13 @@
 /** What the services behind the router work with: the data plane's modules, as interfaces. */
 import type { ClusterId, OrgId } from "@biplane/base";
 import type { border } from "@biplane/data-wire";
-import type { PolicyBundle } from "@biplane/identity";
 import type { Clock } from "@biplane/kit/clock";
 import type { AuditParts } from "../audit/sources.ts";
 import type { ProjectKeys } from "../keys/project-keys.ts";
 import type { ControlPlane } from "../link/types.ts";
 import type { LogStore } from "../logs/types.ts";
 import type { ObjectGrants, ObjectStore } from "../objects/types.ts";
+import type { CurrentPolicy } from "../policy/policy.ts";
 import type { Runs } from "../runs/types.ts";
 import type { ProjectCache } from "./project-cache.ts";
 import type { SubjectNames } from "./subject-names.ts";
@@ -32,7 +32,7 @@ export interface ApiParts {
   readonly controlPlane: ControlPlane;
   readonly ledger: BorderLedger;
   readonly audit: AuditParts;
-  readonly policy: { readonly bundle: PolicyBundle };
+  readonly policy: CurrentPolicy;
   readonly projects: ProjectCache;
   readonly subjects: SubjectNames;
   readonly clock: Clock;

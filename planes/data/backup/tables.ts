@@ -14,6 +14,8 @@ const decisions: Readonly<Record<Table, string>> = {
   identity_assignments: kept,
   identity_claims: kept,
   identity_revocations: kept,
+  policy_roles: kept,
+  signed_documents: kept,
   identity_oidc: "An older copy would bring used codes and refresh tokens back to life.",
   project_cache: "The control plane is asked again.",
   incarnation: "A restored plane begins a new one.",

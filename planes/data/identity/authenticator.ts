@@ -14,22 +14,29 @@ import {
   parseRunName,
   second,
 } from "@biplane/base";
-import { audiences } from "@biplane/identity";
+import { audiences, type DeniableToken, isDenied } from "@biplane/identity";
 import type { Clock } from "@biplane/kit/clock";
 import { type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
 import { z } from "zod";
-import type { Revocations } from "./revocations.ts";
+import type { CurrentPolicy } from "../policy/policy.ts";
 import { type SigningKeys, signingAlgorithm } from "./signing-keys.ts";
 import { attemptKey, type ClusterTokens, clusterIssuer, taskTokenType } from "./tokens.ts";
 import type { Authenticator, Entrance, Principal } from "./types.ts";
 
-const common = { sub: z.string().min(1).max(255), jti: z.string().min(1), exp: z.number(), org: z.string() };
+const common = {
+  sub: z.string().min(1).max(255),
+  jti: z.string().min(1),
+  iat: z.number(),
+  exp: z.number(),
+  org: z.string(),
+};
 const routerClaims = z.object({
   ...common,
   kind: z.enum(["user", "service"]),
   name: z.string().optional(),
   email: z.string().optional(),
   grant: z.string().optional(),
+  groups: z.array(z.string().max(255)).max(1_000).optional(),
 });
 const taskClaims = z.object({
   ...common,
@@ -44,7 +51,7 @@ const taskClaims = z.object({
 
 interface Verified {
   readonly principal: Principal;
-  readonly grant: string | undefined;
+  readonly token: DeniableToken;
 }
 
 const verifiedMax = 10_000;
@@ -54,7 +61,7 @@ const clockToleranceSeconds = 5;
 export class RouterAuthenticator implements Authenticator {
   readonly #org: OrgId;
   readonly #keys: Pick<SigningKeys, "authority" | "task">;
-  readonly #revocations: Revocations;
+  readonly #policy: CurrentPolicy;
   readonly #tokens: ClusterTokens;
   readonly #clock: Clock;
   readonly #publicOptions: JWTVerifyOptions;
@@ -68,13 +75,13 @@ export class RouterAuthenticator implements Authenticator {
     /** Issuer of people's and programs' tokens. */
     authority: string;
     keys: Pick<SigningKeys, "authority" | "task">;
-    revocations: Revocations;
+    policy: CurrentPolicy;
     tokens: ClusterTokens;
     clock: Clock;
   }) {
     this.#org = parts.org;
     this.#keys = parts.keys;
-    this.#revocations = parts.revocations;
+    this.#policy = parts.policy;
     this.#tokens = parts.tokens;
     this.#clock = parts.clock;
     const shared = { audience: audiences.router, algorithms: [signingAlgorithm] };
@@ -89,9 +96,11 @@ export class RouterAuthenticator implements Authenticator {
   async authenticate(authorization: string | undefined, entrance: Entrance): Promise<Principal> {
     const token = bearerOf(authorization);
     const verified = await this.#verify(token, entrance);
-    const { principal, grant } = verified;
+    const { principal, token: said } = verified;
     if (principal.expiresAtMs + clockToleranceSeconds * second <= this.#clock.now()) throw expired();
-    if (grant !== undefined && this.#revocations.isRevoked(grant)) throw refused("The token was revoked.");
+    const { bundle } = this.#policy;
+    // Without a policy that is in date the decision refuses; here only what is known to be denied can be told.
+    if (bundle !== undefined && isDenied(bundle, said)) throw refused("The token was revoked.");
     if (entrance.kind === "sandbox") this.#requireOwnSandbox(principal, entrance.attempt());
     return principal;
   }
@@ -112,7 +121,7 @@ export class RouterAuthenticator implements Authenticator {
     const claims = parseClaims(routerClaims, payload);
     if (claims.org !== this.#org) throw refused("The token is another organization's.");
     return {
-      grant: claims.grant,
+      token: tokenOf(claims, claims.grant),
       principal: {
         org: this.#org,
         subject: claims.sub,
@@ -121,6 +130,8 @@ export class RouterAuthenticator implements Authenticator {
         expiresAtMs: claims.exp * second,
         name: claims.name,
         email: claims.email,
+        groups: claims.groups ?? [],
+        grant: claims.grant,
         attempt: undefined,
         actingFor: undefined,
       },
@@ -140,7 +151,7 @@ export class RouterAuthenticator implements Authenticator {
     };
     if (claims.org !== this.#org) throw refused("The token is another organization's.");
     return {
-      grant: undefined,
+      token: tokenOf(claims, undefined),
       principal: {
         org: this.#org,
         subject: claims.sub,
@@ -149,6 +160,8 @@ export class RouterAuthenticator implements Authenticator {
         expiresAtMs: claims.exp * second,
         name: undefined,
         email: undefined,
+        groups: [],
+        grant: undefined,
         attempt,
         actingFor: claims.acting_for,
       },
@@ -185,6 +198,10 @@ export class RouterAuthenticator implements Authenticator {
       { reason: "attempt_ended" },
     );
   }
+}
+
+function tokenOf({ sub, jti, iat }: { sub: string; jti: string; iat: number }, grant: string | undefined) {
+  return { subject: sub, tokenId: jti, issuedAt: iat, grant };
 }
 
 function bearerOf(authorization: string | undefined): string {

@@ -5,12 +5,14 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ClusterId, type OrgId, Secret } from "@biplane/base";
+import { authorityUri } from "@biplane/identity";
 import { createRootAuthority, issueCertificate } from "@biplane/kit/certificates";
 import { systemClock } from "@biplane/kit/clock";
 import { newKey } from "@biplane/kit/crypto";
 import { type Database, openDatabase } from "@biplane/kit/database";
 import { createLogger } from "@biplane/kit/logging";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createIntermediate } from "../../../tests/support/intermediate.ts";
 import { openDataAudit } from "../audit/log.ts";
 import { dataMigrations } from "../store/migrations.ts";
 import type { DataSchema } from "../store/schema.ts";
@@ -52,6 +54,9 @@ beforeAll(async () => {
     systemKey,
     database,
     audit,
+    rootPem,
+    intermediate: await createIntermediate(root, "home", 3_600_000, [authorityUri(org)]),
+    documentMs: 900_000,
     authority: issuer,
     router: "https://localhost:1",
     addressFrom: "peer",
@@ -76,6 +81,7 @@ beforeAll(async () => {
 afterAll(async () => {
   server?.close();
   await audit?.close();
+  await identity?.documents.close();
   await database?.close();
   await rm(folder, { recursive: true, force: true });
 });
@@ -87,8 +93,9 @@ describe("the one-time claim", () => {
     const first = await call("POST", "/claim", { "content-type": "application/json" }, body);
     expect(first.status).toBe(200);
     const { client } = JSON.parse(first.body) as { client: { client_id: string; client_secret: string } };
-    expect(identity.policy.bundle.assignments).toContainEqual({
-      subject: client.client_id,
+    expect(identity.policy.bundle?.assignments).toContainEqual({
+      id: expect.any(String),
+      principal: { kind: "subject", id: client.client_id },
       role: "Admin",
       scope: {},
     });

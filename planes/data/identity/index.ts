@@ -8,7 +8,8 @@ import type { Key } from "@biplane/kit/crypto";
 import type { Database } from "@biplane/kit/database";
 import type { Logger } from "@biplane/kit/logging";
 import type { TlsIdentity } from "@biplane/kit/tls";
-import { Policy } from "../policy/assignments.ts";
+import { Documents } from "../documents/documents.ts";
+import { Policy, type PolicyTransaction } from "../policy/policy.ts";
 import type { DataSchema } from "../store/schema.ts";
 import { AttemptLimiter } from "./attempts.ts";
 import { createIdentityAudit } from "./audit.ts";
@@ -16,9 +17,10 @@ import { RouterAuthenticator } from "./authenticator.ts";
 import { createAuthorityServer } from "./authority.ts";
 import { Claims } from "./claims.ts";
 import { Directory } from "./directory.ts";
+import { DocumentSigner } from "./document-signer.ts";
 import { deleteExpired } from "./oidc-adapter.ts";
 import { createProvider } from "./provider.ts";
-import { Revocations } from "./revocations.ts";
+import { Revocations, readDenials } from "./revocations.ts";
 import { createSealing, type Sealing } from "./sealing.ts";
 import { openSigningKeys, type SigningKeys } from "./signing-keys.ts";
 import { ClusterTokens } from "./tokens.ts";
@@ -30,6 +32,10 @@ export interface IdentityOptions {
   readonly systemKey: Key;
   readonly database: Database<DataSchema>;
   readonly audit: AuditLog;
+  readonly rootPem: string;
+  /** This cluster's own, which certifies the key of documents. */
+  readonly intermediate: TlsIdentity;
+  readonly documentMs: number;
   /** Addresses as clients dial them, `https://host:port`. */
   readonly authority: string;
   readonly router: string;
@@ -41,6 +47,7 @@ export interface IdentityOptions {
 export interface Identity {
   readonly keys: SigningKeys;
   readonly sealing: Sealing;
+  readonly documents: Documents;
   readonly policy: Policy;
   readonly claims: Claims;
   readonly directory: Directory;
@@ -59,8 +66,10 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
   const sealing = createSealing(org, options.systemKey);
   const directory = new Directory(org, database, sealing, clock);
   const claims = new Claims({ org, database, sealing, directory, clock });
-  const policy = new Policy(org, database);
-  const revocations = new Revocations(org, database, sealing, clock);
+  const documents = await openDocuments(options, sealing);
+  const denials = (transaction: PolicyTransaction) => readDenials(transaction, org);
+  const policy = new Policy({ org, database, documents, denials });
+  const revocations = new Revocations(org, policy, sealing, clock);
   const tokens = new ClusterTokens({ org, cluster, keys, clock });
   const { authority, router } = options;
   const authenticator = new RouterAuthenticator({
@@ -68,17 +77,17 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     cluster,
     authority,
     keys,
-    revocations,
+    policy,
     tokens,
     clock,
   });
   const stored = { org, database, sealing, directory, revocations, clock };
   await policy.reload();
-  await revocations.load();
   await deleteExpired(stored);
   return {
     keys,
     sealing,
+    documents,
     policy,
     claims,
     directory,
@@ -97,4 +106,21 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
       });
     },
   };
+}
+
+async function openDocuments(options: IdentityOptions, sealing: Sealing): Promise<Documents> {
+  const { org, systemKey, intermediate, clock, rootPem, database, audit, documentMs, log } = options;
+  const path = join(options.folder, "document-key.sealed");
+  const signer = await DocumentSigner.open({ path, systemKey, org, intermediate, clock });
+  return Documents.open({
+    org,
+    rootPem,
+    database,
+    sealing,
+    audit,
+    signer,
+    lifetimeMs: documentMs,
+    clock,
+    log,
+  });
 }

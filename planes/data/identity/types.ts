@@ -12,6 +12,10 @@ export interface Principal {
   readonly expiresAtMs: number;
   readonly name: string | undefined;
   readonly email: string | undefined;
+  /** At the customer's own provider. */
+  readonly groups: readonly string[];
+  /** Names the grant that the token was issued under. */
+  readonly grant: string | undefined;
   readonly attempt: AttemptId | undefined;
   readonly actingFor: string | undefined;
 }

@@ -12,20 +12,25 @@ import {
   ConnectRequestSchema,
   type ConnectResponse,
   ConnectResponseSchema,
+  documentKindNames,
   HeartbeatSchema,
   HelloSchema,
   IncomingOrder,
   type Intent,
   IntentAnswerSchema,
   LinkService,
+  nameOfDocumentKind,
   newestProtocolVersion,
   nonceBytes,
   OutgoingOrder,
   protocolVersions,
+  type SignedDocument,
+  SignedDocumentSchema,
   sessionOf,
   type Welcome,
 } from "@biplane/control-wire";
 import { border } from "@biplane/data-wire";
+import type { DocumentKind } from "@biplane/identity";
 import { BoundedQueue } from "@biplane/kit";
 import type { WitnessPort } from "@biplane/kit/audit-log";
 import { create } from "@bufbuild/protobuf";
@@ -44,6 +49,7 @@ export interface ConnectionOptions {
   readonly outbox: Outbox;
   readonly intents: IntentHandler;
   readonly onCommand: (command: Command) => Promise<CommandOutcome>;
+  readonly documents: LinkDocuments;
   readonly ledger: BorderLedger;
   readonly records: LinkRecords;
   readonly hello: {
@@ -53,6 +59,14 @@ export interface ConnectionOptions {
   };
   readonly witness?: WitnessPort;
   readonly onWelcome: (welcome: Welcome) => void;
+}
+
+/** Signed documents: what is made here goes up, what was made at home comes down. */
+export interface LinkDocuments {
+  own(): readonly { readonly kind: DocumentKind; readonly jws: string }[];
+  /** Returns how to stop being told. */
+  onIssued(listener: (kind: DocumentKind, jws: string) => void): () => void;
+  receive(kind: DocumentKind, jws: string): Promise<void>;
 }
 
 const method = `${LinkService.typeName}/Connect`;
@@ -89,6 +103,7 @@ class Connection {
   #witnessing: Promise<void> = Promise.resolve();
   #heardAtMs = Date.now();
   #fail: (error: unknown) => void = () => {};
+  #stopDocuments: () => void = () => {};
 
   constructor(options: ConnectionOptions, signal: AbortSignal) {
     this.#options = options;
@@ -195,6 +210,8 @@ class Connection {
         return this.#answer(() => this.#countersign(message.value));
       case "auditCountersignature":
         return this.#options.witness?.answered(message.value);
+      case "document":
+        return this.#takeDocument(message.value);
       case "heartbeat":
         return;
       case undefined:
@@ -219,8 +236,26 @@ class Connection {
     if (welcome.cursor < outbox.acknowledgedSequence()) await records.rolledBack();
     await records.connected();
     this.#options.onWelcome(welcome);
+    this.#offerDocuments();
     this.#uploading = this.#uploads.run(welcome).catch((error) => this.#fail(error));
     this.#witnessing = this.#sendCheckpoints().catch((error) => this.#fail(error));
+  }
+
+  #offerDocuments(): void {
+    const { documents } = this.#options;
+    const offer = (kind: DocumentKind, jws: string) => {
+      const value = create(SignedDocumentSchema, { kind: documentKindNames[kind], jws });
+      // Not awaited: whoever signs does not wait for the link. A later one overtakes none: the queue keeps order.
+      void this.#send({ case: "document", value });
+    };
+    this.#stopDocuments();
+    this.#stopDocuments = documents.onIssued(offer);
+    for (const { kind, jws } of documents.own()) offer(kind, jws);
+  }
+
+  async #takeDocument({ kind, jws }: SignedDocument): Promise<void> {
+    const name = nameOfDocumentKind(kind);
+    if (name !== undefined) await this.#options.documents.receive(name, jws);
   }
 
   async #answer(work: () => Promise<void>): Promise<void> {
@@ -303,6 +338,7 @@ class Connection {
   }
 
   #stop(): void {
+    this.#stopDocuments();
     this.#outgoing.close();
     this.#incoming.close();
   }

@@ -28,6 +28,7 @@ import { afterEach, expect, test } from "vitest";
 import { quiet } from "../../../tests/support/control-plane.ts";
 import { runOf } from "../../../tests/support/link-peer.ts";
 import { MemoryOutbox } from "../../../tests/support/memory-outbox.ts";
+import { noDocuments } from "../../../tests/support/no-documents.ts";
 import { NotedAudit } from "../../../tests/support/noted-audit.ts";
 import { type Behaviour, down, inOrder, welcome } from "../../../tests/support/scripted-control-plane.ts";
 import { type BorderLedger, openLedger, startLink, writeEnrollment } from "./index.ts";
@@ -87,6 +88,7 @@ async function linkTo(behaviour: Behaviour) {
       return CommandOutcome.DONE;
     },
     records: audit.linkRecords(),
+    documents: noDocuments,
     tokens: { controlToken: async () => new Secret("token") },
     hello: { routerAddress: "", region: "", softwareVersion: "" },
     log: quiet,
@@ -246,6 +248,7 @@ const types: Readonly<Record<NonNullable<ConnectResponse["message"]["case"]>, ()
   command,
   heartbeat: () => down({ case: "heartbeat", value: {} }),
   auditCheckpoint: () => down({ case: "auditCheckpoint", value: { size: 1n, rootHash: new Uint8Array(32) } }),
+  document: () => down({ case: "document", value: { jws: "a.b.c" } }),
   auditCountersignature: () => down({ case: "auditCountersignature", value: { size: 1n } }),
 };
 const copyOf = (message: ConnectResponse) =>

@@ -27,6 +27,7 @@ import {
 import { type CuttingProxy, startCuttingProxy } from "../../../tests/support/cutting-proxy.ts";
 import { actionOf, digestOf, domain, project, runOf } from "../../../tests/support/link-peer.ts";
 import { MemoryOutbox } from "../../../tests/support/memory-outbox.ts";
+import { noDocuments } from "../../../tests/support/no-documents.ts";
 import { NotedAudit } from "../../../tests/support/noted-audit.ts";
 import {
   type BorderLedger,
@@ -114,6 +115,7 @@ async function startOn(
       return CommandOutcome.DONE;
     },
     records: audit.linkRecords(),
+    documents: noDocuments,
     tokens: { controlToken: async (subject) => new Secret(await cluster.organization.token(subject)) },
     hello: { routerAddress: "https://localhost:8443", region: "eu-test", softwareVersion: "0.1.0" },
     log: quiet,

@@ -19,7 +19,7 @@ import type { Transport } from "@connectrpc/connect";
 import type { TokenIssuer } from "../identity/types.ts";
 import type { IntentHandler, Outbox } from "../runs/types.ts";
 import { createIndexClient } from "./calls.ts";
-import { runConnection } from "./connection.ts";
+import { type LinkDocuments, runConnection } from "./connection.ts";
 import { type Enrollment, readEnrollment, writeEnrollment } from "./enrollment.ts";
 import type { BorderLedger } from "./ledger.ts";
 import type { LinkRecords } from "./records.ts";
@@ -33,6 +33,7 @@ export interface LinkOptions {
   readonly intents: IntentHandler;
   readonly onCommand: (command: Command) => Promise<CommandOutcome>;
   readonly tokens: Pick<TokenIssuer, "controlToken">;
+  readonly documents: LinkDocuments;
   readonly ledger: BorderLedger;
   readonly records: LinkRecords;
   readonly hello: {

@@ -25,7 +25,9 @@ export function createCallAudit(
       log.record({
         ...base(call),
         code: call.row.audit,
-        decision: decision.kind,
+        ...(decision.kind === "stale"
+          ? { decision: "refused", reason: "policy_stale" }
+          : { decision: decision.kind }),
         subject: call.principal?.subject ?? "",
         ...(decision.kind === "allowed" && decision.delegated && call.principal?.actingFor !== undefined
           ? { actingFor: call.principal.actingFor }

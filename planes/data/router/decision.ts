@@ -1,11 +1,12 @@
 /** The one decision point: decides a call by the policy, records the decision, and lets only allowed ones pass. */
 import { BiplaneError } from "@biplane/base";
-import { type Decision, decide, type PolicyBundle } from "@biplane/identity";
+import { type Decision, decide } from "@biplane/identity";
+import type { CurrentPolicy } from "../policy/policy.ts";
 import type { Call } from "./call.ts";
 import type { CallAudit } from "./call-audit.ts";
 
 export interface DecisionParts {
-  readonly policy: { readonly bundle: PolicyBundle };
+  readonly policy: CurrentPolicy;
   readonly audit: CallAudit;
 }
 
@@ -23,7 +24,7 @@ export async function authorize(parts: DecisionParts, call: Call): Promise<{ rec
   return { recorded };
 }
 
-function decideCall(bundle: PolicyBundle, call: Call): Decision {
+function decideCall(bundle: CurrentPolicy["bundle"], call: Call): Decision {
   const { permission } = call.row;
   if (permission === "anonymous") return { kind: "allowed", delegated: false };
   if (call.principal === undefined || call.resource === undefined) {
@@ -38,6 +39,7 @@ function requireAllowed(decision: Decision): void {
     const text = "There is no such thing in this organization.";
     throw new BiplaneError("not_found", text, { reason: "unknown" });
   }
+  if (decision.kind === "stale") throw stale();
   throw new BiplaneError(
     "permission_denied",
     {
@@ -46,5 +48,17 @@ function requireAllowed(decision: Decision): void {
       next: "Ask an administrator of your organization for a role.",
     },
     { reason: "not_permitted" },
+  );
+}
+
+function stale(): BiplaneError {
+  return new BiplaneError(
+    "unavailable",
+    {
+      what: "This cluster can't decide who may do this.",
+      why: "The policy that it has is out of date, and no newer one has come over the link.",
+      next: "Try again once the home cluster and the control plane can be reached.",
+    },
+    { reason: "policy_stale" },
   );
 }

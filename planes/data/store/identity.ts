@@ -34,6 +34,8 @@ export interface OidcModelTable {
 
 export interface AssignmentTable {
   org_id: string;
+  principal_kind: ColumnType<"subject" | "group", "subject" | "group" | undefined, never>;
+  /** Of a subject or of a group. */
   subject: string;
   role: string;
   /** Empty: every project, every domain. */

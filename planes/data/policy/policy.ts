@@ -1,0 +1,150 @@
+/**
+ * The organization's policy in this cluster: what the router decides by. At home it is made of the database's roles,
+ * assignments and denials, signed, and told to everyone; elsewhere it is the newest bundle that came over the link.
+ */
+import { createHash } from "node:crypto";
+import { BiplaneError, type OrgId } from "@biplane/base";
+import {
+  type Assignment,
+  bundleOf,
+  type CustomRole,
+  type Denial,
+  type PolicyBundle,
+  type PolicyContent,
+  policyContent,
+  type SignedContent,
+} from "@biplane/identity";
+import type { Database } from "@biplane/kit/database";
+import type { Selectable, Transaction } from "kysely";
+import { z } from "zod";
+import type { Documents } from "../documents/documents.ts";
+import type { AssignmentTable } from "../store/identity.ts";
+import type { DataSchema } from "../store/schema.ts";
+
+export type PolicyTransaction = Transaction<DataSchema>;
+
+/** What the decision point asks. */
+export interface CurrentPolicy {
+  /** Undefined where none is in date: nothing may be decided by an old one (claim IAM-3). */
+  readonly bundle: PolicyBundle | undefined;
+}
+
+export interface PolicyOptions {
+  readonly org: OrgId;
+  readonly database: Database<DataSchema>;
+  readonly documents: Documents;
+  /** Tokens that no longer work though they are in date. */
+  readonly denials: (transaction: PolicyTransaction) => Promise<Denial[]>;
+}
+
+export class Policy implements CurrentPolicy {
+  readonly #options: PolicyOptions;
+  #bundle: { readonly of: SignedContent<PolicyContent>; readonly bundle: PolicyBundle } | undefined;
+  #changing: Promise<unknown> = Promise.resolve();
+
+  constructor(options: PolicyOptions) {
+    this.#options = options;
+  }
+
+  get bundle(): PolicyBundle | undefined {
+    const document = this.#options.documents.current("policy");
+    if (document === undefined) return undefined;
+    if (this.#bundle?.of !== document) this.#bundle = { of: document, bundle: bundleOf(document) };
+    return this.#bundle.bundle;
+  }
+
+  /**
+   * Changes roles, assignments or denials: `work` and the signed bundle that says so are one transaction. Resolves when
+   * this cluster decides by it and the link was told. Throws `failed_precondition` outside of the home cluster.
+   */
+  change<T>(work: (transaction: PolicyTransaction) => Promise<T>): Promise<T> {
+    const changed = this.#changing.then(() => this.#change(work));
+    this.#changing = changed.catch(() => {});
+    return changed;
+  }
+
+  /** At home: signs what the database has, for instance after its first administrator was added. */
+  async reload(): Promise<void> {
+    if (this.#options.documents.isHome) await this.change(async () => {});
+  }
+
+  async #change<T>(work: (transaction: PolicyTransaction) => Promise<T>): Promise<T> {
+    const { org, database, documents } = this.#options;
+    if (!documents.isHome) throw notHome(documents.newest("clusters")?.content.clusters);
+    const { result, issued } = await database.asOrg(org, async (transaction) => {
+      const result = await work(transaction);
+      const content = await this.#readContent(transaction);
+      return { result, issued: await documents.issue(transaction, "policy", content) };
+    });
+    issued.announce();
+    return result;
+  }
+
+  async #readContent(transaction: PolicyTransaction): Promise<PolicyContent> {
+    const { org, denials } = this.#options;
+    const roles = await transaction
+      .selectFrom("policy_roles")
+      .selectAll()
+      .where("org_id", "=", org)
+      .orderBy("name")
+      .execute();
+    const assignments = await transaction
+      .selectFrom("identity_assignments")
+      .selectAll()
+      .where("org_id", "=", org)
+      .execute();
+    const content = {
+      roles: roles.map(({ name, permissions }) => ({ name, permissions: parsePermissions(permissions) })),
+      assignments: assignments.map(assignmentOf).sort((a, b) => (a.id < b.id ? -1 : 1)),
+      denied: await denials(transaction),
+    };
+    const parsed = policyContent.safeParse(content);
+    if (parsed.success) return parsed.data;
+    throw unfit(z.prettifyError(parsed.error));
+  }
+}
+
+/** Same principal, role and scope, same id. */
+export function assignmentOf(row: Selectable<AssignmentTable>): Assignment {
+  const { principal_kind: kind, subject, role, project_id, domain_id } = row;
+  const key = JSON.stringify([kind, subject, role, project_id, domain_id]);
+  return {
+    id: `a-${createHash("sha256").update(key).digest("hex").slice(0, 20)}`,
+    principal: { kind, id: subject },
+    role,
+    scope: {
+      ...(project_id === "" ? {} : { project: project_id }),
+      ...(domain_id === "" ? {} : { domain: domain_id }),
+    },
+  };
+}
+
+export function parsePermissions(text: string): CustomRole["permissions"] {
+  return z.array(z.string()).parse(JSON.parse(text));
+}
+
+function notHome(clusters: readonly { home: boolean; router: string }[] | undefined): BiplaneError {
+  const router = clusters?.find(({ home }) => home)?.router;
+  return new BiplaneError(
+    "failed_precondition",
+    {
+      what: "The policy can't be changed in this cluster.",
+      why: "The organization's authority is in its home cluster.",
+      next:
+        router === undefined ? "Ask the home cluster's router." : `Ask the home cluster's router, ${router}.`,
+    },
+    { reason: "not_home" },
+  );
+}
+
+function unfit(why: string): BiplaneError {
+  return new BiplaneError(
+    "resource_exhausted",
+    {
+      what: "The policy would not be one that every cluster takes.",
+      why,
+      next: "Remove what is not needed.",
+    },
+    { reason: "policy_unfit" },
+  );
+}
