@@ -138,6 +138,13 @@ export function isIssuedByRoot(authority: X509Certificate, root: X509Certificate
   );
 }
 
+/** When a certificate is to be replaced: after two thirds of its life, so that a third remains for trying again. */
+export function renewalMs(certificatePem: string): number {
+  const { validFromDate, validToDate } = new X509Certificate(certificatePem);
+  const issuedMs = validFromDate.getTime() + backdateMs;
+  return issuedMs + ((validToDate.getTime() - issuedMs) * 2) / 3;
+}
+
 /** The URIs that a certificate's issuer wrote into it. */
 export function urisOf(certificate: X509Certificate): readonly string[] {
   const names = (certificate.subjectAltName ?? "").split(", ");

@@ -10,6 +10,8 @@ export interface StateLocation {
   readonly folder: string;
   readonly databaseUrl: string | undefined;
   readonly log?: Logger;
+  /** How long the certificates of clusters are good for; 30 days where absent. */
+  readonly clusterCertificateMs?: number;
 }
 
 export interface ControlState {
@@ -26,7 +28,7 @@ export async function openState(location: StateLocation): Promise<ControlState> 
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const closers = new Closers();
   const rootKey = await readOrCreateKeyFile(join(folder, "state.key"));
-  const authority = await openProviderAuthority(folder);
+  const authority = await openProviderAuthority(folder, location.clusterCertificateMs);
   const audit = closers.add(await openAuditLogs(folder, rootKey, log));
   try {
     const database = { url: databaseUrl, folder: join(folder, "database") };

@@ -37,10 +37,11 @@ export interface TestControlPlane {
 }
 
 export async function startTestControlPlane(
-  location: { folder: string; url?: string | undefined },
+  location: { folder: string; url?: string | undefined; clusterCertificateMs?: number },
   clock?: Clock,
 ): Promise<TestControlPlane> {
-  let state = await openState({ folder: location.folder, databaseUrl: location.url, log: quiet });
+  const { folder, url: databaseUrl, ...lifetimes } = location;
+  let state = await openState({ folder, databaseUrl, ...lifetimes, log: quiet });
   let plane = await start(state, 0, clock);
   const { port } = plane;
   const stop = async () => {
@@ -62,7 +63,7 @@ export async function startTestControlPlane(
     },
     restart: async () => {
       await stop();
-      state = await openState({ folder: location.folder, databaseUrl: location.url, log: quiet });
+      state = await openState({ folder, databaseUrl, ...lifetimes, log: quiet });
       plane = await start(state, port, clock);
     },
     close: stop,

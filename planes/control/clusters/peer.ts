@@ -14,6 +14,8 @@ export type Peer =
       readonly cluster: string;
       /** SHA-256 of the certificate. */
       readonly fingerprint: Uint8Array;
+      /** Names that the edge routes to it; a renewed certificate has them as well. */
+      readonly publicHosts: readonly string[];
     };
 export type ClusterPeer = Extract<Peer, { kind: "cluster" }>;
 
@@ -61,7 +63,12 @@ function peerOf(socket: TLSSocket): Peer {
   const names = certificate === undefined ? undefined : clusterNames(certificate);
   if (certificate === undefined || names === undefined) return { kind: "anonymous", address };
   const fingerprint = Buffer.from(certificate.fingerprint256.replaceAll(":", ""), "hex");
-  return { kind: "cluster", address, ...names, fingerprint };
+  return { kind: "cluster", address, ...names, fingerprint, publicHosts: publicHostsOf(certificate) };
+}
+
+function publicHostsOf(certificate: X509Certificate): string[] {
+  const names = (certificate.subjectAltName ?? "").split(", ").map((name) => name.replace(/^DNS:/, ""));
+  return names.filter((name) => !name.endsWith(".biplane.internal"));
 }
 
 function clusterNames(certificate: X509Certificate): { org: string; cluster: string } | undefined {

@@ -16,7 +16,7 @@ import { clusterHost } from "../clusters/peer.ts";
 
 const rootLifetimeMs = 3_650 * day;
 const serverLifetimeMs = 90 * day;
-export const clusterCertificateMs = 30 * day;
+const clusterCertificateMs = 30 * day;
 
 /** Services that a cluster lets be reached through the edge, each under a name in its certificate. */
 const tunnelledServices = ["router", "authority", "objects"] as const;
@@ -28,7 +28,10 @@ export interface ProviderAuthority {
   signCluster(request: Uint8Array, org: string, cluster: string, hosts: readonly string[]): Promise<string>;
 }
 
-export async function openProviderAuthority(folder: string): Promise<ProviderAuthority> {
+export async function openProviderAuthority(
+  folder: string,
+  clusterLifetimeMs = clusterCertificateMs,
+): Promise<ProviderAuthority> {
   const root = await readOrCreateRoot(folder);
   return {
     rootPem: root.certificatePem,
@@ -39,7 +42,7 @@ export async function openProviderAuthority(folder: string): Promise<ProviderAut
         commonName: `${cluster}.${org}`,
         hosts: [clusterHost(org, cluster), ...tunnelNames(org, cluster), ...hosts],
         uses: ["client"] as const,
-        lifetimeMs: clusterCertificateMs,
+        lifetimeMs: clusterLifetimeMs,
       };
       try {
         return await signCertificateRequest(root, request, options);

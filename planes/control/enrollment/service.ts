@@ -8,7 +8,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { addCertificate, type NewCertificate, replaceCertificates } from "../clusters/clusters.ts";
 import { requireCluster } from "../clusters/peer.ts";
 import type { ControlTransaction, Store } from "../store/open.ts";
-import { clusterCertificateMs, type ProviderAuthority } from "./authority.ts";
+import type { ProviderAuthority } from "./authority.ts";
 import { type ClusterAddresses, redeemCode } from "./codes.ts";
 import { checkTokenKeys, pinRoot } from "./organizations.ts";
 import { verifyEnrollmentStatement } from "./statement.ts";
@@ -25,15 +25,13 @@ export interface EnrollmentDependencies {
 export function createEnrollmentService(
   dependencies: EnrollmentDependencies,
 ): ServiceImpl<typeof EnrollmentService> {
-  const { store, clock, authority } = dependencies;
+  const { store, authority } = dependencies;
   return {
     enroll: (request) => enroll(dependencies, request),
     renew: async (request, context) => {
-      const { org, cluster } = requireCluster(context.values);
-      const pem = await authority.signCluster(request.certificateRequest, org, cluster, []);
-      await store.asOrg(org, (transaction) =>
-        addCertificate(transaction, describe(org, cluster, pem, clock.now())),
-      );
+      const { org, cluster, publicHosts } = requireCluster(context.values);
+      const pem = await authority.signCluster(request.certificateRequest, org, cluster, publicHosts);
+      await store.asOrg(org, (transaction) => addCertificate(transaction, describe(org, cluster, pem)));
       return { certificate: derOf(pem) };
     },
   };
@@ -53,7 +51,7 @@ async function enroll(dependencies: EnrollmentDependencies, request: EnrollReque
     const hosts = publicHosts(addresses);
     const pem = await authority.signCluster(request.certificateRequest, org, cluster, hosts);
     await recordCluster(transaction, request, nowMs);
-    await replaceCertificates(transaction, describe(org, cluster, pem, nowMs));
+    await replaceCertificates(transaction, describe(org, cluster, pem));
     return { pem, addresses };
   });
   return {
@@ -89,10 +87,10 @@ function publicHosts(addresses: ClusterAddresses): string[] {
   );
 }
 
-function describe(org: string, cluster: string, pem: string, nowMs: number): NewCertificate {
+function describe(org: string, cluster: string, pem: string): NewCertificate {
   const certificate = new X509Certificate(pem);
   const fingerprint = Buffer.from(certificate.fingerprint256.replaceAll(":", ""), "hex");
-  return { org, cluster, fingerprint, expiresAtMs: nowMs + clusterCertificateMs };
+  return { org, cluster, fingerprint, expiresAtMs: certificate.validToDate.getTime() };
 }
 
 function derOf(pem: string): Uint8Array {

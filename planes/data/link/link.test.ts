@@ -306,14 +306,31 @@ test("what may not cross is held back before the ledger and the wire have it (cl
   await expect(index().getRun({ run: ref("r-leak") })).rejects.toThrow(/not_found/);
 });
 
-test("a certificate is renewed with a new key before it ends", async () => {
-  const day = 86_400_000;
-  const { cluster, link, outbox } = await startOne({ clock: { now: () => Date.now() + 25 * day } });
+test("certificates rotate under load with no failed call and no lost event (claim TLS-3)", async () => {
+  const lived = 3_000;
+  const short = await startTestControlPlane({ folder: join(folder, "short"), clusterCertificateMs: lived });
+  closing.push(() => short.close());
+  const cluster = await enrollCluster(short, await createOrganization("acme"), "rotating");
+  const ask = createClient(IndexService, cluster.transportAs("ada"));
+  await ask.createProject({ id: project });
+  const { link, outbox } = await startOn(cluster, {});
   await link.ready();
-  const renewed = (await readEnrollment(cluster.folder))!;
-  expect(renewed.identity.privateKeyPem).not.toBe(cluster.enrollment.identity.privateKeyPem);
-  outbox.append(created("r-renewed"));
+  const keys = new Set<string>();
+  let calls = 0;
+  while (keys.size < 4) {
+    outbox.append(created(`r-load-${calls}`));
+    await link.index("ada").listProjects({});
+    expect(link.connected).toBe(true);
+    keys.add((await readEnrollment(cluster.folder))!.identity.privateKeyPem);
+    calls += 1;
+  }
   await outbox.drained();
+  const last = (await readEnrollment(cluster.folder))!.identity.certificatePem;
+  const names = (pem: string) => new X509Certificate(pem).subjectAltName;
+  expect(names(last)).toBe(names(cluster.enrollment.identity.certificatePem));
+  // The control: the first certificate has ended by now, and opens nothing.
+  await expect(ask.listProjects({})).rejects.toThrow(/./);
+  expect((await link.index("ada").getRun({ run: ref("r-load-0") })).run?.run?.name).toBe("r-load-0");
 });
 
 test("enrollment believes only the authority that its code names, and tells others nothing", async () => {

@@ -11,6 +11,7 @@ import {
   createClientTransport,
   fromConnectError,
   type Logger,
+  renewalMs,
   sleep,
   systemClock,
 } from "@biplane/kit";
@@ -23,7 +24,7 @@ import { type LinkDocuments, runConnection } from "./connection.ts";
 import { type Enrollment, readEnrollment, writeEnrollment } from "./enrollment.ts";
 import type { BorderLedger } from "./ledger.ts";
 import type { LinkRecords } from "./records.ts";
-import { isRenewalDue, renewEnrollment } from "./renewal.ts";
+import { renewEnrollment } from "./renewal.ts";
 import type { ControlPlane } from "./types.ts";
 
 export interface LinkOptions {
@@ -63,6 +64,8 @@ const stubborn: ReadonlySet<string> = new Set([
   "wrong_cluster",
 ]);
 const stubbornMs = 60 * second;
+/** Looked at again at the latest then, for the machine may have slept. */
+const timerMsMax = 60 * 60 * second;
 
 /** Throws `failed_precondition` where the cluster was never enrolled. */
 export async function startLink(options: LinkOptions): Promise<Link> {
@@ -78,7 +81,9 @@ class RunningLink implements Link {
   readonly #options: LinkOptions;
   readonly #closing = new AbortController();
   readonly #ready = Promise.withResolvers<void>();
-  readonly #running: Promise<void>;
+  readonly #running: Promise<unknown>;
+  /** Ends the present connection, to go on with a newer certificate. */
+  #rotating = new AbortController();
   #enrollment: Enrollment;
   #transport: Transport;
   #connected = false;
@@ -87,7 +92,7 @@ class RunningLink implements Link {
     this.#options = options;
     this.#enrollment = enrollment;
     this.#transport = transportFor(enrollment);
-    this.#running = this.#run();
+    this.#running = Promise.all([this.#run(), this.#keepFresh()]);
   }
 
   get connected(): boolean {
@@ -119,6 +124,9 @@ class RunningLink implements Link {
       const error = await this.#connectOnce(() => {
         failures = 0;
       });
+      const isRotating = this.#rotating.signal.aborted && !signal.aborted;
+      // Not an end of the link: it goes on at once, under the newer certificate.
+      if (isRotating) continue;
       if (this.#connected) await this.#recordEnd(error);
       this.#connected = false;
       if (signal.aborted) return;
@@ -132,8 +140,8 @@ class RunningLink implements Link {
   /** Runs one connection and returns what ended it. */
   async #connectOnce(onWelcome: () => void): Promise<BiplaneError | undefined> {
     const { log } = this.#options;
+    this.#rotating = new AbortController();
     try {
-      await this.#renewIfDue();
       const options = {
         ...this.#options,
         org: this.#enrollment.org,
@@ -146,25 +154,42 @@ class RunningLink implements Link {
           log.info({ event: "link_connected" }, "connected to the control plane");
         },
       };
-      await runConnection(options, this.#closing.signal);
+      await runConnection(options, AbortSignal.any([this.#closing.signal, this.#rotating.signal]));
       return undefined;
     } catch (error) {
       return fromConnectError(error);
     }
   }
 
+  /** No connection lives longer than its certificate: each new one takes over well before the old one's end. */
+  async #keepFresh(): Promise<void> {
+    const { signal } = this.#closing;
+    const clock = this.#options.clock ?? systemClock;
+    for (let failures = 0; !signal.aborted; ) {
+      const dueInMs = renewalMs(this.#enrollment.identity.certificatePem) - clock.now();
+      if (dueInMs > 0) {
+        await sleep(Math.min(dueInMs, timerMsMax), signal);
+        continue;
+      }
+      if (await this.#renew()) failures = 0;
+      else await sleep(backoffMs(failures++, retry), signal);
+    }
+  }
+
   /** A control plane that can't renew now may still take events: the old certificate is good for a while. */
-  async #renewIfDue(): Promise<void> {
-    const { enrollmentFolder, ledger, log, clock } = this.#options;
-    if (!isRenewalDue(this.#enrollment, clock ?? systemClock)) return;
+  async #renew(): Promise<boolean> {
+    const { enrollmentFolder, ledger, log } = this.#options;
     try {
       const renewed = await renewEnrollment(this.#enrollment, this.#transport, ledger);
       await writeEnrollment(enrollmentFolder, renewed);
       this.#enrollment = renewed;
       this.#transport = transportFor(renewed);
+      this.#rotating.abort();
       log.info({ event: "certificate_renewed" }, "certificate renewed");
+      return true;
     } catch (error) {
       log.warn({ event: "renewal_failed", error }, "the certificate could not be renewed");
+      return false;
     }
   }
 

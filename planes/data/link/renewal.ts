@@ -1,8 +1,7 @@
-/** Renews the link's certificate when two thirds of its life are over, with a new key. */
-import { X509Certificate } from "node:crypto";
+/** Renews the link's certificate, with a new key that never leaves this plane. */
 import { EnrollmentService, RenewRequestSchema, RenewResponseSchema } from "@biplane/control-wire";
 import { border } from "@biplane/data-wire";
-import { type Clock, createCertificateRequest } from "@biplane/kit";
+import { createCertificateRequest } from "@biplane/kit";
 import { create } from "@bufbuild/protobuf";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { pemOf } from "./enroll.ts";
@@ -12,12 +11,6 @@ import type { BorderLedger } from "./ledger.ts";
 
 const callMsMax = 10_000;
 const method = `${EnrollmentService.typeName}/Renew`;
-
-export function isRenewalDue(enrollment: Enrollment, clock: Clock): boolean {
-  const { validFrom, validTo } = new X509Certificate(enrollment.identity.certificatePem);
-  const [begin, end] = [Date.parse(validFrom), Date.parse(validTo)];
-  return clock.now() > begin + ((end - begin) * 2) / 3;
-}
 
 export async function renewEnrollment(
   enrollment: Enrollment,
