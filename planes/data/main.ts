@@ -19,7 +19,7 @@ const usage = `biplane data init  --org O --cluster C --enroll-code CODE [--stat
                    [--router URL] [--authority URL] [--objects URL] [--database-url URL]
 biplane data init  --new-claim [--state DIR]     a new one-time claim, while the plane is stopped
 biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--sandboxes N]
-                   [--task-modules DIR] [--allow-unsandboxed] [--database-url URL]
+                   [--task-modules DIR] [--allow-unsandboxed] [--audit-days N] [--database-url URL]
 `;
 
 function parse() {
@@ -38,6 +38,7 @@ function parse() {
       "database-url": { type: "string" },
       edge: { type: "string" },
       listen: { type: "boolean" },
+      "audit-days": { type: "string" },
       slots: { type: "string" },
       sandboxes: { type: "string" },
       "task-modules": { type: "string" },
@@ -97,6 +98,12 @@ async function start(values: Options, logger: Logger): Promise<void> {
     sandboxes: parseCount("--sandboxes", values.sandboxes, "of sandboxes at once, waiting tasks' included"),
     allowUnsandboxed: values["allow-unsandboxed"] ?? false,
     listen: values.listen ?? false,
+    auditDays: parseCount(
+      "--audit-days",
+      values["audit-days"],
+      "of days that audit records are kept",
+      36_500,
+    ),
     edge: values.edge ?? process.env["BIPLANE_EDGE"],
     softwareVersion,
     log: logger,
@@ -132,13 +139,18 @@ function findModules(from: string): string | undefined {
   return parent === from ? undefined : findModules(parent);
 }
 
-function parseCount(option: string, text: string | undefined, meaning: string): number | undefined {
+function parseCount(
+  option: string,
+  text: string | undefined,
+  meaning: string,
+  most = 1_024,
+): number | undefined {
   if (text === undefined) return undefined;
   const count = Number(text);
-  if (Number.isInteger(count) && count > 0 && count <= 1_024) return count;
+  if (Number.isInteger(count) && count > 0 && count <= most) return count;
   throw new BiplaneError("invalid_argument", {
     what: `${option} ${text} can't be used.`,
-    why: `It is the number ${meaning}, from 1 to 1024.`,
+    why: `It is the number ${meaning}, from 1 to ${most}.`,
   });
 }
 

@@ -13,6 +13,8 @@ export interface DataPlaneOptions {
   readonly listen: boolean;
   /** `host:port` of the edge's tunnel listener, in place of the one that enrollment named. */
   readonly edge: string | undefined;
+  /** Audit records older than so many days are dropped; undefined keeps all. */
+  readonly auditDays?: number | undefined;
   readonly softwareVersion: string;
   readonly log: Logger;
 }
