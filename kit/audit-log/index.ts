@@ -3,3 +3,4 @@ export * from "./log.ts";
 export * from "./peer.ts";
 export * from "./peer-state.ts";
 export * from "./refusals.ts";
+export * from "./retention.ts";

@@ -5,8 +5,10 @@ import { join } from "node:path";
 import { decodeAuditRecord, decodeBundle, encodeAuditRecord, isSignedBy, leafHash } from "@biplane/audit";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { newKey } from "../crypto.ts";
-import { check, fill, openTestLog, rewriteRecords } from "./log.testing.ts";
-import type { AuditLog } from "./log.ts";
+import { check, fill, openTestLog, quiet, rewriteRecords } from "./log.testing.ts";
+import { type AuditLog, eventOf } from "./log.ts";
+import { RefusalRecorder } from "./refusals.ts";
+import { dropOlderThan } from "./retention.ts";
 
 const key = newKey();
 let folder: string;
@@ -180,6 +182,57 @@ test("records older than their retention go, their hashes stay, and the drop is 
   const again = await reopen();
   expect(await check(again)).toMatchObject({ size: 601, problem: undefined });
   expect(await again.dropBefore(10)).toBe(0);
+});
+
+test("records go by their age, and only those that are older", async () => {
+  let nowMs = 1_000;
+  log = await openTestLog(folder, key, { segmentBytesMax: 8_192, clock: { now: () => nowMs } });
+  for (let day = 0; day < 12; day += 1, nowMs += 1_000) await fill(log, 60);
+  expect(await dropOlderThan(log, 1_000)).toBe(0);
+  const dropped = await dropOlderThan(log, 6_000);
+  expect(dropped).toBeGreaterThan(100);
+  for await (const { atMs } of log.readRecords()) {
+    expect(atMs).toBeGreaterThanOrEqual(1_000 + Math.floor(dropped / 60) * 1_000);
+    break;
+  }
+  await log.checkpoint();
+  expect((await check(log)).problem).toBeUndefined();
+});
+
+test("refusals are recorded one by one up to the bound, and counted by address and reason beyond it", async () => {
+  log = await openTestLog(folder, key);
+  const refusals = new RefusalRecorder(log, { now: () => 1 }, quiet, {
+    recordsMax: 5,
+    intervalMs: 3_600_000,
+  });
+  const from = (address: string, reason: string) =>
+    refusals.record(eventOf("REQUEST_REFUSED", { decision: "unauthenticated", address, reason }));
+  for (let count = 0; count < 5; count += 1) await from("192.0.2.1", "no_token");
+  expect((await codes(log)).length).toBe(5);
+  for (let count = 0; count < 100; count += 1) await from("192.0.2.1", "no_token");
+  for (let count = 0; count < 7; count += 1) await from("192.0.2.2", "no_token");
+  await refusals.close();
+  const summaries = [];
+  for await (const { code, address, count } of log.readRecords(5)) summaries.push([code, address, count]);
+  expect(summaries).toEqual([
+    ["REQUESTS_SUMMARIZED", "192.0.2.1", 100],
+    ["REQUESTS_SUMMARIZED", "192.0.2.2", 7],
+  ]);
+});
+
+test("however many addresses there are, so many are counted apart and no more", async () => {
+  log = await openTestLog(folder, key);
+  const refusals = new RefusalRecorder(log, { now: () => 1 }, quiet, {
+    recordsMax: 0,
+    intervalMs: 3_600_000,
+  });
+  for (let count = 0; count < 1_000; count += 1) {
+    await refusals.record(eventOf("REQUEST_REFUSED", { address: `address-${count}` }));
+  }
+  await refusals.close();
+  let sum = 0;
+  for await (const { count } of log.readRecords()) sum += count ?? 0;
+  expect([sum, log.size]).toEqual([1_000, 257]);
 });
 
 test("nothing of a record can be read in the files (claim REST-1)", async () => {

@@ -26,7 +26,7 @@ const usage = `biplane data init  --org O --cluster C --enroll-code CODE [--stat
 biplane data init  --org O --cluster C [--state DIR]      makes the root first, to bind an enrollment code to it
 biplane data init  --new-claim [--state DIR]     a new one-time claim, while the plane is stopped
 biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--sandboxes N]
-                   [--task-modules DIR] [--allow-unsandboxed] [--database-url URL]
+                   [--task-modules DIR] [--allow-unsandboxed] [--audit-days N] [--database-url URL]
                    [--policy-lifetime SECONDS]    how long other planes believe what was signed here
 biplane root backup  FILE [--state DIR] [--passphrase-file FILE] [--database-url URL]
 biplane root restore FILE --enroll-code CODE [--state DIR] [--passphrase-file FILE] [--database-url URL]
@@ -51,6 +51,7 @@ function parse() {
       keys: { type: "string" },
       edge: { type: "string" },
       listen: { type: "boolean" },
+      "audit-days": { type: "string" },
       slots: { type: "string" },
       sandboxes: { type: "string" },
       "task-modules": { type: "string" },
@@ -133,6 +134,12 @@ async function start(values: Options, logger: Logger): Promise<void> {
     sandboxes: parseCount("--sandboxes", values.sandboxes, "of sandboxes at once, waiting tasks' included"),
     allowUnsandboxed: values["allow-unsandboxed"] ?? false,
     listen: values.listen ?? false,
+    auditDays: parseCount(
+      "--audit-days",
+      values["audit-days"],
+      "of days that audit records are kept",
+      36_500,
+    ),
     edge: values.edge ?? process.env["BIPLANE_EDGE"],
     documentMs: parseLifetime(values["policy-lifetime"] ?? process.env["BIPLANE_POLICY_LIFETIME"]),
     softwareVersion,
@@ -177,13 +184,18 @@ function findModules(from: string): string | undefined {
   return parent === from ? undefined : findModules(parent);
 }
 
-function parseCount(option: string, text: string | undefined, meaning: string): number | undefined {
+function parseCount(
+  option: string,
+  text: string | undefined,
+  meaning: string,
+  most = 1_024,
+): number | undefined {
   if (text === undefined) return undefined;
   const count = Number(text);
-  if (Number.isInteger(count) && count > 0 && count <= 1_024) return count;
+  if (Number.isInteger(count) && count > 0 && count <= most) return count;
   throw new BiplaneError("invalid_argument", {
     what: `${option} ${text} can't be used.`,
-    why: `It is the number ${meaning}, from 1 to 1024.`,
+    why: `It is the number ${meaning}, from 1 to ${most}.`,
   });
 }
 

@@ -15,6 +15,8 @@ export interface DataPlaneOptions {
   readonly edge: string | undefined;
   /** How long what the authority signs is believed; `limits.documentMs` where it is not said. */
   readonly documentMs: number | undefined;
+  /** Audit records older than so many days are dropped; undefined keeps all. */
+  readonly auditDays?: number | undefined;
   readonly softwareVersion: string;
   readonly log: Logger;
 }

@@ -1,6 +1,6 @@
 /** Opens what the data plane keeps: database, audit, identity, objects, logs, border ledger, runs. */
-import { limits } from "@biplane/base";
-import { type AuditLog, RefusalRecorder, type WitnessPeer } from "@biplane/kit/audit-log";
+import { day, limits } from "@biplane/base";
+import { type AuditLog, keepRecordsFor, RefusalRecorder, type WitnessPeer } from "@biplane/kit/audit-log";
 import { systemClock } from "@biplane/kit/clock";
 import { deriveKey, type Key } from "@biplane/kit/crypto";
 import { type Database, openDatabase } from "@biplane/kit/database";
@@ -52,6 +52,9 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
   const auditOptions = { folder: paths.audit, systemKey, org, cluster, log: options.log };
   const audit = closers.add(await openDataAudit(auditOptions));
   const witness = closers.add(await openControlPlaneWitness(audit, auditOptions));
+  if (options.auditDays !== undefined) {
+    closers.add(keepRecordsFor(audit, options.auditDays * day, systemClock, options.log));
+  }
   const refusals = closers.add(new RefusalRecorder(audit, systemClock, options.log));
   const identity = await openOwnIdentity(parts, database, audit);
   closers.add(identity.documents);

@@ -20,7 +20,7 @@ import {
   createRootAuthority,
   issueCertificate,
 } from "@biplane/kit";
-import { clone, create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import { clone, create, type DescMethodUnary, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { ConnectError, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -321,4 +321,32 @@ test("a cluster's control token is worth nothing on another cluster's link", asy
   const token = await organization.token("ada");
   await expect(listProjects(one, token)).resolves.toBeDefined();
   await expect(listProjects(other, token)).rejects.toThrow(/unauthenticated/);
+});
+
+test("each call of each method of the index, allowed or not, leaves one record of its own code (claim AUD-1)", async () => {
+  const log = await control.state.audit.of("acme");
+  const recorded = async () => {
+    const all = [];
+    for await (const record of log.readRecords()) if (record.code.startsWith("INDEX_")) all.push(record);
+    return all;
+  };
+  const before = (await recorded()).length;
+  const callers = [home.transportAs("ada"), home.transport()];
+  const methods = Object.values(IndexService.method) as unknown as DescMethodUnary[];
+  for (const transport of callers) {
+    for (const method of methods) {
+      const message = create(method.input);
+      await transport.unary(method, undefined, undefined, undefined, message).catch(() => undefined);
+    }
+  }
+  const added = (await recorded()).slice(before);
+  expect(added.map(({ method, subject }) => [method, subject])).toEqual(
+    ["ada", ""].flatMap((subject) =>
+      methods.map(({ name }) => [`biplane.control.v1.IndexService/${name}`, subject]),
+    ),
+  );
+  expect(new Set(added.map(({ code }) => code)).size).toBe(methods.length);
+  for (const { decision, subject } of added) {
+    expect(decision === "unauthenticated").toBe(subject === "");
+  }
 });
