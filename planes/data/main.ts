@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { BiplaneError, isBiplaneError, parseClusterId, parseOrgId } from "@biplane/base";
+import { BiplaneError, isBiplaneError, parseClusterId, parseOrgId, second } from "@biplane/base";
 import { required } from "@biplane/kit/config";
 import { runUntilSignal } from "@biplane/kit/lifecycle";
 import { createLogger, type Logger } from "@biplane/kit/logging";
@@ -27,6 +27,7 @@ biplane data init  --org O --cluster C [--state DIR]      makes the root first, 
 biplane data init  --new-claim [--state DIR]     a new one-time claim, while the plane is stopped
 biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--sandboxes N]
                    [--task-modules DIR] [--allow-unsandboxed] [--database-url URL]
+                   [--access-token-seconds N] [--task-token-seconds N]
 biplane root backup  FILE [--state DIR] [--passphrase-file FILE] [--database-url URL]
 biplane root restore FILE --enroll-code CODE [--state DIR] [--passphrase-file FILE] [--database-url URL]
                      [--router URL] [--authority URL] [--objects URL]
@@ -53,6 +54,8 @@ function parse() {
       slots: { type: "string" },
       sandboxes: { type: "string" },
       "task-modules": { type: "string" },
+      "access-token-seconds": { type: "string" },
+      "task-token-seconds": { type: "string" },
       "allow-unsandboxed": { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
@@ -130,6 +133,8 @@ async function start(values: Options, logger: Logger): Promise<void> {
     slots: parseCount("--slots", values.slots, "of tasks that compute at once"),
     sandboxes: parseCount("--sandboxes", values.sandboxes, "of sandboxes at once, waiting tasks' included"),
     allowUnsandboxed: values["allow-unsandboxed"] ?? false,
+    accessTokenMs: parseLifetime("--access-token-seconds", values["access-token-seconds"]),
+    taskTokenMs: parseLifetime("--task-token-seconds", values["task-token-seconds"]),
     listen: values.listen ?? false,
     edge: values.edge ?? process.env["BIPLANE_EDGE"],
     softwareVersion,
@@ -182,6 +187,11 @@ function parseCount(option: string, text: string | undefined, meaning: string): 
     what: `${option} ${text} can't be used.`,
     why: `It is the number ${meaning}, from 1 to 1024.`,
   });
+}
+
+function parseLifetime(option: string, text: string | undefined): number | undefined {
+  const seconds = parseCount(option, text, "of seconds that such a token lasts");
+  return seconds === undefined ? undefined : seconds * second;
 }
 
 function print(value: object): void {

@@ -13,6 +13,9 @@ export interface DataPlaneOptions {
   readonly listen: boolean;
   /** `host:port` of the edge's tunnel listener, in place of the one that enrollment named. */
   readonly edge: string | undefined;
+  /** Lifetimes of tokens, where they are to be shorter than usual. */
+  readonly accessTokenMs?: number | undefined;
+  readonly taskTokenMs?: number | undefined;
   readonly softwareVersion: string;
   readonly log: Logger;
 }

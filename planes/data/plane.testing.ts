@@ -19,6 +19,7 @@ import type { Interceptor, Transport } from "@connectrpc/connect";
 import { startTestControlPlane } from "../../tests/support/control-plane.ts";
 import { type DataPlaneConfig, readConfig } from "./config.ts";
 import { readCertificates, ServingCertificate } from "./identity/certificates.ts";
+import { prepareClient } from "./identity/subject-rules.ts";
 import { initialize } from "./init.ts";
 import { createLinkRecords, type Link, startLink } from "./link/index.ts";
 import type { DataPlaneOptions } from "./options.ts";
@@ -102,9 +103,9 @@ function assemble(parts: Omit<TestPlane, "client" | "transport" | "audit">): Tes
   return {
     ...parts,
     client: async (role, scope = {}) => {
-      const { subject, client } = stores.identity.directory.prepareClient(`test ${role}`);
+      const { subject, client } = prepareClient(`test ${role}`, Date.now());
       await stores.database.asOrg(testOrg, async (transaction) => {
-        await stores.identity.directory.add(transaction, subject, role);
+        await stores.identity.directory.add(transaction, subject, { role });
         await transaction
           .updateTable("identity_assignments")
           .set({ project_id: scope.project ?? "", domain_id: scope.domain ?? "" })

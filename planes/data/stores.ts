@@ -50,7 +50,7 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
   const audit = closers.add(await openDataAudit(auditOptions));
   const witness = closers.add(await openControlPlaneWitness(audit, auditOptions));
   const refusals = closers.add(new RefusalRecorder(audit, systemClock, options.log));
-  const identity = await openOwnIdentity(parts, database, audit);
+  const identity = closers.add(await openOwnIdentity(parts, database, audit));
   const keys = closers.add(await openProjectKeys(parts));
   const objects = await openOwnObjects(parts, keys, closers);
   const logKey = deriveKey(systemKey, "log lines");
@@ -89,6 +89,8 @@ function openOwnIdentity(
     authority: config.addresses.authority,
     router: config.addresses.router,
     addressFrom: options.listen ? "peer" : "edge",
+    accessTokenMs: options.accessTokenMs,
+    taskTokenMs: options.taskTokenMs,
     clock: systemClock,
     log: options.log,
   });

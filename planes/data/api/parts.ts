@@ -11,6 +11,7 @@ import type { ObjectGrants, ObjectStore } from "../objects/types.ts";
 import type { Runs } from "../runs/types.ts";
 import type { ProjectCache } from "./project-cache.ts";
 import type { SubjectNames } from "./subject-names.ts";
+import type { IdentityAdministration } from "./users.ts";
 
 export interface BorderLedger {
   read(
@@ -35,5 +36,6 @@ export interface ApiParts {
   readonly policy: { readonly bundle: PolicyBundle };
   readonly projects: ProjectCache;
   readonly subjects: SubjectNames;
+  readonly administration: IdentityAdministration;
   readonly clock: Clock;
 }

@@ -18,17 +18,24 @@ import { audiences } from "@biplane/identity";
 import type { Clock } from "@biplane/kit/clock";
 import { type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
 import { z } from "zod";
-import type { Revocations } from "./revocations.ts";
-import { type SigningKeys, signingAlgorithm } from "./signing-keys.ts";
+import type { Revocations, TokenFacts } from "./revocations.ts";
+import { type KeyUse, type SigningKeys, signingAlgorithm } from "./signing-keys.ts";
 import { attemptKey, type ClusterTokens, clusterIssuer, taskTokenType } from "./tokens.ts";
 import type { Authenticator, Entrance, Principal } from "./types.ts";
 
-const common = { sub: z.string().min(1).max(255), jti: z.string().min(1), exp: z.number(), org: z.string() };
+const common = {
+  sub: z.string().min(1).max(255),
+  jti: z.string().min(1),
+  iat: z.number(),
+  exp: z.number(),
+  org: z.string(),
+};
 const routerClaims = z.object({
   ...common,
   kind: z.enum(["user", "service"]),
   name: z.string().optional(),
   email: z.string().optional(),
+  groups: z.array(z.string()).optional(),
   grant: z.string().optional(),
 });
 const taskClaims = z.object({
@@ -44,7 +51,7 @@ const taskClaims = z.object({
 
 interface Verified {
   readonly principal: Principal;
-  readonly grant: string | undefined;
+  readonly facts: TokenFacts;
 }
 
 const verifiedMax = 10_000;
@@ -53,9 +60,10 @@ const clockToleranceSeconds = 5;
 
 export class RouterAuthenticator implements Authenticator {
   readonly #org: OrgId;
-  readonly #keys: Pick<SigningKeys, "authority" | "task">;
-  readonly #revocations: Revocations;
+  readonly #keys: Pick<SigningKeys, "find">;
+  readonly #revocations: Pick<Revocations, "isDenied">;
   readonly #tokens: ClusterTokens;
+  readonly #onUse: (subject: string) => void;
   readonly #clock: Clock;
   readonly #publicOptions: JWTVerifyOptions;
   readonly #sandboxOptions: JWTVerifyOptions;
@@ -67,15 +75,18 @@ export class RouterAuthenticator implements Authenticator {
     cluster: ClusterId;
     /** Issuer of people's and programs' tokens. */
     authority: string;
-    keys: Pick<SigningKeys, "authority" | "task">;
-    revocations: Revocations;
+    keys: Pick<SigningKeys, "find">;
+    revocations: Pick<Revocations, "isDenied">;
     tokens: ClusterTokens;
+    /** Told of each use of a program's credentials. */
+    onUse: (subject: string) => void;
     clock: Clock;
   }) {
     this.#org = parts.org;
     this.#keys = parts.keys;
     this.#revocations = parts.revocations;
     this.#tokens = parts.tokens;
+    this.#onUse = parts.onUse;
     this.#clock = parts.clock;
     const shared = { audience: audiences.router, algorithms: [signingAlgorithm] };
     this.#publicOptions = { ...shared, issuer: parts.authority, typ: "at+jwt" };
@@ -89,10 +100,11 @@ export class RouterAuthenticator implements Authenticator {
   async authenticate(authorization: string | undefined, entrance: Entrance): Promise<Principal> {
     const token = bearerOf(authorization);
     const verified = await this.#verify(token, entrance);
-    const { principal, grant } = verified;
+    const { principal, facts } = verified;
     if (principal.expiresAtMs + clockToleranceSeconds * second <= this.#clock.now()) throw expired();
-    if (grant !== undefined && this.#revocations.isRevoked(grant)) throw refused("The token was revoked.");
+    if (this.#revocations.isDenied(facts)) throw revoked();
     if (entrance.kind === "sandbox") this.#requireOwnSandbox(principal, entrance.attempt());
+    if (principal.kind === "service") this.#onUse(principal.subject);
     return principal;
   }
 
@@ -108,11 +120,11 @@ export class RouterAuthenticator implements Authenticator {
   }
 
   async #verifyRouterToken(token: string): Promise<Verified> {
-    const payload = await this.#checkSignature(token, this.#keys.authority.publicKey, this.#publicOptions);
+    const payload = await this.#checkSignature(token, "authority", this.#publicOptions);
     const claims = parseClaims(routerClaims, payload);
     if (claims.org !== this.#org) throw refused("The token is another organization's.");
     return {
-      grant: claims.grant,
+      facts: factsOf(claims, claims.grant),
       principal: {
         org: this.#org,
         subject: claims.sub,
@@ -121,6 +133,7 @@ export class RouterAuthenticator implements Authenticator {
         expiresAtMs: claims.exp * second,
         name: claims.name,
         email: claims.email,
+        groups: claims.groups ?? [],
         attempt: undefined,
         actingFor: undefined,
       },
@@ -128,7 +141,7 @@ export class RouterAuthenticator implements Authenticator {
   }
 
   async #verifyTaskToken(token: string): Promise<Verified> {
-    const payload = await this.#checkSignature(token, this.#keys.task.publicKey, this.#sandboxOptions);
+    const payload = await this.#checkSignature(token, "task", this.#sandboxOptions);
     const claims = parseClaims(taskClaims, payload);
     const attempt: AttemptId = {
       org: this.#org,
@@ -140,7 +153,7 @@ export class RouterAuthenticator implements Authenticator {
     };
     if (claims.org !== this.#org) throw refused("The token is another organization's.");
     return {
-      grant: undefined,
+      facts: factsOf(claims, undefined),
       principal: {
         org: this.#org,
         subject: claims.sub,
@@ -149,21 +162,22 @@ export class RouterAuthenticator implements Authenticator {
         expiresAtMs: claims.exp * second,
         name: undefined,
         email: undefined,
+        groups: [],
         attempt,
         actingFor: claims.acting_for,
       },
     };
   }
 
-  async #checkSignature(
-    token: string,
-    key: Parameters<typeof jwtVerify>[1],
-    options: JWTVerifyOptions,
-  ): Promise<JWTPayload> {
-    const currentDate = new Date(this.#clock.now());
+  async #checkSignature(token: string, use: KeyUse, options: JWTVerifyOptions): Promise<JWTPayload> {
+    const times = { currentDate: new Date(this.#clock.now()), clockTolerance: clockToleranceSeconds };
+    const keyOf = ({ kid }: { kid?: string }) => {
+      const key = this.#keys.find(use, kid);
+      if (key === undefined) throw refused("The token's key is not one of this authority's.");
+      return key.publicKey;
+    };
     try {
-      return (await jwtVerify(token, key, { ...options, currentDate, clockTolerance: clockToleranceSeconds }))
-        .payload;
+      return (await jwtVerify(token, keyOf, { ...options, ...times })).payload;
     } catch (error) {
       if ((error as { code?: string }).code === "ERR_JWT_EXPIRED") throw expired();
       throw refused("The token can't be verified here.", error);
@@ -185,6 +199,10 @@ export class RouterAuthenticator implements Authenticator {
       { reason: "attempt_ended" },
     );
   }
+}
+
+function factsOf(claims: { sub: string; jti: string; iat: number }, grant: string | undefined): TokenFacts {
+  return { subject: claims.sub, tokenId: claims.jti, issuedAtSeconds: claims.iat, grant };
 }
 
 function bearerOf(authorization: string | undefined): string {
@@ -212,6 +230,11 @@ function refused(why: string, cause?: unknown): BiplaneError {
     next: "Sign in again with `biplane login`.",
   };
   return new BiplaneError("unauthenticated", text, { cause, reason: "token_refused" });
+}
+
+function revoked(): BiplaneError {
+  const text = { what: "The access token was revoked.", next: "Sign in again with `biplane login`." };
+  return new BiplaneError("unauthenticated", text, { reason: "token_revoked" });
 }
 
 function expired(): BiplaneError {

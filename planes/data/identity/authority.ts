@@ -7,13 +7,19 @@ import { serverTlsOptions, type TlsIdentity } from "@biplane/kit/tls";
 import type Provider from "oidc-provider";
 import { type ClaimPageParts, handleClaim } from "./claim-pages.ts";
 import { handleInteraction, type InteractionParts } from "./interactions.ts";
+import { handleInvitation, handlePasswordChange, type PasswordPageParts } from "./password-pages.ts";
 
 export interface AuthorityParts {
   readonly tls: TlsIdentity;
   /** `https://host:port`; requests for any other host are refused with 421. */
   readonly issuer: string;
   readonly claim: ClaimPageParts;
-  readonly interactions: InteractionParts;
+  readonly passwords: PasswordPageParts;
+  readonly interactions: Omit<InteractionParts, "provider">;
+  /** Makes a provider with the keys of now. */
+  readonly createProvider: () => Provider;
+  /** Calls when there are other keys. */
+  readonly onKeys: (renew: () => void) => void;
   readonly log: Logger;
 }
 
@@ -21,9 +27,11 @@ const requestMs = 30_000;
 const requestBytesMax = 64 * 1024;
 
 export function createAuthorityServer(parts: AuthorityParts): Server {
-  const { provider } = parts.interactions;
-  const handleProtocol = provider.callback();
-  observeTokens(provider, parts);
+  let current = openProvider(parts);
+  // Everything that a provider remembers is in the database, so that another one goes on in its place.
+  parts.onKeys(() => {
+    current = openProvider(parts);
+  });
   const host = new URL(parts.issuer).host;
   const options = { ...serverTlsOptions({ identity: parts.tls }), requestTimeout: requestMs };
   return createServer(options, (request, response) => {
@@ -39,9 +47,25 @@ export function createAuthorityServer(parts: AuthorityParts): Server {
     const path = (request.url ?? "").split("?")[0]!;
     if (path === "/healthz") return send(response, 200, { "content-type": "text/plain" }, "ok\n");
     if (path === "/claim") return handleClaim(parts.claim, request, response);
-    if (path.startsWith("/interaction/")) return handleInteraction(parts.interactions, request, response);
+    if (path === "/invitation") return handleInvitation(parts.passwords, request, response);
+    if (path === "/password") return handlePasswordChange(parts.passwords, request, response);
+    const { provider, handleProtocol } = current;
+    if (path.startsWith("/interaction/")) {
+      return handleInteraction({ ...parts.interactions, provider }, request, response);
+    }
     await handleProtocol(request, response);
   }
+}
+
+interface CurrentProvider {
+  readonly provider: Provider;
+  readonly handleProtocol: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+}
+
+function openProvider(parts: AuthorityParts): CurrentProvider {
+  const provider = parts.createProvider();
+  observeTokens(provider, parts);
+  return { provider, handleProtocol: provider.callback() };
 }
 
 /** RFC 9110 section 15.5.20: this connection is not for that host. */

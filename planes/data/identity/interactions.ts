@@ -1,20 +1,18 @@
 /** The pages on which a person signs in and agrees that a client may act for them. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isBiplaneError, Secret } from "@biplane/base";
+import { isBiplaneError } from "@biplane/base";
 import { type Html, html, sendPage } from "@biplane/kit/html";
 import { readForm } from "@biplane/kit/http-body";
 import type Provider from "oidc-provider";
-import type { AttemptLimiter } from "./attempts.ts";
 import type { IdentityAudit } from "./audit.ts";
-import type { Directory } from "./directory.ts";
+import type { PasswordSignIn } from "./password-sign-in.ts";
 
 const formBytesMax = 8_192;
 type Details = Awaited<ReturnType<Provider["interactionDetails"]>>;
 
 export interface InteractionParts {
   readonly provider: Provider;
-  readonly directory: Directory;
-  readonly limiter: AttemptLimiter;
+  readonly signIn: PasswordSignIn;
   readonly audit: IdentityAudit;
 }
 
@@ -76,13 +74,11 @@ async function signIn(
   response: ServerResponse,
 ): Promise<void> {
   const email = form.get("email") ?? "";
-  const password = new Secret(form.get("password") ?? "");
   try {
-    const found = await parts.limiter.attempt(email.toLowerCase(), () =>
-      parts.directory.signIn(email, password),
-    );
+    const found = await parts.signIn.check(email, form.get("password") ?? "", request);
     if (found !== undefined) {
       await parts.audit("SIGN_IN", "allowed", { subject: found.subject }, request);
+      response.appendHeader("set-cookie", parts.signIn.knownBrowserCookie(email));
       const result = { login: { accountId: found.subject, remember: true } };
       return parts.provider.interactionFinished(request, response, result);
     }

@@ -1,16 +1,42 @@
-/** Grants whose access tokens no longer work though they are in date: JWTs can't be taken back, so they are denied. */
-import { limits, type OrgId } from "@biplane/base";
+/**
+ * Whose access tokens no longer work though they are in date: JWTs can't be taken back, so they are denied by subject,
+ * by grant, or one by one. Kept in the database, decided from memory.
+ */
+import { limits, type OrgId, second } from "@biplane/base";
 import type { Clock } from "@biplane/kit/clock";
 import type { Database } from "@biplane/kit/database";
+import type { Transaction } from "kysely";
+import type { DenialKind } from "../store/people.ts";
 import type { DataSchema } from "../store/schema.ts";
 import type { Sealing } from "./sealing.ts";
+
+export interface Denial {
+  readonly kind: DenialKind;
+  readonly name: string;
+  /** Seconds since 1970: tokens issued up to then are denied, later ones are not. */
+  readonly issuedUntilSeconds: number;
+  /** When the last token that it denies has expired. */
+  readonly expiresAtMs: number;
+}
+
+/** What a token says of itself. */
+export interface TokenFacts {
+  readonly subject: string;
+  readonly tokenId: string;
+  readonly grant: string | undefined;
+  readonly issuedAtSeconds: number;
+}
+
+const always = Number.MAX_SAFE_INTEGER;
+const table = "identity_denials";
 
 export class Revocations {
   readonly #org: OrgId;
   readonly #database: Database<DataSchema>;
   readonly #sealing: Sealing;
   readonly #clock: Clock;
-  readonly #denied = new Set<string>();
+  readonly #denials = new Map<string, Denial>();
+  readonly #listeners = new Set<() => void>();
 
   constructor(org: OrgId, database: Database<DataSchema>, sealing: Sealing, clock: Clock) {
     this.#org = org;
@@ -19,19 +45,24 @@ export class Revocations {
     this.#clock = clock;
   }
 
-  /** Brings the list into memory, and forgets grants whose last token has expired. */
+  /** Brings the list into memory, and forgets what no token in date can match. */
   async load(): Promise<void> {
-    const now = this.#clock.now();
     const rows = await this.#database.asOrg(this.#org, async (transaction) => {
-      const table = transaction.deleteFrom("identity_revocations").where("org_id", "=", this.#org);
-      await table.where("expires_at_ms", "<", now).execute();
-      return transaction
-        .selectFrom("identity_revocations")
-        .select("grant_hash")
+      await transaction
+        .deleteFrom(table)
         .where("org_id", "=", this.#org)
+        .where("expires_at_ms", "<", this.#clock.now())
         .execute();
+      return transaction.selectFrom(table).selectAll().where("org_id", "=", this.#org).execute();
     });
-    for (const row of rows) this.#denied.add(row.grant_hash);
+    for (const row of rows) {
+      this.#keep({
+        kind: row.kind,
+        name: row.name,
+        issuedUntilSeconds: Number(row.issued_until_seconds),
+        expiresAtMs: Number(row.expires_at_ms),
+      });
+    }
   }
 
   /** What a token says instead of its grant's id, which is a secret of the provider. */
@@ -39,23 +70,71 @@ export class Revocations {
     return this.#sealing.hash("grant", grantId);
   }
 
-  isRevoked(grantName: string): boolean {
-    return this.#denied.has(grantName);
+  /** All that is denied now, for the signed list that other routers and the control plane get. */
+  get list(): readonly Denial[] {
+    const now = this.#clock.now();
+    return [...this.#denials.values()].filter(({ expiresAtMs }) => expiresAtMs > now);
   }
 
-  async revoke(grantId: string): Promise<void> {
-    const grantHash = this.nameOf(grantId);
-    await this.#database.asOrg(this.#org, (transaction) =>
-      transaction
-        .insertInto("identity_revocations")
-        .values({
-          org_id: this.#org,
-          grant_hash: grantHash,
-          expires_at_ms: this.#clock.now() + 2 * limits.accessTokenMs,
-        })
-        .onConflict((conflict) => conflict.doNothing())
-        .execute(),
+  /** Called after each change. */
+  onChange(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  isDenied(token: TokenFacts): boolean {
+    return (
+      this.#matches("subject", token.subject, token) ||
+      this.#matches("token", token.tokenId, token) ||
+      (token.grant !== undefined && this.#matches("grant", token.grant, token))
     );
-    this.#denied.add(grantHash);
+  }
+
+  async revokeGrant(grantId: string): Promise<void> {
+    const denial = this.#denial("grant", this.nameOf(grantId), always);
+    await this.#database.asOrg(this.#org, (transaction) => this.write(transaction, denial));
+    this.apply([denial]);
+  }
+
+  /**
+   * All tokens of the subject so far; with `andNext` also those that are being issued at this moment, for subjects who
+   * may not come back. To be written with what it belongs to, and applied once that is committed.
+   */
+  ofSubject(subject: string, andNext: boolean): Denial {
+    const untilMs = this.#clock.now() + (andNext ? limits.accessTokenMs : 0);
+    return this.#denial("subject", subject, Math.floor(untilMs / second));
+  }
+
+  async write(transaction: Transaction<DataSchema>, denial: Denial): Promise<void> {
+    const values = {
+      issued_until_seconds: denial.issuedUntilSeconds,
+      expires_at_ms: denial.expiresAtMs,
+    };
+    await transaction
+      .insertInto(table)
+      .values({ org_id: this.#org, kind: denial.kind, name: denial.name, ...values })
+      .onConflict((conflict) => conflict.columns(["org_id", "kind", "name"]).doUpdateSet(values))
+      .execute();
+  }
+
+  /** From now on these count. */
+  apply(denials: readonly Denial[]): void {
+    const now = this.#clock.now();
+    for (const [key, { expiresAtMs }] of this.#denials) if (expiresAtMs <= now) this.#denials.delete(key);
+    for (const denial of denials) this.#keep(denial);
+    for (const listener of this.#listeners) listener();
+  }
+
+  #denial(kind: DenialKind, name: string, issuedUntilSeconds: number): Denial {
+    // Twice the lifetime covers tokens that are being issued now, and clocks that differ.
+    return { kind, name, issuedUntilSeconds, expiresAtMs: this.#clock.now() + 2 * limits.accessTokenMs };
+  }
+
+  #keep(denial: Denial): void {
+    this.#denials.set(`${denial.kind}:${denial.name}`, denial);
+  }
+
+  #matches(kind: DenialKind, name: string, { issuedAtSeconds }: TokenFacts): boolean {
+    const denial = this.#denials.get(`${kind}:${name}`);
+    return denial !== undefined && issuedAtSeconds <= denial.issuedUntilSeconds;
   }
 }

@@ -12,6 +12,8 @@ export interface Principal {
   readonly expiresAtMs: number;
   readonly name: string | undefined;
   readonly email: string | undefined;
+  /** At the customer's own provider. */
+  readonly groups: readonly string[];
   readonly attempt: AttemptId | undefined;
   readonly actingFor: string | undefined;
 }
@@ -27,6 +29,8 @@ export interface Authenticator {
 }
 
 export interface TokenIssuer {
+  /** How long a task's token lasts. */
+  readonly taskTokenMs: number;
   /** Opens this cluster's router for one attempt, through its sandbox's socket. */
   taskToken(attempt: AttemptId, submitter: string): Promise<Secret<string>>;
   /** Names the acting subject to the control plane; opens no router. */

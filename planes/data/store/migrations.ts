@@ -1,6 +1,7 @@
 /** The one list of migrations of the data plane's database. Names order them; a released one never changes. */
 import { createRoleIfAbsent, type MigrationSet } from "@biplane/kit/database";
 import { identityMigration } from "./identity.ts";
+import { peopleMigration } from "./people.ts";
 import { createRunsTables } from "./runs-tables.ts";
 
 /** Owns nothing; row-level security binds it. */
@@ -12,5 +13,6 @@ export const dataMigrations: MigrationSet = {
     "0000-role": { up: (kysely) => createRoleIfAbsent(kysely, applicationRole) },
     "0001-runs": { up: (kysely) => createRunsTables(kysely, applicationRole) },
     "0002-identity": identityMigration(applicationRole),
+    "0003-people": peopleMigration(applicationRole),
   },
 };
