@@ -51,6 +51,7 @@ export const auditCodes = {
   API_KEY_DELETED: "Credentials of a program were to be deleted.",
   SIGNING_KEYS_READ: "The authority's keys were listed.",
   SIGNING_KEYS_ROTATED: "New keys sign the organization's tokens.",
+  DEVICE_CODE_REFUSED: "A wrong device code was entered, or too many of them.",
   INVITATION_ACCEPTED: "An invited person chose a password.",
   INVITATION_REFUSED: "A wrong, used or old invitation was shown.",
   PASSWORD_CHANGED: "A person changed their password, or failed to.",

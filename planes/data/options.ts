@@ -16,6 +16,8 @@ export interface DataPlaneOptions {
   /** Lifetimes of tokens, where they are to be shorter than usual. */
   readonly accessTokenMs?: number | undefined;
   readonly taskTokenMs?: number | undefined;
+  /** PEM: believed besides the system's authorities in connections to the customer's other systems. */
+  readonly extraAuthorityPem?: string | undefined;
   readonly softwareVersion: string;
   readonly log: Logger;
 }

@@ -24,7 +24,7 @@ import { initialize } from "./init.ts";
 import { createLinkRecords, type Link, startLink } from "./link/index.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import { createRouting, type Routing } from "./routing.ts";
-import { statePaths } from "./state.ts";
+import { type StatePaths, statePaths } from "./state.ts";
 import { openStores, type Stores } from "./stores.ts";
 
 export const testOrg = "acme" as OrgId;
@@ -54,19 +54,25 @@ export interface TestPlane {
   close(): Promise<void>;
 }
 
-export async function startTestPlane(): Promise<TestPlane> {
+export interface TestPlaneOptions {
+  /** Called once the plane is made, before it starts. */
+  readonly prepare?: (paths: StatePaths, config: DataPlaneConfig) => Promise<void>;
+  readonly extraAuthorityPem?: string;
+}
+
+export async function startTestPlane(wanted: TestPlaneOptions = {}): Promise<TestPlane> {
   const folder = await mkdtemp(join(tmpdir(), "biplane-plane-"));
   const closers = new Closers();
   closers.add({ close: () => rm(folder, { recursive: true, force: true }) });
   try {
-    return await start(folder, closers);
+    return await start(folder, closers, wanted);
   } catch (error) {
     await closers.close();
     throw error;
   }
 }
 
-async function start(folder: string, closers: Closers): Promise<TestPlane> {
+async function start(folder: string, closers: Closers, wanted: TestPlaneOptions): Promise<TestPlane> {
   const control = await startTestControlPlane({ folder: join(folder, "control") });
   let stopping: Promise<void> | undefined;
   const stopControlPlane = () => (stopping ??= control.close());
@@ -85,9 +91,13 @@ async function start(folder: string, closers: Closers): Promise<TestPlane> {
   });
   const paths = statePaths(state);
   const config = await readConfig(paths.config);
+  await wanted.prepare?.(paths, config);
   const systemKey = await readKeyFile(paths.systemKey);
   const certificates = (await readCertificates(paths.certificates, systemKey))!;
-  const stores = await openStores({ options: options(state), paths, config, systemKey }, closers);
+  const stores = await openStores(
+    { options: { ...options(state), extraAuthorityPem: wanted.extraAuthorityPem }, paths, config, systemKey },
+    closers,
+  );
   const link = closers.add(await openLink(paths.link, stores));
   await link.ready();
   const serving = closers.add(await ServingCertificate.issue(certificates.intermediate, ["localhost"]));

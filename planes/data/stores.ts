@@ -91,6 +91,7 @@ function openOwnIdentity(
     addressFrom: options.listen ? "peer" : "edge",
     accessTokenMs: options.accessTokenMs,
     taskTokenMs: options.taskTokenMs,
+    extraAuthorityPem: options.extraAuthorityPem,
     clock: systemClock,
     log: options.log,
   });

@@ -78,11 +78,15 @@ export class AttemptLimiter {
 
   /** Throws where one of the budgets is spent. */
   require(budgets: readonly Budget[]): void {
+    if (this.isSpent(budgets)) throw tooMany();
+  }
+
+  isSpent(budgets: readonly Budget[]): boolean {
     const now = this.#clock.now();
-    for (const { key, failuresMax } of budgets) {
+    return budgets.some(({ key, failuresMax }) => {
       const known = this.#failures.get(key);
-      if (known !== undefined && known.endsAtMs > now && known.count >= failuresMax) throw tooMany();
-    }
+      return known !== undefined && known.endsAtMs > now && known.count >= failuresMax;
+    });
   }
 
   countFailure(budgets: readonly Budget[]): void {

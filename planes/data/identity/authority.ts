@@ -6,6 +6,8 @@ import type { Logger } from "@biplane/kit/logging";
 import { serverTlsOptions, type TlsIdentity } from "@biplane/kit/tls";
 import type Provider from "oidc-provider";
 import { type ClaimPageParts, handleClaim } from "./claim-pages.ts";
+import { federationCallback } from "./federation.ts";
+import { handleFederationCallback } from "./federation-pages.ts";
 import { handleInteraction, type InteractionParts } from "./interactions.ts";
 import { handleInvitation, handlePasswordChange, type PasswordPageParts } from "./password-pages.ts";
 
@@ -16,6 +18,8 @@ export interface AuthorityParts {
   readonly claim: ClaimPageParts;
   readonly passwords: PasswordPageParts;
   readonly interactions: Omit<InteractionParts, "provider">;
+  /** Whether an address has tried too many device codes. */
+  readonly isGuessing: (address: string) => boolean;
   /** Makes a provider with the keys of now. */
   readonly createProvider: () => Provider;
   /** Calls when there are other keys. */
@@ -49,6 +53,21 @@ export function createAuthorityServer(parts: AuthorityParts): Server {
     if (path === "/claim") return handleClaim(parts.claim, request, response);
     if (path === "/invitation") return handleInvitation(parts.passwords, request, response);
     if (path === "/password") return handlePasswordChange(parts.passwords, request, response);
+    const { federation } = parts.interactions;
+    if (path === federationCallback && federation !== undefined) {
+      return handleFederationCallback(federation, request, response);
+    }
+    const address = request.socket.remoteAddress ?? "";
+    if (path === "/device" && request.method === "POST" && parts.isGuessing(address)) {
+      await parts.interactions.audit(
+        "DEVICE_CODE_REFUSED",
+        "refused",
+        { reason: "too_many_attempts" },
+        request,
+      );
+      const body = html`<p class="error" role="alert">Too many wrong codes. Wait 15 minutes.</p>`;
+      return sendPage(response, 429, { title: "Sign in a device", body });
+    }
     const { provider, handleProtocol } = current;
     if (path.startsWith("/interaction/")) {
       return handleInteraction({ ...parts.interactions, provider }, request, response);

@@ -1,4 +1,5 @@
 /** Identity of the organization, put together: directory, provider, tokens, authenticator, the authority's server. */
+import type { IncomingMessage } from "node:http";
 import type { Server } from "node:https";
 import { join } from "node:path";
 import { type ClusterId, day, limits, type OrgId } from "@biplane/base";
@@ -11,12 +12,14 @@ import type { TlsIdentity } from "@biplane/kit/tls";
 import { Policy } from "../policy/assignments.ts";
 import type { DataSchema } from "../store/schema.ts";
 import { ApiKeys, LastUses } from "./api-keys.ts";
-import { AttemptLimiter } from "./attempts.ts";
+import { AttemptLimiter, deviceCodeBudgets } from "./attempts.ts";
 import { createIdentityAudit } from "./audit.ts";
 import { RouterAuthenticator } from "./authenticator.ts";
 import { createAuthorityServer } from "./authority.ts";
 import { Claims } from "./claims.ts";
 import { Directory } from "./directory.ts";
+import { Federation } from "./federation.ts";
+import { type FederationConfig, federationPath, readFederation } from "./federation-config.ts";
 import { deleteExpired } from "./oidc-adapter.ts";
 import { PasswordSignIn } from "./password-sign-in.ts";
 import { People } from "./people.ts";
@@ -41,6 +44,8 @@ export interface IdentityOptions {
   /** Shorter than usual: rights that were taken away end sooner where nobody hears of it. */
   readonly accessTokenMs?: number | undefined;
   readonly taskTokenMs?: number | undefined;
+  /** PEM, believed besides the system's authorities when the customer's own provider is asked. */
+  readonly extraAuthorityPem?: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -83,12 +88,17 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
   await revocations.load();
   await deleteExpired({ org, database, sealing, directory, revocations, clock });
   const stores = { keys, sealing, policy, claims, directory, people, apiKeys, signIns, revocations };
-  return serveIdentity(options, stores);
+  const federation = await readFederation(federationPath(options.folder));
+  return serveIdentity({ ...options, federation }, stores);
+}
+
+interface ServedOptions extends IdentityOptions {
+  readonly federation: FederationConfig | undefined;
 }
 
 type IdentityStores = Omit<Identity, "tokens" | "authenticator" | "createServer" | "flushUses" | "close">;
 
-function serveIdentity(options: IdentityOptions, stores: IdentityStores): Identity {
+function serveIdentity(options: ServedOptions, stores: IdentityStores): Identity {
   const { org, cluster, clock, log, authority, taskTokenMs } = options;
   const { keys, directory, revocations } = stores;
   const tokens = new ClusterTokens({ org, cluster, keys, clock, taskTokenMs });
@@ -109,20 +119,33 @@ function serveIdentity(options: IdentityOptions, stores: IdentityStores): Identi
   };
 }
 
-function createServer(options: IdentityOptions, stores: IdentityStores, tls: TlsIdentity): Server {
+function federationOf(options: ServedOptions, directory: Directory): Federation | undefined {
+  const { federation: config, authority, extraAuthorityPem, clock } = options;
+  if (config === undefined) return undefined;
+  return new Federation({ config, authority, extraAuthorityPem, directory, clock });
+}
+
+function createServer(options: ServedOptions, stores: IdentityStores, tls: TlsIdentity): Server {
   const { org, authority: issuer, router, database, clock, log } = options;
   const { keys, sealing, directory, people, claims, policy, revocations } = stores;
   const accessTokenMs = Math.min(options.accessTokenMs ?? limits.accessTokenMs, limits.accessTokenMs);
   const audit = createIdentityAudit(options.audit, org, options.addressFrom, clock);
-  const signIn = new PasswordSignIn(directory, new AttemptLimiter(clock), sealing);
+  const limiter = new AttemptLimiter(clock);
+  const signIn = new PasswordSignIn(directory, limiter, sealing);
+  const onWrongDeviceCode = async (request: IncomingMessage) => {
+    limiter.countFailure(deviceCodeBudgets(request.socket.remoteAddress ?? ""));
+    await audit("DEVICE_CODE_REFUSED", "refused", { reason: "wrong_code" }, request);
+  };
   const stored = { org, database, sealing, directory, revocations, clock };
   return createAuthorityServer({
     tls,
     issuer,
     claim: { org, claims, audit, onRedeemed: () => policy.reload() },
     passwords: { people, signIn, audit },
-    interactions: { signIn, audit },
-    createProvider: () => createProvider({ ...stored, issuer, router, keys, accessTokenMs }),
+    interactions: { signIn, audit, federation: federationOf(options, directory) },
+    isGuessing: (address) => limiter.isSpent(deviceCodeBudgets(address)),
+    createProvider: () =>
+      createProvider({ ...stored, issuer, router, keys, accessTokenMs, onWrongDeviceCode }),
     onKeys: (renew) => keys.onRotation(renew),
     log,
   });

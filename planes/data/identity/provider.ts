@@ -2,6 +2,7 @@
  * The OpenID provider of the organization: its clients, its tokens, its rules. Access tokens are short-lived JWTs for
  * the organization's routers; the same issuer serves people (PKCE, device code) and machines (client credentials).
  */
+import type { IncomingMessage } from "node:http";
 import { day, equalInConstantTime, minute, type OrgId, second } from "@biplane/base";
 import { audiences, publicClientId } from "@biplane/identity";
 import Provider, {
@@ -28,6 +29,7 @@ export interface ProviderParts extends AdapterParts {
   readonly router: string;
   readonly keys: SigningKeys;
   readonly accessTokenMs: number;
+  readonly onWrongDeviceCode: (request: IncomingMessage) => Promise<void>;
 }
 
 export function createProvider(parts: ProviderParts): Provider {
@@ -99,7 +101,7 @@ function features(parts: ProviderParts): Configuration["features"] {
     userinfo: { enabled: true },
     deviceFlow: {
       enabled: true,
-      userCodeInputSource: deviceInputPage,
+      userCodeInputSource: deviceInputPage(parts.onWrongDeviceCode),
       userCodeConfirmSource: confirmDevicePage,
       successSource: deviceDonePage,
     },
