@@ -15,6 +15,7 @@ import { loginCommand } from "./commands/login.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { openCommand } from "./commands/open.ts";
 import { planeCommands } from "./commands/planes.ts";
+import { deleteCommand, logoutCommand, revokeCommand, updateCommand } from "./commands/revoke.ts";
 import { runCommand } from "./commands/run.ts";
 import { whoamiCommand } from "./commands/whoami.ts";
 import { exitCodesHelp } from "./exit-codes.ts";
@@ -33,6 +34,7 @@ export function createProgram(): Command {
   const commands = [
     ...[loginCommand(), whoamiCommand(), runCommand(), deployCommand(), getCommand(), ioCommand()],
     ...[logsCommand(), abortCommand(), openCommand(), auditCommand(), borderCommand(), createCommand()],
+    ...[updateCommand(), deleteCommand(), revokeCommand(), logoutCommand()],
     ...[configCommand(), keysCommand(), devCommand(), ...planeCommands()],
   ];
   for (const command of commands) program.addCommand(command);

@@ -23,6 +23,9 @@ export const permissions = [
   "keys.read",
   "keys.write",
   "audit.read",
+  /** People, programs' credentials, sign-ins, and the authority's keys. */
+  "identity.read",
+  "identity.manage",
 ] as const;
 
 export type Permission = (typeof permissions)[number];
@@ -51,6 +54,8 @@ const admin: readonly Permission[] = [
   "keys.read",
   "keys.write",
   "audit.read",
+  "identity.read",
+  "identity.manage",
 ];
 
 export const roles = {

@@ -1,5 +1,6 @@
 /** `biplane data`: makes a data plane (`init`) and runs it (`start`). Prints one JSON line when done or ready. */
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { BiplaneError, isBiplaneError, parseClusterId, parseOrgId, second } from "@biplane/base";
@@ -11,6 +12,13 @@ import { readPassphrase } from "./backup/passphrase.ts";
 import { restoreRoot } from "./backup/restore.ts";
 import { readConfig } from "./config.ts";
 import type { Installation } from "./execution/sandbox/types.ts";
+import { federationCallback } from "./identity/federation.ts";
+import {
+  federationPath,
+  parseFederation,
+  readClientSecret,
+  writeFederation,
+} from "./identity/federation-config.ts";
 import { initialize, newClaim, prepareRoot } from "./init.ts";
 import { readKeyProvider } from "./keys/open-provider.ts";
 import { startDataPlane } from "./server.ts";
@@ -25,9 +33,12 @@ const usage = `biplane data init  --org O --cluster C --enroll-code CODE [--stat
                    [--keys FILE]     where the customer's keys are, as JSON: {"kind": "aws-kms", "region": …}
 biplane data init  --org O --cluster C [--state DIR]      makes the root first, to bind an enrollment code to it
 biplane data init  --new-claim [--state DIR]     a new one-time claim, while the plane is stopped
+biplane data federate --issuer URL --client-id ID --client-secret-file FILE [--name TEXT] [--scopes "openid ..."]
+                   [--groups-claim NAME] [--group NAME]... [--state DIR]   people sign in at your own provider
 biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--sandboxes N]
                    [--task-modules DIR] [--allow-unsandboxed] [--audit-days N] [--database-url URL]
                    [--policy-lifetime SECONDS]    how long other planes believe what was signed here
+                   [--ca FILE] [--access-token-seconds N] [--task-token-seconds N]
 biplane root backup  FILE [--state DIR] [--passphrase-file FILE] [--database-url URL]
 biplane root restore FILE --enroll-code CODE [--state DIR] [--passphrase-file FILE] [--database-url URL]
                      [--router URL] [--authority URL] [--objects URL]
@@ -56,6 +67,16 @@ function parse() {
       sandboxes: { type: "string" },
       "task-modules": { type: "string" },
       "policy-lifetime": { type: "string" },
+      issuer: { type: "string" },
+      "client-id": { type: "string" },
+      "client-secret-file": { type: "string" },
+      name: { type: "string" },
+      scopes: { type: "string" },
+      "groups-claim": { type: "string" },
+      group: { type: "string", multiple: true },
+      ca: { type: "string" },
+      "access-token-seconds": { type: "string" },
+      "task-token-seconds": { type: "string" },
       "allow-unsandboxed": { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
@@ -69,6 +90,7 @@ async function main(): Promise<void> {
   if (values.help) return void process.stdout.write(usage);
   if (command === "init") return values["new-claim"] ? renewClaim(values) : init(values);
   if (command === "root") return root(words, values);
+  if (command === "federate") return federate(values);
   if (command === "start") return start(values, log);
   throw new BiplaneError("invalid_argument", {
     what: `biplane data has no command ${JSON.stringify(command)}.`,
@@ -125,6 +147,39 @@ async function renewClaim(values: Options): Promise<void> {
   print({ claim: claim.reveal(), claimUrl: `${addresses.authority}/claim` });
 }
 
+/** Counts from the next start on. */
+async function federate(values: Options): Promise<void> {
+  const file = required(
+    values["client-secret-file"],
+    "--client-secret-file",
+    "BIPLANE_FEDERATION_SECRET_FILE",
+  );
+  const { name, scopes, group } = values;
+  const config = parseFederation({
+    version: 1,
+    name: name ?? "your organization's account",
+    issuer: required(values.issuer, "--issuer", "BIPLANE_FEDERATION_ISSUER"),
+    clientId: required(values["client-id"], "--client-id", "BIPLANE_FEDERATION_CLIENT_ID"),
+    clientSecretFile: resolve(file),
+    ...(scopes === undefined ? {} : { scopes }),
+    ...(values["groups-claim"] === undefined ? {} : { groupsClaim: values["groups-claim"] }),
+    ...(group === undefined ? {} : { groups: group }),
+  });
+  await readClientSecret(config);
+  const paths = statePaths(stateFolder(values));
+  const { addresses } = await readConfig(paths.config);
+  await writeFederation(federationPath(paths.identity), config);
+  print({
+    federated: true,
+    issuer: config.issuer,
+    redirectUri: `${addresses.authority}${federationCallback}`,
+  });
+}
+
+async function readAuthority(path: string | undefined): Promise<string | undefined> {
+  return path === undefined || path === "" ? undefined : readFile(path, "utf8");
+}
+
 async function start(values: Options, logger: Logger): Promise<void> {
   const plane = await startDataPlane({
     state: stateFolder(values),
@@ -133,6 +188,9 @@ async function start(values: Options, logger: Logger): Promise<void> {
     slots: parseCount("--slots", values.slots, "of tasks that compute at once"),
     sandboxes: parseCount("--sandboxes", values.sandboxes, "of sandboxes at once, waiting tasks' included"),
     allowUnsandboxed: values["allow-unsandboxed"] ?? false,
+    accessTokenMs: parseLifetime("--access-token-seconds", values["access-token-seconds"]),
+    taskTokenMs: parseLifetime("--task-token-seconds", values["task-token-seconds"]),
+    extraAuthorityPem: await readAuthority(values.ca ?? process.env["BIPLANE_CA_FILE"]),
     listen: values.listen ?? false,
     auditDays: parseCount(
       "--audit-days",
@@ -141,7 +199,10 @@ async function start(values: Options, logger: Logger): Promise<void> {
       36_500,
     ),
     edge: values.edge ?? process.env["BIPLANE_EDGE"],
-    documentMs: parseLifetime(values["policy-lifetime"] ?? process.env["BIPLANE_POLICY_LIFETIME"]),
+    documentMs: parseLifetime(
+      "--policy-lifetime",
+      values["policy-lifetime"] ?? process.env["BIPLANE_POLICY_LIFETIME"],
+    ),
     softwareVersion,
     log: logger,
   });
@@ -199,14 +260,9 @@ function parseCount(
   });
 }
 
-function parseLifetime(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const seconds = Number(text);
-  if (Number.isInteger(seconds) && seconds >= 2 && seconds <= 86_400) return seconds * second;
-  throw new BiplaneError("invalid_argument", {
-    what: `--policy-lifetime ${text} can't be used.`,
-    why: "It is a number of seconds, from 2 to 86400.",
-  });
+function parseLifetime(option: string, text: string | undefined): number | undefined {
+  const seconds = parseCount(option, text, "of seconds that it is believed", 86_400);
+  return seconds === undefined ? undefined : seconds * second;
 }
 
 function print(value: object): void {

@@ -17,6 +17,11 @@ export interface DataPlaneOptions {
   readonly documentMs: number | undefined;
   /** Audit records older than so many days are dropped; undefined keeps all. */
   readonly auditDays?: number | undefined;
+  /** Lifetimes of tokens, where they are to be shorter than usual. */
+  readonly accessTokenMs?: number | undefined;
+  readonly taskTokenMs?: number | undefined;
+  /** PEM: believed besides the system's authorities in connections to the customer's other systems. */
+  readonly extraAuthorityPem?: string | undefined;
   readonly softwareVersion: string;
   readonly log: Logger;
 }

@@ -19,11 +19,12 @@ import type { Interceptor, Transport } from "@connectrpc/connect";
 import { startTestControlPlane } from "../../tests/support/control-plane.ts";
 import { type DataPlaneConfig, readConfig } from "./config.ts";
 import { readCertificates, ServingCertificate } from "./identity/certificates.ts";
+import { prepareClient } from "./identity/subject-rules.ts";
 import { initialize } from "./init.ts";
 import { createLinkRecords, type Link, startLink } from "./link/index.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import { createRouting, type Routing } from "./routing.ts";
-import { statePaths } from "./state.ts";
+import { type StatePaths, statePaths } from "./state.ts";
 import { openStores, type Stores } from "./stores.ts";
 
 export const testOrg = "acme" as OrgId;
@@ -53,19 +54,25 @@ export interface TestPlane {
   close(): Promise<void>;
 }
 
-export async function startTestPlane(): Promise<TestPlane> {
+export interface TestPlaneOptions {
+  /** Called once the plane is made, before it starts. */
+  readonly prepare?: (paths: StatePaths, config: DataPlaneConfig) => Promise<void>;
+  readonly extraAuthorityPem?: string;
+}
+
+export async function startTestPlane(wanted: TestPlaneOptions = {}): Promise<TestPlane> {
   const folder = await mkdtemp(join(tmpdir(), "biplane-plane-"));
   const closers = new Closers();
   closers.add({ close: () => rm(folder, { recursive: true, force: true }) });
   try {
-    return await start(folder, closers);
+    return await start(folder, closers, wanted);
   } catch (error) {
     await closers.close();
     throw error;
   }
 }
 
-async function start(folder: string, closers: Closers): Promise<TestPlane> {
+async function start(folder: string, closers: Closers, wanted: TestPlaneOptions): Promise<TestPlane> {
   const control = await startTestControlPlane({ folder: join(folder, "control") });
   let stopping: Promise<void> | undefined;
   const stopControlPlane = () => (stopping ??= control.close());
@@ -84,10 +91,14 @@ async function start(folder: string, closers: Closers): Promise<TestPlane> {
   });
   const paths = statePaths(state);
   const config = await readConfig(paths.config);
+  await wanted.prepare?.(paths, config);
   const systemKey = await readKeyFile(paths.systemKey);
   const certificates = (await readCertificates(paths.certificates, systemKey))!;
   const stores = await openStores(
-    { options: options(state), paths, config, systemKey, certificates },
+    {
+      options: { ...options(state), extraAuthorityPem: wanted.extraAuthorityPem },
+      ...{ paths, config, systemKey, certificates },
+    },
     closers,
   );
   const link = closers.add(await openLink(paths.link, stores));
@@ -105,9 +116,9 @@ function assemble(parts: Omit<TestPlane, "client" | "transport" | "audit">): Tes
   return {
     ...parts,
     client: async (role, scope = {}) => {
-      const { subject, client } = stores.identity.directory.prepareClient(`test ${role}`);
+      const { subject, client } = prepareClient(`test ${role}`, Date.now());
       await stores.database.asOrg(testOrg, async (transaction) => {
-        await stores.identity.directory.add(transaction, subject, role);
+        await stores.identity.directory.add(transaction, subject, { role });
         await transaction
           .updateTable("identity_assignments")
           .set({ project_id: scope.project ?? "", domain_id: scope.domain ?? "" })

@@ -95,6 +95,7 @@ async function openServices({ config, stores, controlPlane }: RoutingParts): Pro
     policy: identity.policy,
     projects,
     subjects: new SubjectNames(identity.directory),
+    administration: identity,
     clock: systemClock,
   });
 }

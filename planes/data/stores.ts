@@ -56,7 +56,7 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
     closers.add(keepRecordsFor(audit, options.auditDays * day, systemClock, options.log));
   }
   const refusals = closers.add(new RefusalRecorder(audit, systemClock, options.log));
-  const identity = await openOwnIdentity(parts, database, audit);
+  const identity = closers.add(await openOwnIdentity(parts, database, audit));
   closers.add(identity.documents);
   const keys = closers.add(await openProjectKeys(parts));
   const objects = await openOwnObjects(parts, keys, closers);
@@ -99,6 +99,9 @@ function openOwnIdentity(
     authority: config.addresses.authority,
     router: config.addresses.router,
     addressFrom: options.listen ? "peer" : "edge",
+    accessTokenMs: options.accessTokenMs,
+    taskTokenMs: options.taskTokenMs,
+    extraAuthorityPem: options.extraAuthorityPem,
     clock: systemClock,
     log: options.log,
   });

@@ -16,6 +16,7 @@ interface Tool {
 const tools = {
   aws: { probe: ["/usr/bin/aws", "--version"], install: "apt-get install awscli" },
   bubblewrap: { probe: ["bwrap", "--version"], install: "apt-get install bubblewrap" },
+  chromium: { probe: ["/usr/bin/chromium", "--version"], install: "apt-get install chromium" },
   tcpdump: { probe: ["tcpdump", "--version"], install: "apt-get install tcpdump" },
   tshark: { probe: ["tshark", "--version"], install: "apt-get install tshark" },
   strace: { probe: ["strace", "--version"], install: "apt-get install strace" },

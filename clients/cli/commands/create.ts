@@ -2,7 +2,9 @@
 import { defaultDomains, parseProjectId } from "@biplane/base";
 import { Command } from "commander";
 import { printRecord } from "../output/print.ts";
+import { createApiKeyCommand } from "./api-keys.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
+import { createUserCommand } from "./users.ts";
 
 interface ProjectOptions extends CommonOptions {
   readonly name?: string;
@@ -17,7 +19,11 @@ export function createCommand(): Command {
       .option("--name <text>", "name for people")
       .option("--description <text>", "kept in the data plane"),
   ).action(createProject);
-  return new Command("create").description("make a project").addCommand(project);
+  return new Command("create")
+    .description("make a project, a user, or a program's credentials")
+    .addCommand(project)
+    .addCommand(createUserCommand())
+    .addCommand(createApiKeyCommand());
 }
 
 async function createProject(id: string, options: ProjectOptions): Promise<void> {

@@ -7,8 +7,10 @@ import { Command, Option } from "commander";
 import { printRecord, printRecords } from "../output/print.ts";
 import type { Column } from "../output/table.ts";
 import { age, between, time } from "../output/text.ts";
+import { getApiKeyCommand } from "./api-keys.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
 import { actionsKnown, clustersKnown, projectsKnown, runsKnown, tasksKnown } from "./from-control-plane.ts";
+import { getSessionCommand, getUserCommand } from "./users.ts";
 
 export interface GetOptions extends CommonOptions {
   readonly from: "data-plane" | "control-plane";
@@ -18,12 +20,15 @@ export interface GetOptions extends CommonOptions {
 const { DESCENDING, ASCENDING } = flyte.common.Sort_Direction;
 
 export function getCommand(): Command {
-  const command = new Command("get").description("list or show runs, actions, tasks, projects and clusters");
+  const command = new Command("get").description(
+    "list or show runs, actions, tasks, projects, clusters, users and keys",
+  );
   command.addCommand(sub("run", "runs of the project, newest first; or one run", "[name]", getRun));
   command.addCommand(sub("action", "actions of a run; or one action", "<run> [action]", getAction));
   command.addCommand(sub("task", "deployed tasks", "[name]", getTask));
   command.addCommand(sub("project", "projects of the organization", "", getProject));
   command.addCommand(sub("cluster", "clusters of the organization", "", getCluster));
+  for (const other of [getUserCommand(), getApiKeyCommand(), getSessionCommand()]) command.addCommand(other);
   return command;
 }
 

@@ -4,6 +4,7 @@ import { keys } from "@biplane/data-wire";
 import { Command } from "commander";
 import { printRecord, printRecords } from "../output/print.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
+import { signingKeyCommands } from "./signing-keys.ts";
 
 interface ChangeOptions extends CommonOptions {
   readonly yes?: boolean;
@@ -24,7 +25,7 @@ export function keysCommand(): Command {
       .argument("<project>")
       .argument("<key>", "made where there is none"),
   );
-  return new Command("keys")
+  const command = new Command("keys")
     .description("look at the customer's keys, rotate, disable and enable them")
     .addCommand(list.action(listKeys))
     .addCommand(rotate.action(rotateKey))
@@ -37,6 +38,8 @@ export function keysCommand(): Command {
       ),
     )
     .addCommand(assign.action(assignKey));
+  for (const signing of signingKeyCommands()) command.addCommand(signing);
+  return command;
 }
 
 type Change = "disable" | "enable" | "destroy";

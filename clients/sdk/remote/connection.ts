@@ -1,6 +1,15 @@
 /** One signed-in connection to a data plane: what every command and the remote client share. */
 import { BiplaneError, Secret } from "@biplane/base";
-import { audit, border, flyte, keys, objects, progress, records } from "@biplane/data-wire";
+import {
+  audit,
+  border,
+  flyte,
+  keys,
+  objects,
+  identity as people,
+  progress,
+  records,
+} from "@biplane/data-wire";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { ConfigStore, defaultDomain } from "./config-store.ts";
 import { PinnedHttp } from "./pinned-http.ts";
@@ -36,6 +45,9 @@ export interface Connection {
   readonly progress: Client<typeof progress.ProgressService>;
   readonly objects: Client<typeof objects.ObjectsService>;
   readonly keys: Client<typeof keys.KeysService>;
+  readonly users: Client<typeof people.UserService>;
+  readonly apiKeys: Client<typeof people.ApiKeyService>;
+  readonly authority: Client<typeof people.AuthorityService>;
 }
 
 export async function openConnection(options: ConnectOptions = {}): Promise<Connection> {
@@ -68,6 +80,9 @@ function clientsOf(router: Transport) {
     progress: createClient(progress.ProgressService, router),
     objects: createClient(objects.ObjectsService, router),
     keys: createClient(keys.KeysService, router),
+    users: createClient(people.UserService, router),
+    apiKeys: createClient(people.ApiKeyService, router),
+    authority: createClient(people.AuthorityService, router),
   };
 }
 

@@ -13,6 +13,7 @@ import { projectService } from "./projects.ts";
 import { borderService, progressService, recordsService } from "./records.ts";
 import { runService } from "./runs.ts";
 import { taskService } from "./tasks.ts";
+import { apiKeyService, authorityService, userService } from "./users.ts";
 
 export function createServices(parts: ApiParts): ServedService[] {
   return [
@@ -31,5 +32,8 @@ export function createServices(parts: ApiParts): ServedService[] {
     progressService(parts),
     objectsService(parts),
     keysService(parts),
+    userService(parts),
+    apiKeyService(parts),
+    authorityService(parts),
   ];
 }

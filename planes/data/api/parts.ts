@@ -11,6 +11,7 @@ import type { CurrentPolicy } from "../policy/policy.ts";
 import type { Runs } from "../runs/types.ts";
 import type { ProjectCache } from "./project-cache.ts";
 import type { SubjectNames } from "./subject-names.ts";
+import type { IdentityAdministration } from "./users.ts";
 
 export interface BorderLedger {
   read(
@@ -35,5 +36,6 @@ export interface ApiParts {
   readonly policy: CurrentPolicy;
   readonly projects: ProjectCache;
   readonly subjects: SubjectNames;
+  readonly administration: IdentityAdministration;
   readonly clock: Clock;
 }

@@ -1,7 +1,7 @@
 /** Turns subjects into the identities that clients show: names come from the directory, and stay in the data plane. */
 import { flyte } from "@biplane/data-wire";
 import { create } from "@bufbuild/protobuf";
-import type { SubjectProfile } from "../identity/directory.ts";
+import type { SubjectProfile } from "../identity/subject.ts";
 
 const knownMax = 10_000;
 
@@ -25,6 +25,11 @@ export class SubjectNames {
       if (!this.#known.has(subject)) this.#remember(subject, await this.#look(subject));
     }
     return (subject) => this.#known.get(subject) ?? application(subject, subject);
+  }
+
+  /** Their name has changed, or they are gone. */
+  forget(subject: string): void {
+    this.#known.delete(subject);
   }
 
   #remember(subject: string, identity: flyte.common.EnrichedIdentity): void {

@@ -14,6 +14,7 @@ import { Directory } from "../identity/directory.ts";
 import { signingKeysPath } from "../identity/index.ts";
 import { createSealing } from "../identity/sealing.ts";
 import { openSigningKeys } from "../identity/signing-keys.ts";
+import { preparePerson } from "../identity/subject-rules.ts";
 import { type InitOptions, initialize, prepareRoot } from "../init.ts";
 import { testLog as log, testCluster, testOrg } from "../plane.testing.ts";
 import { statePaths } from "../state.ts";
@@ -40,8 +41,8 @@ describeOnBothDatabases("A backup of the root", (fresh) => {
     await initialize({ ...names(), ...(await newPlace(state, database)), enrollCode: await code() });
     await withDatabase(state, database, async (opened, directory) => {
       const ada = { email: "ada@acme.test", name: "Ada", password: new Secret("correct horse battery") };
-      const person = await directory.preparePerson(ada);
-      await opened.asOrg(testOrg, (transaction) => directory.add(transaction, person, "Admin"));
+      const person = await preparePerson(ada, Date.now());
+      await opened.asOrg(testOrg, (transaction) => directory.add(transaction, person, { role: "Admin" }));
     });
     before = await knownOf(state, database);
     file = join(folder, "root.backup");

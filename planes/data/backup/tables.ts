@@ -13,7 +13,7 @@ const decisions: Readonly<Record<Table, string>> = {
   identity_subjects: kept,
   identity_assignments: kept,
   identity_claims: kept,
-  identity_revocations: kept,
+  identity_denials: kept,
   policy_roles: kept,
   signed_documents: kept,
   identity_oidc: "An older copy would bring used codes and refresh tokens back to life.",

@@ -6,7 +6,7 @@ import type { Lease } from "../runs/types.ts";
 import type { StoreGrant } from "./grants.ts";
 
 /** Both live at least twice as long, so that one missed renewal does no harm. */
-const renewalMs = limits.taskTokenMs / 2;
+const renewalsPerToken = 2;
 const credentialsMs = hour;
 /** Programs that read credentials from their environment can't renew them. */
 const fixedCredentialsMs = 7 * 24 * hour;
@@ -17,7 +17,7 @@ export interface Capabilities {
 }
 
 export interface CapabilitySources {
-  readonly tokens: Pick<TokenIssuer, "taskToken" | "revokeAttempt">;
+  readonly tokens: Pick<TokenIssuer, "taskToken" | "revokeAttempt" | "taskTokenMs">;
   readonly grants: Pick<ObjectGrants, "sessionCredentials">;
 }
 
@@ -44,6 +44,7 @@ export class AttemptCapabilities {
 
   /** Hands over new ones until `end`. */
   renew(deliver: (renewed: Capabilities) => void, failed: (error: unknown) => void): void {
+    const renewalMs = this.#sources.tokens.taskTokenMs / renewalsPerToken;
     this.#timer = setInterval(() => void this.mint().then(deliver, failed), renewalMs).unref();
   }
 

@@ -13,7 +13,7 @@ export interface ExecutorOptions {
   readonly objects: ObjectStore;
   readonly grants: Pick<ObjectGrants, "sessionCredentials">;
   readonly logs: LogStore;
-  readonly tokens: Pick<TokenIssuer, "taskToken" | "revokeAttempt">;
+  readonly tokens: Pick<TokenIssuer, "taskToken" | "revokeAttempt" | "taskTokenMs">;
   readonly entrances: SandboxEntrances;
   /** The organization's root: the only authority that workers believe. PEM. */
   readonly authorityPem: string;

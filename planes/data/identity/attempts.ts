@@ -1,13 +1,54 @@
-/** Slows guessing down: so many failures per name and in all within a window, then no more tries until it has passed. */
+/**
+ * Slows guessing down without shutting the right person out: failures are counted for a name at an address, for an
+ * address, and for a name; a browser in which the person has signed in before has a count of its own.
+ */
+import { isIPv6 } from "node:net";
 import { BiplaneError, minute } from "@biplane/base";
 import type { Clock } from "@biplane/kit/clock";
 
+/** What a failure counts against, and how many are borne. */
+export interface Budget {
+  readonly key: string;
+  readonly failuresMax: number;
+}
+
 const windowMs = 15 * minute;
-const failuresPerNameMax = 10;
-const namesMax = 10_000;
+const keysMax = 100_000;
 /** A slow hash takes memory: more than this at once is refused, so that sign-ins can't exhaust the plane. */
 const checksAtOnceMax = 4;
 const checksWaitingMax = 32;
+
+export interface PasswordAttempt {
+  readonly name: string;
+  readonly address: string;
+  /** Of a browser that this person has signed in with before. */
+  readonly knownBrowser: string | undefined;
+}
+
+/** Strangers who fail for a name from everywhere can't use up the count of a browser that the person knows. */
+export function passwordBudgets({ name, address, knownBrowser }: PasswordAttempt): readonly Budget[] {
+  if (knownBrowser !== undefined) return [{ key: `browser ${knownBrowser}`, failuresMax: 10 }];
+  const network = networkOf(address);
+  return [
+    { key: `name ${name} at ${network}`, failuresMax: 10 },
+    { key: `address ${network}`, failuresMax: 30 },
+    { key: `name ${name}`, failuresMax: 50 },
+  ];
+}
+
+/** A code has 34 bits and lives for ten minutes: twenty guesses of an address find nothing. */
+export function deviceCodeBudgets(address: string): readonly Budget[] {
+  return [{ key: `device code at ${networkOf(address)}`, failuresMax: 20 }];
+}
+
+/** Whoever has one IPv6 address has the 2^64 of its network. */
+function networkOf(address: string): string {
+  if (!isIPv6(address) || address.startsWith("::ffff:")) return address;
+  const [head = "", tail] = address.split("::");
+  const groups = head.split(":").filter((group) => group !== "");
+  const missing = tail === undefined ? 0 : 8 - groups.length - tail.split(":").filter(Boolean).length;
+  return [...groups, ...Array<string>(Math.max(0, missing)).fill("0")].slice(0, 4).join(":");
+}
 
 export class AttemptLimiter {
   readonly #clock: Clock;
@@ -19,19 +60,46 @@ export class AttemptLimiter {
     this.#clock = clock;
   }
 
-  /** Runs the check unless the name has failed too often; `check` resolves to undefined for a failure. */
-  async attempt<T>(name: string, check: () => Promise<T | undefined>): Promise<T | undefined> {
-    const now = this.#clock.now();
-    const known = this.#failures.get(name);
-    if (known !== undefined && known.endsAtMs > now && known.count >= failuresPerNameMax) throw tooMany();
+  /** Runs the slow check unless too much has failed; `check` resolves to undefined for a failure. */
+  async attempt<T>(budgets: readonly Budget[], check: () => Promise<T | undefined>): Promise<T | undefined> {
+    this.require(budgets);
     await this.#enter();
     try {
+      // Others of the same name may have failed while this one waited.
+      this.require(budgets);
       const result = await check();
-      if (result === undefined) this.#countFailure(name, now);
-      else this.#failures.delete(name);
+      if (result === undefined) this.countFailure(budgets);
+      else this.#failures.delete(budgets[0]?.key ?? "");
       return result;
     } finally {
       this.#leave();
+    }
+  }
+
+  /** Throws where one of the budgets is spent. */
+  require(budgets: readonly Budget[]): void {
+    if (this.isSpent(budgets)) throw tooMany();
+  }
+
+  isSpent(budgets: readonly Budget[]): boolean {
+    const now = this.#clock.now();
+    return budgets.some(({ key, failuresMax }) => {
+      const known = this.#failures.get(key);
+      return known !== undefined && known.endsAtMs > now && known.count >= failuresMax;
+    });
+  }
+
+  countFailure(budgets: readonly Budget[]): void {
+    const now = this.#clock.now();
+    for (const { key } of budgets) {
+      const known = this.#failures.get(key);
+      if (known !== undefined && known.endsAtMs > now) {
+        known.count += 1;
+        continue;
+      }
+      if (this.#failures.size >= keysMax) this.#failures.delete(this.#failures.keys().next().value!);
+      this.#failures.delete(key);
+      this.#failures.set(key, { count: 1, endsAtMs: now + windowMs });
     }
   }
 
@@ -49,16 +117,6 @@ export class AttemptLimiter {
     const next = this.#waiting.shift();
     if (next === undefined) this.#running -= 1;
     else next();
-  }
-
-  #countFailure(name: string, now: number): void {
-    const known = this.#failures.get(name);
-    if (known !== undefined && known.endsAtMs > now) {
-      known.count += 1;
-      return;
-    }
-    if (this.#failures.size >= namesMax) this.#failures.delete(this.#failures.keys().next().value!);
-    this.#failures.set(name, { count: 1, endsAtMs: now + windowMs });
   }
 }
 

@@ -19,7 +19,8 @@ import type { Clock } from "@biplane/kit/clock";
 import { type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
 import { z } from "zod";
 import type { CurrentPolicy } from "../policy/policy.ts";
-import { type SigningKeys, signingAlgorithm } from "./signing-keys.ts";
+import type { Revocations } from "./revocations.ts";
+import { type KeyUse, type SigningKeys, signingAlgorithm } from "./signing-keys.ts";
 import { attemptKey, type ClusterTokens, clusterIssuer, taskTokenType } from "./tokens.ts";
 import type { Authenticator, Entrance, Principal } from "./types.ts";
 
@@ -60,9 +61,11 @@ const clockToleranceSeconds = 5;
 
 export class RouterAuthenticator implements Authenticator {
   readonly #org: OrgId;
-  readonly #keys: Pick<SigningKeys, "authority" | "task">;
+  readonly #keys: Pick<SigningKeys, "find">;
   readonly #policy: CurrentPolicy;
+  readonly #revocations: Pick<Revocations, "isDenied">;
   readonly #tokens: ClusterTokens;
+  readonly #onUse: (subject: string) => void;
   readonly #clock: Clock;
   readonly #publicOptions: JWTVerifyOptions;
   readonly #sandboxOptions: JWTVerifyOptions;
@@ -74,15 +77,20 @@ export class RouterAuthenticator implements Authenticator {
     cluster: ClusterId;
     /** Issuer of people's and programs' tokens. */
     authority: string;
-    keys: Pick<SigningKeys, "authority" | "task">;
+    keys: Pick<SigningKeys, "find">;
     policy: CurrentPolicy;
+    revocations: Pick<Revocations, "isDenied">;
     tokens: ClusterTokens;
+    /** Told of each use of a program's credentials. */
+    onUse: (subject: string) => void;
     clock: Clock;
   }) {
     this.#org = parts.org;
     this.#keys = parts.keys;
     this.#policy = parts.policy;
+    this.#revocations = parts.revocations;
     this.#tokens = parts.tokens;
+    this.#onUse = parts.onUse;
     this.#clock = parts.clock;
     const shared = { audience: audiences.router, algorithms: [signingAlgorithm] };
     this.#publicOptions = { ...shared, issuer: parts.authority, typ: "at+jwt" };
@@ -100,8 +108,10 @@ export class RouterAuthenticator implements Authenticator {
     if (principal.expiresAtMs + clockToleranceSeconds * second <= this.#clock.now()) throw expired();
     const { bundle } = this.#policy;
     // Without a policy that is in date the decision refuses; here only what is known to be denied can be told.
-    if (bundle !== undefined && isDenied(bundle, said)) throw refused("The token was revoked.");
+    const isTakenBack = this.#revocations.isDenied(said) || (bundle !== undefined && isDenied(bundle, said));
+    if (isTakenBack) throw revoked();
     if (entrance.kind === "sandbox") this.#requireOwnSandbox(principal, entrance.attempt());
+    if (principal.kind === "service") this.#onUse(principal.subject);
     return principal;
   }
 
@@ -117,7 +127,7 @@ export class RouterAuthenticator implements Authenticator {
   }
 
   async #verifyRouterToken(token: string): Promise<Verified> {
-    const payload = await this.#checkSignature(token, this.#keys.authority.publicKey, this.#publicOptions);
+    const payload = await this.#checkSignature(token, "authority", this.#publicOptions);
     const claims = parseClaims(routerClaims, payload);
     if (claims.org !== this.#org) throw refused("The token is another organization's.");
     return {
@@ -139,7 +149,7 @@ export class RouterAuthenticator implements Authenticator {
   }
 
   async #verifyTaskToken(token: string): Promise<Verified> {
-    const payload = await this.#checkSignature(token, this.#keys.task.publicKey, this.#sandboxOptions);
+    const payload = await this.#checkSignature(token, "task", this.#sandboxOptions);
     const claims = parseClaims(taskClaims, payload);
     const attempt: AttemptId = {
       org: this.#org,
@@ -168,15 +178,15 @@ export class RouterAuthenticator implements Authenticator {
     };
   }
 
-  async #checkSignature(
-    token: string,
-    key: Parameters<typeof jwtVerify>[1],
-    options: JWTVerifyOptions,
-  ): Promise<JWTPayload> {
-    const currentDate = new Date(this.#clock.now());
+  async #checkSignature(token: string, use: KeyUse, options: JWTVerifyOptions): Promise<JWTPayload> {
+    const times = { currentDate: new Date(this.#clock.now()), clockTolerance: clockToleranceSeconds };
+    const keyOf = ({ kid }: { kid?: string }) => {
+      const key = this.#keys.find(use, kid);
+      if (key === undefined) throw refused("The token's key is not one of this authority's.");
+      return key.publicKey;
+    };
     try {
-      return (await jwtVerify(token, key, { ...options, currentDate, clockTolerance: clockToleranceSeconds }))
-        .payload;
+      return (await jwtVerify(token, keyOf, { ...options, ...times })).payload;
     } catch (error) {
       if ((error as { code?: string }).code === "ERR_JWT_EXPIRED") throw expired();
       throw refused("The token can't be verified here.", error);
@@ -229,6 +239,11 @@ function refused(why: string, cause?: unknown): BiplaneError {
     next: "Sign in again with `biplane login`.",
   };
   return new BiplaneError("unauthenticated", text, { cause, reason: "token_refused" });
+}
+
+function revoked(): BiplaneError {
+  const text = { what: "The access token was revoked.", next: "Sign in again with `biplane login`." };
+  return new BiplaneError("unauthenticated", text, { reason: "token_revoked" });
 }
 
 function expired(): BiplaneError {

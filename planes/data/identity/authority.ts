@@ -6,14 +6,24 @@ import type { Logger } from "@biplane/kit/logging";
 import { serverTlsOptions, type TlsIdentity } from "@biplane/kit/tls";
 import type Provider from "oidc-provider";
 import { type ClaimPageParts, handleClaim } from "./claim-pages.ts";
+import { federationCallback } from "./federation.ts";
+import { handleFederationCallback } from "./federation-pages.ts";
 import { handleInteraction, type InteractionParts } from "./interactions.ts";
+import { handleInvitation, handlePasswordChange, type PasswordPageParts } from "./password-pages.ts";
 
 export interface AuthorityParts {
   readonly tls: TlsIdentity;
   /** `https://host:port`; requests for any other host are refused with 421. */
   readonly issuer: string;
   readonly claim: ClaimPageParts;
-  readonly interactions: InteractionParts;
+  readonly passwords: PasswordPageParts;
+  readonly interactions: Omit<InteractionParts, "provider">;
+  /** Whether an address has tried too many device codes. */
+  readonly isGuessing: (address: string) => boolean;
+  /** Makes a provider with the keys of now. */
+  readonly createProvider: () => Provider;
+  /** Calls when there are other keys. */
+  readonly onKeys: (renew: () => void) => void;
   readonly log: Logger;
 }
 
@@ -21,9 +31,11 @@ const requestMs = 30_000;
 const requestBytesMax = 64 * 1024;
 
 export function createAuthorityServer(parts: AuthorityParts): Server {
-  const { provider } = parts.interactions;
-  const handleProtocol = provider.callback();
-  observeTokens(provider, parts);
+  let current = openProvider(parts);
+  // Everything that a provider remembers is in the database, so that another one goes on in its place.
+  parts.onKeys(() => {
+    current = openProvider(parts);
+  });
   const host = new URL(parts.issuer).host;
   const options = { ...serverTlsOptions({ identity: parts.tls }), requestTimeout: requestMs };
   return createServer(options, (request, response) => {
@@ -39,9 +51,40 @@ export function createAuthorityServer(parts: AuthorityParts): Server {
     const path = (request.url ?? "").split("?")[0]!;
     if (path === "/healthz") return send(response, 200, { "content-type": "text/plain" }, "ok\n");
     if (path === "/claim") return handleClaim(parts.claim, request, response);
-    if (path.startsWith("/interaction/")) return handleInteraction(parts.interactions, request, response);
+    if (path === "/invitation") return handleInvitation(parts.passwords, request, response);
+    if (path === "/password") return handlePasswordChange(parts.passwords, request, response);
+    const { federation } = parts.interactions;
+    if (path === federationCallback && federation !== undefined) {
+      return handleFederationCallback(federation, request, response);
+    }
+    const address = request.socket.remoteAddress ?? "";
+    if (path === "/device" && request.method === "POST" && parts.isGuessing(address)) {
+      await parts.interactions.audit(
+        "DEVICE_CODE_REFUSED",
+        "refused",
+        { reason: "too_many_attempts" },
+        request,
+      );
+      const body = html`<p class="error" role="alert">Too many wrong codes. Wait 15 minutes.</p>`;
+      return sendPage(response, 429, { title: "Sign in a device", body });
+    }
+    const { provider, handleProtocol } = current;
+    if (path.startsWith("/interaction/")) {
+      return handleInteraction({ ...parts.interactions, provider }, request, response);
+    }
     await handleProtocol(request, response);
   }
+}
+
+interface CurrentProvider {
+  readonly provider: Provider;
+  readonly handleProtocol: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+}
+
+function openProvider(parts: AuthorityParts): CurrentProvider {
+  const provider = parts.createProvider();
+  observeTokens(provider, parts);
+  return { provider, handleProtocol: provider.callback() };
 }
 
 /** RFC 9110 section 15.5.20: this connection is not for that host. */

@@ -6,7 +6,7 @@ import { readForm, readJson } from "@biplane/kit/http-body";
 import { z } from "zod";
 import type { IdentityAudit } from "./audit.ts";
 import type { ClaimRequest, ClaimResult, Claims } from "./claims.ts";
-import { passwordCharactersMin } from "./directory.ts";
+import { passwordCharactersMin } from "./subject-rules.ts";
 
 const bodyBytesMax = 8_192;
 const jsonRequest = z.object({

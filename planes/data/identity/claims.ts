@@ -4,8 +4,10 @@ import { BiplaneError, type OrgId, Secret } from "@biplane/base";
 import type { Clock } from "@biplane/kit/clock";
 import type { Database } from "@biplane/kit/database";
 import type { DataSchema } from "../store/schema.ts";
-import type { Directory, NewClient, NewPerson, Subject } from "./directory.ts";
+import type { Directory } from "./directory.ts";
 import type { Sealing } from "./sealing.ts";
+import type { NewSubject } from "./subject.ts";
+import { type NewClient, type NewPerson, prepareClient, preparePerson } from "./subject-rules.ts";
 
 export interface ClaimRequest {
   readonly claim: Secret<string>;
@@ -46,6 +48,7 @@ export class Claims {
       await transaction
         .deleteFrom("identity_claims")
         .where("org_id", "=", this.#org)
+        .where("subject", "=", "")
         .where("redeemed_at_ms", "is", null)
         .execute();
       await transaction
@@ -64,10 +67,10 @@ export class Claims {
   /** Uses the claim up and adds the administrators in one transaction, so that a crash leaves both or neither. */
   async redeem(request: ClaimRequest): Promise<ClaimResult> {
     if (!(await this.#isOpen(request.claim))) throw refused();
-    const person = request.person && (await this.#directory.preparePerson(request.person));
-    const client =
-      request.clientName === undefined ? undefined : this.#directory.prepareClient(request.clientName);
-    const subjects = [person, client?.subject].filter((one): one is Subject => one !== undefined);
+    const now = this.#clock.now();
+    const person = request.person && (await preparePerson(request.person, now));
+    const client = request.clientName === undefined ? undefined : prepareClient(request.clientName, now);
+    const subjects = [person, client?.subject].filter((one): one is NewSubject => one !== undefined);
     if (subjects.length === 0) {
       throw new BiplaneError("invalid_argument", {
         what: "The claim names no administrator.",
@@ -80,10 +83,11 @@ export class Claims {
         .set({ redeemed_at_ms: this.#clock.now() })
         .where("org_id", "=", this.#org)
         .where("claim_hash", "=", this.#hash(request.claim))
+        .where("subject", "=", "")
         .where("redeemed_at_ms", "is", null)
         .executeTakeFirst();
       if (used.numUpdatedRows !== 1n) throw refused();
-      for (const subject of subjects) await this.#directory.add(transaction, subject, "Admin");
+      for (const subject of subjects) await this.#directory.add(transaction, subject, { role: "Admin" });
     });
     return {
       ...(person === undefined ? {} : { person: { subject: person.subject } }),
@@ -98,6 +102,7 @@ export class Claims {
         .select("redeemed_at_ms")
         .where("org_id", "=", this.#org)
         .where("claim_hash", "=", this.#hash(claim))
+        .where("subject", "=", "")
         .executeTakeFirst(),
     );
     return row !== undefined && row.redeemed_at_ms === null;

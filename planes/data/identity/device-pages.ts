@@ -1,4 +1,5 @@
 /** Pages of the device flow and of the provider's errors, in place of its own ones: no script, strict CSP. */
+import type { IncomingMessage } from "node:http";
 import { html, pageHeaders, renderPage } from "@biplane/kit/html";
 import type { Configuration, KoaContextWithOIDC } from "oidc-provider";
 
@@ -7,12 +8,23 @@ type DeviceFlow = Extract<
   { userCodeInputSource?: unknown }
 >;
 
-export const deviceInputPage: NonNullable<DeviceFlow["userCodeInputSource"]> = async (
-  context,
-  form,
-  _out,
-  error,
-) => {
+/** `onWrong` is told of each code that does not work: somebody may be guessing. */
+export function deviceInputPage(
+  onWrong: (request: IncomingMessage) => Promise<void>,
+): NonNullable<DeviceFlow["userCodeInputSource"]> {
+  return async (context, form, _out, error) => {
+    if (error !== undefined && error !== null && error.name !== "NoCodeError") await onWrong(context.req);
+    await showInput(context, form, error);
+  };
+}
+
+type InputSource = NonNullable<DeviceFlow["userCodeInputSource"]>;
+
+const showInput = async (
+  context: Parameters<InputSource>[0],
+  form: string,
+  error: Parameters<InputSource>[3],
+): Promise<void> => {
   const { action, token } = readForm(form);
   const notice =
     error === undefined || error === null

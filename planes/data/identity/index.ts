@@ -1,7 +1,8 @@
 /** Identity of the organization, put together: directory, provider, tokens, authenticator, the authority's server. */
+import type { IncomingMessage } from "node:http";
 import type { Server } from "node:https";
 import { join } from "node:path";
-import type { ClusterId, OrgId } from "@biplane/base";
+import { type ClusterId, day, limits, type OrgId } from "@biplane/base";
 import type { AuditLog } from "@biplane/kit/audit-log";
 import type { Clock } from "@biplane/kit/clock";
 import type { Key } from "@biplane/kit/crypto";
@@ -11,17 +12,23 @@ import type { TlsIdentity } from "@biplane/kit/tls";
 import { Documents } from "../documents/documents.ts";
 import { Policy, type PolicyTransaction } from "../policy/policy.ts";
 import type { DataSchema } from "../store/schema.ts";
-import { AttemptLimiter } from "./attempts.ts";
+import { ApiKeys, LastUses } from "./api-keys.ts";
+import { AttemptLimiter, deviceCodeBudgets } from "./attempts.ts";
 import { createIdentityAudit } from "./audit.ts";
 import { RouterAuthenticator } from "./authenticator.ts";
 import { createAuthorityServer } from "./authority.ts";
 import { Claims } from "./claims.ts";
 import { Directory } from "./directory.ts";
 import { DocumentSigner } from "./document-signer.ts";
+import { Federation } from "./federation.ts";
+import { type FederationConfig, federationPath, readFederation } from "./federation-config.ts";
 import { deleteExpired } from "./oidc-adapter.ts";
+import { PasswordSignIn } from "./password-sign-in.ts";
+import { People } from "./people.ts";
 import { createProvider } from "./provider.ts";
 import { Revocations, readDenials } from "./revocations.ts";
 import { createSealing, type Sealing } from "./sealing.ts";
+import { SignIns } from "./sign-ins.ts";
 import { openSigningKeys, type SigningKeys } from "./signing-keys.ts";
 import { ClusterTokens } from "./tokens.ts";
 
@@ -40,6 +47,11 @@ export interface IdentityOptions {
   readonly authority: string;
   readonly router: string;
   readonly addressFrom: "edge" | "peer";
+  /** Shorter than usual: rights that were taken away end sooner where nobody hears of it. */
+  readonly accessTokenMs?: number | undefined;
+  readonly taskTokenMs?: number | undefined;
+  /** PEM, believed besides the system's authorities when the customer's own provider is asked. */
+  readonly extraAuthorityPem?: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -51,9 +63,16 @@ export interface Identity {
   readonly policy: Policy;
   readonly claims: Claims;
   readonly directory: Directory;
+  readonly people: People;
+  readonly apiKeys: ApiKeys;
+  readonly signIns: SignIns;
+  readonly revocations: Revocations;
   readonly tokens: ClusterTokens;
   readonly authenticator: RouterAuthenticator;
   createServer(tls: TlsIdentity): Server;
+  /** Writes when keys were last used; done every half minute and at the end. */
+  flushUses(): Promise<void>;
+  close(): Promise<void>;
 }
 
 export function signingKeysPath(folder: string): string {
@@ -61,49 +80,54 @@ export function signingKeysPath(folder: string): string {
 }
 
 export async function openIdentity(options: IdentityOptions): Promise<Identity> {
-  const { org, cluster, database, clock, log } = options;
-  const keys = await openSigningKeys(signingKeysPath(options.folder), options.systemKey);
+  const { org, database, clock } = options;
+  const keys = await openSigningKeys(signingKeysPath(options.folder), options.systemKey, clock);
   const sealing = createSealing(org, options.systemKey);
   const directory = new Directory(org, database, sealing, clock);
   const claims = new Claims({ org, database, sealing, directory, clock });
   const documents = await openDocuments(options, sealing);
   const denials = (transaction: PolicyTransaction) => readDenials(transaction, org);
   const policy = new Policy({ org, database, documents, denials });
-  const revocations = new Revocations(org, policy, sealing, clock);
-  const tokens = new ClusterTokens({ org, cluster, keys, clock });
-  const { authority, router } = options;
-  const authenticator = new RouterAuthenticator({
-    org,
-    cluster,
-    authority,
-    keys,
-    policy,
-    tokens,
-    clock,
-  });
-  const stored = { org, database, sealing, directory, revocations, clock };
+  const revocations = new Revocations(org, database, sealing, clock);
+  const signIns = new SignIns({ org, directory, revocations, sealing, clock });
+  const onRolesChanged = () => policy.reload();
+  const people = new People({ org, directory, signIns, revocations, sealing, clock, onRolesChanged });
+  const apiKeys = new ApiKeys({ directory, revocations, clock, onRolesChanged });
+  await revocations.load();
   await policy.reload();
-  await deleteExpired(stored);
+  revocations.onChange(() => publishDenials(policy, options.log));
+  await deleteExpired({ org, database, sealing, directory, revocations, clock });
+  const stores = {
+    ...{ keys, sealing, documents, policy, claims, directory },
+    ...{ people, apiKeys, signIns, revocations },
+  };
+  const federation = await readFederation(federationPath(options.folder));
+  return serveIdentity({ ...options, federation }, stores);
+}
+
+interface ServedOptions extends IdentityOptions {
+  readonly federation: FederationConfig | undefined;
+}
+
+type IdentityStores = Omit<Identity, "tokens" | "authenticator" | "createServer" | "flushUses" | "close">;
+
+function serveIdentity(options: ServedOptions, stores: IdentityStores): Identity {
+  const { org, cluster, clock, log, authority, taskTokenMs } = options;
+  const { keys, directory, policy, revocations } = stores;
+  const tokens = new ClusterTokens({ org, cluster, keys, clock, taskTokenMs });
+  const uses = new LastUses(directory, clock, log);
+  const onUse = (subject: string) => uses.note(subject);
+  const known = { org, cluster, authority, keys, policy, revocations, tokens, clock };
+  const rotating = rotateKeys(options, keys);
   return {
-    keys,
-    sealing,
-    documents,
-    policy,
-    claims,
-    directory,
+    ...stores,
     tokens,
-    authenticator,
-    createServer: (tls) => {
-      const provider = createProvider({ ...stored, issuer: authority, router, keys });
-      const audit = createIdentityAudit(options.audit, org, options.addressFrom, clock);
-      const limiter = new AttemptLimiter(clock);
-      return createAuthorityServer({
-        tls,
-        issuer: authority,
-        claim: { org, claims, audit, onRedeemed: () => policy.reload() },
-        interactions: { provider, directory, limiter, audit },
-        log,
-      });
+    authenticator: new RouterAuthenticator({ ...known, onUse }),
+    createServer: (tls) => createServer(options, stores, tls),
+    flushUses: () => uses.flush(),
+    close: () => {
+      clearInterval(rotating);
+      return uses.close();
     },
   };
 }
@@ -123,4 +147,61 @@ async function openDocuments(options: IdentityOptions, sealing: Sealing): Promis
     clock,
     log,
   });
+}
+
+/** Known here at once; other clusters and the control plane learn of it by the signed bundle. */
+function publishDenials(policy: Policy, log: Logger): void {
+  policy.reload().catch((error: unknown) => {
+    log.error(
+      { event: "policy_not_signed", error },
+      "a denial could not be signed yet; the next bundle has it",
+    );
+  });
+}
+
+function federationOf(options: ServedOptions, directory: Directory): Federation | undefined {
+  const { federation: config, authority, extraAuthorityPem, clock } = options;
+  if (config === undefined) return undefined;
+  return new Federation({ config, authority, extraAuthorityPem, directory, clock });
+}
+
+function createServer(options: ServedOptions, stores: IdentityStores, tls: TlsIdentity): Server {
+  const { org, authority: issuer, router, database, clock, log } = options;
+  const { keys, sealing, directory, people, claims, policy, revocations } = stores;
+  const accessTokenMs = Math.min(options.accessTokenMs ?? limits.accessTokenMs, limits.accessTokenMs);
+  const audit = createIdentityAudit(options.audit, org, options.addressFrom, clock);
+  const limiter = new AttemptLimiter(clock);
+  const signIn = new PasswordSignIn(directory, limiter, sealing);
+  const onWrongDeviceCode = async (request: IncomingMessage) => {
+    limiter.countFailure(deviceCodeBudgets(request.socket.remoteAddress ?? ""));
+    await audit("DEVICE_CODE_REFUSED", "refused", { reason: "wrong_code" }, request);
+  };
+  const stored = { org, database, sealing, directory, revocations, clock };
+  return createAuthorityServer({
+    tls,
+    issuer,
+    claim: { org, claims, audit, onRedeemed: () => policy.reload() },
+    passwords: { people, signIn, audit },
+    interactions: { signIn, audit, federation: federationOf(options, directory) },
+    isGuessing: (address) => limiter.isSpent(deviceCodeBudgets(address)),
+    createProvider: () =>
+      createProvider({ ...stored, issuer, router, keys, accessTokenMs, onWrongDeviceCode }),
+    onKeys: (renew) => keys.onRotation(renew),
+    log,
+  });
+}
+
+/** Looks daily, and once at the start. */
+function rotateKeys({ audit, org, clock, log }: IdentityOptions, keys: SigningKeys): NodeJS.Timeout {
+  const look = async () => {
+    if (!(await keys.rotateIfDue())) return;
+    await audit.record({
+      ...{ atMs: clock.now(), code: "SIGNING_KEYS_ROTATED", decision: "allowed", subject: "", method: "" },
+      ...{ org, requestId: "", address: "", addressFrom: "none", reason: "schedule" },
+    });
+  };
+  const report = (error: unknown) =>
+    log.error({ event: "rotation_failed", error }, "the signing keys could not be rotated");
+  void look().catch(report);
+  return setInterval(() => void look().catch(report), day).unref();
 }

@@ -1,20 +1,22 @@
 /** The pages on which a person signs in and agrees that a client may act for them. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isBiplaneError, Secret } from "@biplane/base";
+import { isBiplaneError } from "@biplane/base";
 import { type Html, html, sendPage } from "@biplane/kit/html";
 import { readForm } from "@biplane/kit/http-body";
 import type Provider from "oidc-provider";
-import type { AttemptLimiter } from "./attempts.ts";
 import type { IdentityAudit } from "./audit.ts";
-import type { Directory } from "./directory.ts";
+import type { Federation } from "./federation.ts";
+import { federatedSuffix, handleFederated } from "./federation-pages.ts";
+import type { PasswordSignIn } from "./password-sign-in.ts";
 
 const formBytesMax = 8_192;
 type Details = Awaited<ReturnType<Provider["interactionDetails"]>>;
 
 export interface InteractionParts {
   readonly provider: Provider;
-  readonly directory: Directory;
-  readonly limiter: AttemptLimiter;
+  readonly signIn: PasswordSignIn;
+  /** The customer's own provider, where there is one. */
+  readonly federation: Federation | undefined;
   readonly audit: IdentityAudit;
 }
 
@@ -24,8 +26,13 @@ export async function handleInteraction(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  const { federation } = parts;
+  const path = (request.url ?? "").split("?")[0]!;
+  if (federation !== undefined && request.method === "GET" && path.endsWith(federatedSuffix)) {
+    return handleFederated({ ...parts, federation }, request, response);
+  }
   const details = await parts.provider.interactionDetails(request, response);
-  if (request.method === "GET") return showPrompt(details, response, 200);
+  if (request.method === "GET") return showPrompt(parts, details, response, 200);
   if (request.method !== "POST") return sendPage(response, 405, notHere());
   const form = await readForm(request, formBytesMax);
   if (form.get("abort") !== null) return abort(parts, request, response);
@@ -33,20 +40,31 @@ export async function handleInteraction(
   return agree(parts, details, request, response);
 }
 
-function showPrompt(details: Details, response: ServerResponse, status: number, problem?: string): void {
+function showPrompt(
+  { federation }: InteractionParts,
+  details: Details,
+  response: ServerResponse,
+  status: number,
+  problem?: string,
+): void {
   const client = String(details.params["client_id"]);
   const isLogin = details.prompt.name === "login";
   sendPage(response, status, {
     title: isLogin ? "Sign in" : "Allow access?",
-    body: isLogin ? loginForm(problem) : consentForm(client),
+    body: isLogin ? loginForm(problem, federatedLink(federation, details.uid)) : consentForm(client),
     formTargets: redirectTargets(details),
   });
 }
 
-function loginForm(problem: string | undefined): Html {
+function federatedLink(federation: Federation | undefined, uid: string): Html | undefined {
+  if (federation === undefined) return undefined;
+  return html`<p><a href="/interaction/${uid}${federatedSuffix}">Sign in with ${federation.name}</a></p>`;
+}
+
+function loginForm(problem: string | undefined, federated: Html | undefined): Html {
   const notice =
     problem === undefined ? undefined : html`<p class="error" role="alert" id="problem">${problem}</p>`;
-  return html`${notice}
+  return html`${notice}${federated}
 <form method="post">
 <label for="email">E-mail</label>
 <input id="email" name="email" type="email" autocomplete="username" required autofocus>
@@ -76,23 +94,21 @@ async function signIn(
   response: ServerResponse,
 ): Promise<void> {
   const email = form.get("email") ?? "";
-  const password = new Secret(form.get("password") ?? "");
   try {
-    const found = await parts.limiter.attempt(email.toLowerCase(), () =>
-      parts.directory.signIn(email, password),
-    );
+    const found = await parts.signIn.check(email, form.get("password") ?? "", request);
     if (found !== undefined) {
       await parts.audit("SIGN_IN", "allowed", { subject: found.subject }, request);
+      response.appendHeader("set-cookie", parts.signIn.knownBrowserCookie(email));
       const result = { login: { accountId: found.subject, remember: true } };
       return parts.provider.interactionFinished(request, response, result);
     }
   } catch (error) {
     if (!isBiplaneError(error, "resource_exhausted")) throw error;
     await parts.audit("SIGN_IN_REFUSED", "refused", { reason: "too_many_attempts" }, request);
-    return showPrompt(details, response, 429, error.message);
+    return showPrompt(parts, details, response, 429, error.message);
   }
   await parts.audit("SIGN_IN_REFUSED", "unauthenticated", { reason: "wrong_password" }, request);
-  showPrompt(details, response, 401, "The e-mail address or the password is wrong.");
+  showPrompt(parts, details, response, 401, "The e-mail address or the password is wrong.");
 }
 
 async function agree(

@@ -11,6 +11,7 @@ import type { DataSchema } from "../store/schema.ts";
 import type { Directory } from "./directory.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Sealing } from "./sealing.ts";
+import { type OidcPurpose, oidcHash, oidcRow, oidcTable } from "./sign-ins.ts";
 
 export interface AdapterParts {
   readonly org: OrgId;
@@ -21,7 +22,7 @@ export interface AdapterParts {
   readonly clock: Clock;
 }
 
-const table = "identity_oidc";
+const table = oidcTable;
 
 /** A constructor as the provider wants it: one instance per kind of thing. */
 export function createAdapterFactory(parts: AdapterParts): (model: string) => Adapter {
@@ -41,10 +42,11 @@ class ModelAdapter implements Adapter {
     const { org, sealing, clock, database } = this.#parts;
     const idHash = this.#hash("id", id);
     const row = {
-      payload: sealing.seal(table, "payload", this.#row(idHash), payload),
+      payload: sealing.seal(table, "payload", oidcRow(this.#model, idHash), payload),
       grant_hash: payload.grantId === undefined ? null : this.#hash("grant", payload.grantId),
       user_code_hash: payload.userCode === undefined ? null : this.#hash("user code", payload.userCode),
       uid_hash: payload.uid === undefined ? null : this.#hash("uid", payload.uid),
+      subject_hash: payload.accountId === undefined ? null : this.#hash("subject", payload.accountId),
       expires_at_ms: expiresInSeconds === undefined ? null : clock.now() + expiresInSeconds * second,
     };
     await database.asOrg(org, (transaction) =>
@@ -96,7 +98,7 @@ class ModelAdapter implements Adapter {
   /** Called when a code or a rotated refresh token is used twice: somebody else may have it. */
   async revokeByGrantId(grantId: string): Promise<void> {
     const { org, database, revocations } = this.#parts;
-    await revocations.revoke(grantId);
+    await revocations.revokeGrant(grantId);
     await database.asOrg(org, (transaction) =>
       transaction
         .deleteFrom(table)
@@ -122,18 +124,18 @@ class ModelAdapter implements Adapter {
     );
     if (row === undefined) return undefined;
     if (row.expires_at_ms !== null && Number(row.expires_at_ms) < clock.now()) return undefined;
-    const payload = sealing.open<AdapterPayload>(table, "payload", this.#row(row.id_hash), row.payload);
+    const payload = sealing.open<AdapterPayload>(
+      table,
+      "payload",
+      oidcRow(this.#model, row.id_hash),
+      row.payload,
+    );
     const consumed = row.consumed_at_ms === null ? {} : { consumed: consumedSeconds(row.consumed_at_ms) };
     return { ...payload, ...consumed };
   }
 
-  #row(idHash: string): string {
-    return JSON.stringify([this.#model, idHash]);
-  }
-
-  #hash(purpose: "id" | "grant" | "user code" | "uid", value: string): string {
-    const scope = purpose === "grant" ? "" : this.#model;
-    return this.#parts.sealing.hash(`oidc ${purpose} ${scope}`, value);
+  #hash(purpose: OidcPurpose, value: string): string {
+    return oidcHash(this.#parts.sealing, purpose, this.#model, value);
   }
 }
 
@@ -150,7 +152,7 @@ class ClientAdapter implements Adapter {
   }
 
   async find(id: string): Promise<AdapterPayload | undefined> {
-    const found = await this.#parts.directory.find(id);
+    const found = await this.#parts.directory.findActive(id);
     if (found?.kind !== "service" || found.credential.scheme !== "sha256") return undefined;
     return {
       client_id: found.subject,

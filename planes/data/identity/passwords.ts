@@ -8,7 +8,9 @@ import { equalInConstantTime } from "@biplane/base";
 
 export type Credential =
   | { readonly scheme: "argon2id" | "scrypt"; readonly salt: string; readonly hash: string }
-  | { readonly scheme: "sha256"; readonly hash: string };
+  | { readonly scheme: "sha256"; readonly hash: string }
+  /** Nothing is right: invited people, and those who sign in at the customer's own provider. */
+  | { readonly scheme: "none" };
 
 const saltBytes = 16;
 const hashBytes = 32;
@@ -27,11 +29,12 @@ export async function hashPassword(password: string): Promise<Credential> {
   };
 }
 
-export function hashSecret(secret: string): Credential {
+export function hashSecret(secret: string): Extract<Credential, { scheme: "sha256" }> {
   return { scheme: "sha256", hash: crypto.createHash("sha256").update(secret).digest("base64url") };
 }
 
 export async function verifyCredential(credential: Credential, shown: string): Promise<boolean> {
+  if (credential.scheme === "none") return false;
   const found =
     credential.scheme === "sha256"
       ? crypto.createHash("sha256").update(shown).digest()

@@ -2,7 +2,8 @@
  * The OpenID provider of the organization: its clients, its tokens, its rules. Access tokens are short-lived JWTs for
  * the organization's routers; the same issuer serves people (PKCE, device code) and machines (client credentials).
  */
-import { limits, minute, type OrgId, second } from "@biplane/base";
+import type { IncomingMessage } from "node:http";
+import { day, equalInConstantTime, minute, type OrgId, second } from "@biplane/base";
 import { audiences, publicClientId } from "@biplane/identity";
 import Provider, {
   type AccessToken,
@@ -27,16 +28,16 @@ export interface ProviderParts extends AdapterParts {
   /** `https://host:port` of the router, whose pages sign people in too. */
   readonly router: string;
   readonly keys: SigningKeys;
+  readonly accessTokenMs: number;
+  readonly onWrongDeviceCode: (request: IncomingMessage) => Promise<void>;
 }
-
-const day = 24 * 60 * minute;
 
 export function createProvider(parts: ProviderParts): Provider {
   const provider = new Provider(parts.issuer, configuration(parts));
   // Secrets of machine clients are kept as hashes.
   const clientPrototype = provider.Client.prototype as { compareClientSecret(shown: string): boolean };
   clientPrototype.compareClientSecret = function (this: { clientSecret: string }, shown: string) {
-    return hashSecret(shown).hash === this.clientSecret;
+    return equalInConstantTime(Buffer.from(hashSecret(shown).hash), Buffer.from(this.clientSecret));
   };
   provider.use(sayPollInterval);
   return provider;
@@ -57,7 +58,8 @@ function configuration(parts: ProviderParts): Configuration {
   return {
     adapter: createAdapterFactory(parts),
     clients: [publicClient(), routerClient(parts.router)],
-    jwks: { keys: [parts.keys.authority.privateJwk as never] },
+    // The signing key first; the others verify what is still in date.
+    jwks: { keys: parts.keys.verifying("authority").map(({ privateJwk }) => privateJwk as never) },
     cookies: cookies(parts),
     scopes: ["openid", "offline_access", "profile", "email", "all"],
     claims: { openid: ["sub"], profile: ["name"], email: ["email"] },
@@ -73,13 +75,15 @@ function configuration(parts: ProviderParts): Configuration {
     loadExistingGrant,
     extraTokenClaims: (_context, token) => tokenClaims(parts, token as AccessToken | ClientCredentials),
     renderError: sendProviderError,
-    features: features(),
+    features: features(parts),
     ttl: {
-      AccessToken: limits.accessTokenMs / second,
-      ClientCredentials: limits.accessTokenMs / second,
+      AccessToken: parts.accessTokenMs / second,
+      // Shorter where the key itself ends sooner.
+      ClientCredentials: (_context, token) =>
+        token.resourceServer?.accessTokenTTL ?? parts.accessTokenMs / second,
       AuthorizationCode: minute / second,
       DeviceCode: (10 * minute) / second,
-      IdToken: limits.accessTokenMs / second,
+      IdToken: parts.accessTokenMs / second,
       Interaction: (30 * minute) / second,
       RefreshToken: (14 * day) / second,
       Grant: (14 * day) / second,
@@ -88,7 +92,7 @@ function configuration(parts: ProviderParts): Configuration {
   };
 }
 
-function features(): Configuration["features"] {
+function features(parts: ProviderParts): Configuration["features"] {
   return {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
@@ -97,7 +101,7 @@ function features(): Configuration["features"] {
     userinfo: { enabled: true },
     deviceFlow: {
       enabled: true,
-      userCodeInputSource: deviceInputPage,
+      userCodeInputSource: deviceInputPage(parts.onWrongDeviceCode),
       userCodeConfirmSource: confirmDevicePage,
       successSource: deviceDonePage,
     },
@@ -105,15 +109,22 @@ function features(): Configuration["features"] {
       enabled: true,
       defaultResource: () => audiences.router,
       useGrantedResource: () => true,
-      getResourceServerInfo: () => ({
+      getResourceServerInfo: async (_context, _resource, client) => ({
         scope: "all",
         audience: audiences.router,
-        accessTokenTTL: limits.accessTokenMs / second,
+        accessTokenTTL: await accessTokenSeconds(parts, client.clientId),
         accessTokenFormat: "jwt",
-        jwt: { sign: { alg: signingAlgorithm } },
+        jwt: { sign: { alg: signingAlgorithm, kid: parts.keys.authority.kid } },
       }),
     },
   };
+}
+
+/** No token outlives the key that it was given to. */
+async function accessTokenSeconds(parts: ProviderParts, clientId: string): Promise<number> {
+  const { expiresAtMs = Number.POSITIVE_INFINITY } = (await parts.directory.find(clientId)) ?? {};
+  const lifetimeMs = Math.min(parts.accessTokenMs, expiresAtMs - parts.clock.now());
+  return Math.max(1, Math.floor(lifetimeMs / second));
 }
 
 /** `lax`, because the sign-in begins with a link from elsewhere; names say that only this host may set them. */
@@ -156,9 +167,10 @@ function routerClient(router: string): ClientMetadata {
 }
 
 async function findAccount(parts: ProviderParts, accountId: string) {
-  const found = await parts.directory.find(accountId);
+  const found = await parts.directory.findActive(accountId);
   if (found?.kind !== "user") return undefined;
-  return { accountId, claims: async () => ({ sub: accountId, ...found.profile }) };
+  const { name, email } = found.profile;
+  return { accountId, claims: async () => ({ sub: accountId, name, email }) };
 }
 
 /** What every access token says besides the standard's claims (contracts/identity). */

@@ -28,6 +28,7 @@ export class ClusterTokens implements TokenIssuer {
   readonly #issuer: string;
   readonly #keys: Pick<SigningKeys, "task" | "control">;
   readonly #clock: Clock;
+  readonly taskTokenMs: number;
   /** Attempts whose tokens may still be in date, oldest first. */
   readonly #ended = new Map<string, number>();
 
@@ -36,11 +37,13 @@ export class ClusterTokens implements TokenIssuer {
     cluster: ClusterId;
     keys: Pick<SigningKeys, "task" | "control">;
     clock: Clock;
+    taskTokenMs?: number | undefined;
   }) {
     this.#org = parts.org;
     this.#issuer = clusterIssuer(parts.org, parts.cluster);
     this.#keys = parts.keys;
     this.#clock = parts.clock;
+    this.taskTokenMs = Math.min(parts.taskTokenMs ?? limits.taskTokenMs, limits.taskTokenMs);
   }
 
   async taskToken(attempt: AttemptId, submitter: string): Promise<Secret<string>> {
@@ -55,7 +58,7 @@ export class ClusterTokens implements TokenIssuer {
       acting_for: submitter,
     };
     const subject = `task:${project}/${domain}/${run}/${action}/${attempt.attempt}`;
-    return this.#sign(this.#keys.task, taskTokenType, audiences.router, subject, claims, limits.taskTokenMs);
+    return this.#sign(this.#keys.task, taskTokenType, audiences.router, subject, claims, this.taskTokenMs);
   }
 
   controlToken(subject: string): Promise<Secret<string>> {

@@ -31,6 +31,8 @@ export interface Authenticator {
 }
 
 export interface TokenIssuer {
+  /** How long a task's token lasts. */
+  readonly taskTokenMs: number;
   /** Opens this cluster's router for one attempt, through its sandbox's socket. */
   taskToken(attempt: AttemptId, submitter: string): Promise<Secret<string>>;
   /** Names the acting subject to the control plane; opens no router. */

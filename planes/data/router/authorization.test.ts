@@ -25,6 +25,14 @@ const onlyForAdmins = new Set([
   "biplane.data.v1.AuditService/GetLog",
   "biplane.data.v1.AuditService/ReadRecords",
   "biplane.data.v1.AuditService/ReadTile",
+  ...["CreateUser", "GetUser", "ListUsers", "InviteUser", "DisableUser", "EnableUser", "DeleteUser"].map(
+    (name) => `biplane.data.v1.UserService/${name}`,
+  ),
+  ...["RevokeUser", "ListSessions", "RevokeSession"].map((name) => `biplane.data.v1.UserService/${name}`),
+  ...["CreateApiKey", "GetApiKey", "ListApiKeys", "DeleteApiKey"].map(
+    (name) => `biplane.data.v1.ApiKeyService/${name}`,
+  ),
+  ...["ListSigningKeys", "RotateSigningKeys"].map((name) => `biplane.data.v1.AuthorityService/${name}`),
 ]);
 const notForViewers = new Set([
   "flyteidl2.task.TaskService/DeployTask",

@@ -2,6 +2,7 @@
 import { protectTable } from "@biplane/kit/database";
 import type { ColumnType, Kysely } from "kysely";
 import type { Migration } from "kysely/migration";
+import type { DenialTable } from "./people.ts";
 
 type Bytes = ColumnType<Uint8Array, Uint8Array, Uint8Array>;
 type Milliseconds = ColumnType<number | string | bigint, number, number>;
@@ -17,6 +18,16 @@ export interface SubjectTable {
   /** Sealed JSON: how the password or secret is checked. */
   credential: Bytes;
   created_at_ms: Milliseconds;
+  /** Null while the subject may sign in. */
+  disabled_at_ms: Milliseconds | null;
+  /** Of keys: when they stop working. */
+  expires_at_ms: Milliseconds | null;
+  /** Of keys: written in batches, so it may be a little late. */
+  last_used_at_ms: Milliseconds | null;
+  /** Of keys: the subject who answers for it. */
+  owner: string | null;
+  /** Keyed hash of issuer and subject at the customer's own provider. */
+  federated_hash: string | null;
 }
 
 export interface OidcModelTable {
@@ -28,6 +39,8 @@ export interface OidcModelTable {
   grant_hash: string | null;
   user_code_hash: string | null;
   uid_hash: string | null;
+  /** Of whom it is: all of a subject's sign-ins end at once. */
+  subject_hash: string | null;
   expires_at_ms: Milliseconds | null;
   consumed_at_ms: Milliseconds | null;
 }
@@ -48,13 +61,8 @@ export interface ClaimTable {
   claim_hash: string;
   created_at_ms: Milliseconds;
   redeemed_at_ms: Milliseconds | null;
-}
-
-export interface RevocationTable {
-  org_id: string;
-  /** Grant whose access tokens no longer work. */
-  grant_hash: string;
-  expires_at_ms: Milliseconds;
+  /** Who may choose a password by it; empty for the claim of an administrator. */
+  subject: ColumnType<string, string | undefined, string>;
 }
 
 export interface ProjectCacheTable {
@@ -71,7 +79,7 @@ export interface IdentityTables {
   identity_oidc: OidcModelTable;
   identity_assignments: AssignmentTable;
   identity_claims: ClaimTable;
-  identity_revocations: RevocationTable;
+  identity_denials: DenialTable;
   project_cache: ProjectCacheTable;
 }
 
@@ -86,7 +94,7 @@ export function identityMigration(role: string): Migration {
   };
 }
 
-const tableNames: readonly (keyof IdentityTables)[] = [
+const tableNames: readonly string[] = [
   "identity_subjects",
   "identity_oidc",
   "identity_assignments",

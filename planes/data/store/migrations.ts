@@ -1,6 +1,7 @@
 /** The one list of migrations of the data plane's database. Names order them; a released one never changes. */
 import { createRoleIfAbsent, type MigrationSet } from "@biplane/kit/database";
 import { identityMigration } from "./identity.ts";
+import { peopleMigration } from "./people.ts";
 import { policyMigration } from "./policy.ts";
 import { createRunsTables } from "./runs-tables.ts";
 
@@ -13,6 +14,7 @@ export const dataMigrations: MigrationSet = {
     "0000-role": { up: (kysely) => createRoleIfAbsent(kysely, applicationRole) },
     "0001-runs": { up: (kysely) => createRunsTables(kysely, applicationRole) },
     "0002-identity": identityMigration(applicationRole),
+    "0003-people": peopleMigration(applicationRole),
     "0004-policy": policyMigration(applicationRole),
   },
 };

@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type AttemptId, Secret } from "@biplane/base";
+import { type AttemptId, limits, Secret } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
 import { createLogger, newKey, systemClock } from "@biplane/kit";
 import { actionInputsKey, codeBundlesPrefix, objectUri } from "@biplane/layout";
@@ -122,6 +122,7 @@ export class TestExecutor {
       grants: { sessionCredentials: () => credentials },
       logs: this.logs,
       tokens: {
+        taskTokenMs: limits.taskTokenMs,
         taskToken: async (id) => new Secret(`token-of-${id.action}`),
         revokeAttempt: (id) => void this.revoked.push(id),
       },

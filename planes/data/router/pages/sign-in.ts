@@ -74,8 +74,9 @@ export class PageSessions {
     const query = new URL(request.url ?? "", this.#parts.router).searchParams;
     const pending = this.#open(readCookie(request, signInCookie));
     const code = query.get("code");
-    // Without the comparison a stranger could sign a browser in as somebody else.
+    // Without the comparisons a stranger could sign a browser in as somebody else, or hand over another authority's code.
     if (pending === undefined || code === null || query.get("state") !== pending.state) throw notBegun();
+    if (query.get("iss") !== this.#parts.authority) throw notBegun();
     const signedIn = await this.#parts.exchange({
       code,
       verifier: pending.verifier,

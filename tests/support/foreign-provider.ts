@@ -1,0 +1,62 @@
+/** Starts the foreign OpenID provider beside a test, with a certificate authority that nothing else knows. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createRootAuthority, issueCertificate } from "@biplane/kit/certificates";
+import type { ForeignProviderSettings } from "./openid-provider-process.ts";
+
+export interface ForeignProvider extends AsyncDisposable {
+  readonly issuer: string;
+  readonly rootPem: string;
+}
+
+const hourMs = 3_600_000;
+
+export async function prepareForeignProvider(): Promise<{
+  issuer: string;
+  rootPem: string;
+  start(
+    settings: Omit<ForeignProviderSettings, "port" | "certificatePem" | "privateKeyPem">,
+  ): Promise<ForeignProvider>;
+}> {
+  const root = await createRootAuthority("foreign", hourMs);
+  const identity = await issueCertificate(root, {
+    commonName: "foreign provider",
+    hosts: ["localhost"],
+    uses: ["server"],
+    lifetimeMs: hourMs,
+  });
+  const port = await freePort();
+  const [issuer, rootPem] = [`https://localhost:${port}`, root.certificatePem];
+  return {
+    issuer,
+    rootPem,
+    start: async (settings) => {
+      const folder = mkdtempSync(join(tmpdir(), "foreign-provider-"));
+      const path = join(folder, "settings.json");
+      writeFileSync(path, JSON.stringify({ ...settings, ...identity, port }), { mode: 0o600 });
+      const program = resolve(import.meta.dirname, "openid-provider-process.ts");
+      const child = spawn(process.execPath, [program, path], { stdio: ["ignore", "pipe", "ignore"] });
+      await Promise.race([
+        once(child.stdout, "data"),
+        once(child, "exit").then(() => Promise.reject(new Error("The foreign provider did not start."))),
+      ]);
+      const stop = async () => {
+        child.kill();
+        rmSync(folder, { recursive: true, force: true });
+      };
+      return { issuer, rootPem, [Symbol.asyncDispose]: stop };
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((done) => probe.listen(0, "localhost", done));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((done) => probe.close(done));
+  return port;
+}
