@@ -55,6 +55,8 @@ export interface ConnectionOptions {
   readonly onWelcome: (welcome: Welcome) => void;
 }
 
+type Ack = Extract<ConnectResponse["message"], { case: "ack" }>["value"];
+
 const method = `${LinkService.typeName}/Connect`;
 const queueMax = 256;
 /** Intents and commands that are being answered: they commit together, so many at once cost little more than one. */
@@ -183,10 +185,7 @@ class Connection {
       case "welcome":
         return this.#begin(message.value);
       case "ack":
-        this.#uploads.requireSent(message.value.cursor);
-        await this.#options.outbox.acknowledge(message.value.cursor, admissionsOf(message.value.admissions));
-        this.#uploads.acknowledged(message.value.cursor);
-        return;
+        return this.#acknowledge(message.value);
       case "intent":
         return this.#answer(() => this.#answerIntent(message.value));
       case "command":
@@ -221,6 +220,13 @@ class Connection {
     this.#options.onWelcome(welcome);
     this.#uploading = this.#uploads.run(welcome).catch((error) => this.#fail(error));
     this.#witnessing = this.#sendCheckpoints().catch((error) => this.#fail(error));
+  }
+
+  /** Not waited for: what comes next, often the admitted run's intent, then shares its transaction. */
+  async #acknowledge({ cursor, admissions }: Ack): Promise<void> {
+    this.#uploads.requireSent(cursor);
+    await this.#answer(() => this.#options.outbox.acknowledge(cursor, admissionsOf(admissions)));
+    this.#uploads.acknowledged(cursor);
   }
 
   async #answer(work: () => Promise<void>): Promise<void> {
@@ -329,8 +335,6 @@ function outOfPlace(): BiplaneError {
   });
 }
 
-function admissionsOf(
-  admissions: Extract<ConnectResponse["message"], { case: "ack" }>["value"]["admissions"],
-) {
+function admissionsOf(admissions: Ack["admissions"]) {
   return admissions.flatMap(({ run, outcome }) => (run === undefined ? [] : [{ run, outcome }]));
 }
