@@ -69,6 +69,6 @@ async function killAtRandom(random: Random): Promise<string[]> {
 }
 
 function killWorker(random: Random): void {
-  const workers = descendants(system.data.pid).filter(({ command }) => command.includes("worker.mjs"));
+  const workers = descendants(system.data.pid).filter(({ command }) => /worker\.(blob|mjs)/.test(command));
   if (workers.length > 0) process.kill(random.pick(workers).pid, "SIGKILL");
 }

@@ -68,6 +68,7 @@ export interface LinkDocuments {
   onIssued(listener: (kind: DocumentKind, jws: string) => void): () => void;
   receive(kind: DocumentKind, jws: string): Promise<void>;
 }
+type Ack = Extract<ConnectResponse["message"], { case: "ack" }>["value"];
 
 const method = `${LinkService.typeName}/Connect`;
 const queueMax = 256;
@@ -198,10 +199,7 @@ class Connection {
       case "welcome":
         return this.#begin(message.value);
       case "ack":
-        this.#uploads.requireSent(message.value.cursor);
-        await this.#options.outbox.acknowledge(message.value.cursor, admissionsOf(message.value.admissions));
-        this.#uploads.acknowledged(message.value.cursor);
-        return;
+        return this.#acknowledge(message.value);
       case "intent":
         return this.#answer(() => this.#answerIntent(message.value));
       case "command":
@@ -256,6 +254,13 @@ class Connection {
   async #takeDocument({ kind, jws }: SignedDocument): Promise<void> {
     const name = nameOfDocumentKind(kind);
     if (name !== undefined) await this.#options.documents.receive(name, jws);
+  }
+
+  /** Not waited for: what comes next, often the admitted run's intent, then shares its transaction. */
+  async #acknowledge({ cursor, admissions }: Ack): Promise<void> {
+    this.#uploads.requireSent(cursor);
+    await this.#answer(() => this.#options.outbox.acknowledge(cursor, admissionsOf(admissions)));
+    this.#uploads.acknowledged(cursor);
   }
 
   async #answer(work: () => Promise<void>): Promise<void> {
@@ -365,8 +370,6 @@ function outOfPlace(): BiplaneError {
   });
 }
 
-function admissionsOf(
-  admissions: Extract<ConnectResponse["message"], { case: "ack" }>["value"]["admissions"],
-) {
+function admissionsOf(admissions: Ack["admissions"]) {
   return admissions.flatMap(({ run, outcome }) => (run === undefined ? [] : [{ run, outcome }]));
 }

@@ -9,6 +9,14 @@ import type { Outbox } from "../runs/types.ts";
 
 export type SendUp = (message: ConnectRequest["message"]) => Promise<boolean>;
 
+/** Between batches that nobody waits for. */
+const collectMs = 100;
+
+/** Clients wait for the control plane's word on these. */
+function isAwaited({ change }: Event): boolean {
+  return change.case === "runCreated" || change.case === "taskDeployed";
+}
+
 export class Uploads {
   readonly #outbox: Outbox;
   readonly #send: SendUp;
@@ -17,6 +25,7 @@ export class Uploads {
   readonly #inFlight: bigint[] = [];
   #wake: (() => void) | undefined;
   #sent = 0n;
+  #sentAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(outbox: Outbox, send: SendUp, signal: AbortSignal) {
     this.#outbox = outbox;
@@ -34,7 +43,7 @@ export class Uploads {
       const events = await this.#outbox.read(this.#sent, limits.linkBatchEventsMax);
       if (this.#signal.aborted) return;
       if (this.#isGap(events)) await this.#sendSnapshot();
-      else if (events.length > 0) await this.#sendBatch(events);
+      else if (events.length > 0) await this.#sendInTime(events);
       else await this.#outbox.wait(this.#sent, this.#signal);
     }
   }
@@ -74,10 +83,20 @@ export class Uploads {
     }
   }
 
+  /** Collects what nobody waits for: each batch costs the control plane a transaction. */
+  async #sendInTime(events: readonly Event[]): Promise<void> {
+    const waitMs = this.#sentAtMs + collectMs - performance.now();
+    const isFull = events.length >= limits.linkBatchEventsMax;
+    if (waitMs < 1 || isFull || events.some(isAwaited)) return this.#sendBatch(events);
+    const soon = AbortSignal.any([this.#signal, AbortSignal.timeout(Math.ceil(waitMs))]);
+    await this.#outbox.wait(events.at(-1)!.sequence, soon);
+  }
+
   async #sendBatch(events: readonly Event[]): Promise<void> {
     const last = events.at(-1)!.sequence;
     this.#inFlight.push(last);
     this.#sent = last;
+    this.#sentAtMs = performance.now();
     const value = create(EventBatchSchema, { incarnation: this.#outbox.incarnation, events: [...events] });
     await this.#send({ case: "events", value });
   }

@@ -23,6 +23,7 @@ export class Committer<Batch> {
   readonly #options: CommitterOptions<Batch>;
   #open: Group<Batch> | undefined;
   #running: Promise<void> | undefined;
+  #later: NodeJS.Timeout | undefined;
   #exclusive: (() => Promise<void>)[] = [];
   #recovering = false;
 
@@ -51,6 +52,12 @@ export class Committer<Batch> {
     return group.done.promise;
   }
 
+  /** Like `commit`, without haste: whatever is committed within the time takes the changes along. */
+  commitWithin(ms: number): Promise<void> {
+    this.#later ??= setTimeout(() => this.#startIfOpen(), ms);
+    return this.#group().done.promise;
+  }
+
   /** Runs between transactions, with everything decided before it committed. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
     const result = Promise.withResolvers<T>();
@@ -59,8 +66,9 @@ export class Committer<Batch> {
     return result.promise;
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when nothing is under way, and nothing waits to be. */
   async settle(): Promise<void> {
+    this.#startIfOpen();
     while (this.#running !== undefined) await this.#running;
   }
 
@@ -71,6 +79,12 @@ export class Committer<Batch> {
       this.#open = { batch: this.#options.newBatch(), done };
     }
     return this.#open;
+  }
+
+  #startIfOpen(): void {
+    clearTimeout(this.#later);
+    this.#later = undefined;
+    if (this.#open !== undefined) this.#start();
   }
 
   #start(): void {

@@ -7,6 +7,9 @@ import type { Engine } from "./engine.ts";
 import { writeSnapshot } from "./snapshot.ts";
 import type { Outbox } from "./types.ts";
 
+/** Losing an acknowledgement costs a repetition only; most of them ride along with what is committed anyway. */
+const acknowledgementDelayMs = 250;
+
 export class EventOutbox implements Outbox {
   readonly #engine: Engine;
   readonly #creation: RunCreation;
@@ -54,7 +57,8 @@ export class EventOutbox implements Outbox {
     for (const { run, outcome } of admissions) this.#creation.admit(run, outcome, cursor);
     const { batch } = engine.committer;
     if (cursor > (batch.acknowledged ?? engine.acknowledged)) batch.acknowledged = cursor;
-    if (engine.committer.hasChanges) await engine.commit();
+    if (admissions.length > 0) await engine.commit();
+    else if (engine.committer.hasChanges) await engine.committer.commitWithin(acknowledgementDelayMs);
   }
 
   async appendSnapshot(): Promise<void> {
