@@ -9,6 +9,7 @@ import { dirname } from "node:path";
 import { BiplaneError, MiB } from "@biplane/base";
 import type { Key } from "./crypto.ts";
 import { syncDirectory } from "./files.ts";
+import { GroupWriter } from "./group-writer.ts";
 import { broken, damaged, dropped, writeFailed } from "./journal-errors.ts";
 import { encodeFrame, encodeSegmentHeader, segmentHeaderBytes, segmentKey } from "./journal-frame.ts";
 import { recoverJournal } from "./journal-recovery.ts";
@@ -32,13 +33,6 @@ export interface JournalEntry {
 export const journalAppendBytesMax = 64 * MiB;
 const frameBytesMax = 4 * MiB;
 const waitingBytesMax = 128 * MiB;
-
-interface Append {
-  readonly records: readonly Uint8Array[];
-  readonly bytes: number;
-  resolve(lastSequence: bigint): void;
-  reject(error: unknown): void;
-}
 
 interface ActiveSegment extends Segment {
   readonly file: FileHandle;
@@ -66,11 +60,9 @@ export class Journal {
   readonly #segmentBytesMax: number;
   readonly #segments: Segment[];
   readonly #waiters = new Set<() => void>();
+  readonly #writer: GroupWriter<readonly Uint8Array[], bigint>;
   #last: bigint;
   #active: ActiveSegment | undefined;
-  #waiting: Append[] = [];
-  #waitingBytes = 0;
-  #writing: Promise<void> | undefined;
   #closed = false;
   #broken: unknown;
 
@@ -82,6 +74,11 @@ export class Journal {
     this.#segmentBytesMax = options.segmentBytesMax ?? 16 * MiB;
     this.#segments = segments;
     this.#last = last;
+    this.#writer = new GroupWriter({
+      groupBytesMax: frameBytesMax,
+      write: (appends) => this.#writeGroup(appends),
+      cleanUp: (cause) => this.#abandonActive(cause),
+    });
   }
 
   /** Of the newest record on disk; 0 before the first. */
@@ -103,12 +100,7 @@ export class Journal {
   appendMany(records: readonly Uint8Array[]): Promise<bigint> {
     const bytes = records.reduce((sum, record) => sum + record.length + 4, 0);
     const refusal = this.#refusal(records.length, bytes);
-    if (refusal !== undefined) return Promise.reject(refusal);
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ records, bytes, resolve, reject });
-      this.#waitingBytes += bytes;
-      this.#writing ??= this.#writeWaiting();
-    });
+    return refusal === undefined ? this.#writer.append(records, bytes) : Promise.reject(refusal);
   }
 
   /**
@@ -168,7 +160,7 @@ export class Journal {
   /** Waits for appends under way; later ones are refused. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#writing;
+    await this.#writer.idle();
     this.#wake();
     const active = this.#active;
     this.#active = undefined;
@@ -179,7 +171,7 @@ export class Journal {
     if (this.#closed) return new BiplaneError("unavailable", `The journal ${this.#name} is closed.`);
     if (this.#broken !== undefined) return broken(this.#name, this.#broken);
     if (count === 0) return new BiplaneError("internal", "An append needs a record.");
-    if (bytes > journalAppendBytesMax || this.#waitingBytes + bytes > waitingBytesMax) {
+    if (bytes > journalAppendBytesMax || this.#writer.waitingBytes + bytes > waitingBytesMax) {
       return new BiplaneError("resource_exhausted", {
         what: `The journal ${this.#name} can't take ${bytes} bytes now.`,
         why: `At most ${journalAppendBytesMax} at once and ${waitingBytesMax} waiting are allowed.`,
@@ -189,51 +181,21 @@ export class Journal {
     return undefined;
   }
 
-  async #writeWaiting(): Promise<void> {
-    // Appends of the same turn of the event loop go into one frame.
-    await Promise.resolve();
-    while (this.#waiting.length > 0) {
-      const group = this.#takeGroup();
-      try {
-        await this.#writeGroup(group);
-      } catch (error) {
-        await this.#abandonActive(error);
-        for (const append of group) append.reject(writeFailed(this.#name, error));
-      }
-    }
-    this.#writing = undefined;
-  }
-
-  #takeGroup(): Append[] {
-    let bytes = 0;
-    let count = 0;
-    for (const append of this.#waiting) {
-      if (count > 0 && bytes + append.bytes > frameBytesMax) break;
-      bytes += append.bytes;
-      count += 1;
-    }
-    this.#waitingBytes -= bytes;
-    return this.#waiting.splice(0, count);
-  }
-
-  async #writeGroup(group: readonly Append[]): Promise<void> {
+  async #writeGroup(appends: readonly (readonly Uint8Array[])[]): Promise<bigint[]> {
     if (this.#broken !== undefined) throw this.#broken;
     const active = await this.#activeSegment();
     const first = this.#last + 1n;
-    const frame = encodeFrame(
-      active.frameKey,
-      first,
-      group.flatMap((append) => append.records),
-    );
+    const frame = encodeFrame(active.frameKey, first, appends.flat());
     await writeAll(active.file, frame, active.size);
     await active.file.datasync();
     noteLandmark(active, first);
     active.size += frame.length;
-    for (const append of group) {
-      this.#last += BigInt(append.records.length);
-      append.resolve(this.#last);
-    }
+    const lastOfEach = appends.map((records) => {
+      this.#last += BigInt(records.length);
+      return this.#last;
+    });
     this.#wake();
+    return lastOfEach;
   }
 
   async #activeSegment(): Promise<ActiveSegment> {
@@ -251,19 +213,18 @@ export class Journal {
    * After a failed write nobody knows what of it is on disk, and its nonce is used up: what was acknowledged stays, the
    * rest is cut off, and the next write begins a new segment. Where even that fails, the journal takes no more.
    */
-  async #abandonActive(cause: unknown): Promise<void> {
+  async #abandonActive(cause: unknown): Promise<BiplaneError> {
     const active = this.#active;
     this.#active = undefined;
-    if (active === undefined) return;
     try {
-      await active.file.truncate(active.size);
-      await active.file.datasync();
-      await active.file.close();
-      if (active.size > segmentHeaderBytes) return;
-      this.#segments.pop();
+      await active?.file.truncate(active.size);
+      await active?.file.datasync();
+      await active?.file.close();
+      if (active !== undefined && active.size <= segmentHeaderBytes) this.#segments.pop();
     } catch {
       this.#broken = cause;
     }
+    return writeFailed(this.#name, cause);
   }
 
   async *#readSegment(segment: Segment, fromSequence: bigint): AsyncGenerator<JournalEntry> {

@@ -10,8 +10,11 @@ export const limits = {
   requestBytesMax: 24 * MiB,
   /** One message of the link, either way. */
   linkMessageBytesMax: 4 * MiB,
-  /** What one HTTP/2 session may hold; Node's 10 MB would refuse further streams while one large message is sent. */
-  sessionMegabytesMax: 128,
+  /**
+   * What one HTTP/2 session may hold before it refuses new streams, a tunnel connection too; Node's 10 MB would refuse
+   * them while one large message is sent.
+   */
+  sessionMegabytesMax: 256,
   /** Events in one batch of the link, and batches sent but not acknowledged. */
   linkBatchEventsMax: 1_000,
   linkBatchesInFlightMax: 8,

@@ -86,7 +86,7 @@ export class Connection {
       },
       streamResetBurst: limits.streamResetsBurstMax,
       streamResetRate: limits.streamResetsPerSecondMax,
-      maxSessionMemory: limits.sessionMemoryMegabytesMax,
+      maxSessionMemory: limits.sessionMegabytesMax,
     });
     this.retired = new Promise((resolve) => {
       this.#retire = resolve;

@@ -156,7 +156,7 @@ function sessionOptions({ socket, limits }: TunnelConnectionOptions) {
   return {
     createConnection: () => socket,
     settings: { enablePush: false, initialWindowSize: limits.streamWindowBytes },
-    maxSessionMemory: limits.sessionMemoryMegabytesMax,
+    maxSessionMemory: limits.sessionMegabytesMax,
   };
 }
 

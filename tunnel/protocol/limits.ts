@@ -34,8 +34,8 @@ export const tunnelLimits = {
    */
   streamResetsBurstMax: 100_000,
   streamResetsPerSecondMax: 10_000,
-  /** Memory that HTTP/2 may use for one tunnel connection before it refuses new streams, in megabytes (Node's unit). */
-  sessionMemoryMegabytesMax: 256,
+  /** Memory that HTTP/2 may use for one tunnel connection before it refuses new streams. */
+  sessionMegabytesMax: limits.sessionMegabytesMax,
   /** A heartbeat each; a peer silent for the longer time is given up. */
   heartbeatMs: 5 * second,
   silenceMsMax: 15 * second,

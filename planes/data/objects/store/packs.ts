@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { BiplaneError, MiB } from "@biplane/base";
+import { GroupWriter } from "@biplane/kit/group-writer";
 import { HandleCache } from "./handle-cache.ts";
 import { SharedSync } from "./shared-sync.ts";
 
@@ -15,11 +16,10 @@ const waitingBytesMax = 64 * MiB;
 const openHandlesMax = 64;
 const extension = ".pack";
 
-interface Append {
-  readonly pieces: readonly Uint8Array[];
-  readonly bytes: number;
-  resolve(place: { pack: string; offset: number }): void;
-  reject(error: unknown): void;
+/** Where a stream begins. */
+interface PackPlace {
+  readonly pack: string;
+  readonly offset: number;
 }
 
 interface ActivePack {
@@ -33,15 +33,21 @@ export class Packs {
   readonly #sync: SharedSync;
   readonly #liveBytes = new Map<string, number>();
   readonly #handles: HandleCache;
+  readonly #writer: GroupWriter<readonly Uint8Array[], PackPlace>;
   #active: ActivePack | undefined;
-  #waiting: Append[] = [];
-  #waitingBytes = 0;
-  #writing: Promise<void> | undefined;
 
   constructor(folder: string) {
     this.#folder = folder;
     this.#sync = new SharedSync(folder);
     this.#handles = new HandleCache(openHandlesMax, (name) => open(this.#path(name), "r"));
+    this.#writer = new GroupWriter({
+      groupBytesMax,
+      write: (streams) => this.#writeGroup(streams),
+      cleanUp: async (cause) => {
+        await this.#retireActive();
+        return cause;
+      },
+    });
   }
 
   /** Counts a stream that the catalog refers to; called for each before anything else. */
@@ -58,14 +64,10 @@ export class Packs {
   }
 
   /** Resolves to the stream's place once it is on disk. */
-  append(pieces: readonly Uint8Array[]): Promise<{ pack: string; offset: number }> {
-    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    if (this.#waitingBytes + bytes > waitingBytesMax) return Promise.reject(tooMuch());
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ pieces, bytes, resolve, reject });
-      this.#waitingBytes += bytes;
-      this.#writing ??= this.#writeWaiting();
-    });
+  append(pieces: readonly Uint8Array[]): Promise<PackPlace> {
+    const bytes = lengthOf(pieces);
+    if (this.#writer.waitingBytes + bytes > waitingBytesMax) return Promise.reject(tooMuch());
+    return this.#writer.append(pieces, bytes);
   }
 
   /** Fills the buffer; gives the part that was filled. */
@@ -94,52 +96,27 @@ export class Packs {
   }
 
   async close(): Promise<void> {
-    await this.#writing;
+    await this.#writer.idle();
     await this.#active?.file.close();
     this.#active = undefined;
     await this.#handles.close();
   }
 
-  async #writeWaiting(): Promise<void> {
-    await Promise.resolve();
-    while (this.#waiting.length > 0) {
-      const group = this.#takeGroup();
-      try {
-        await this.#writeGroup(group);
-      } catch (error) {
-        await this.#retireActive();
-        for (const append of group) append.reject(error);
-      }
-    }
-    this.#writing = undefined;
-  }
-
-  #takeGroup(): Append[] {
-    let bytes = 0;
-    let count = 0;
-    for (const append of this.#waiting) {
-      if (count > 0 && bytes + append.bytes > groupBytesMax) break;
-      bytes += append.bytes;
-      count += 1;
-    }
-    this.#waitingBytes -= bytes;
-    return this.#waiting.splice(0, count);
-  }
-
-  async #writeGroup(group: readonly Append[]): Promise<void> {
+  async #writeGroup(streams: readonly (readonly Uint8Array[])[]): Promise<PackPlace[]> {
     const active = await this.#activePack();
-    const bytes = Buffer.concat(group.flatMap((append) => append.pieces));
+    const bytes = Buffer.concat(streams.flat());
     for (let done = 0; done < bytes.length; ) {
       const written = await active.file.write(bytes, done, bytes.length - done, active.size + done);
       done += written.bytesWritten;
     }
     await active.file.datasync();
-    for (const append of group) {
+    return streams.map((pieces) => {
       const place = { pack: active.name, offset: active.size };
-      active.size += append.bytes;
-      this.adopt(active.name, append.bytes);
-      append.resolve(place);
-    }
+      const length = lengthOf(pieces);
+      active.size += length;
+      this.adopt(active.name, length);
+      return place;
+    });
   }
 
   async #activePack(): Promise<ActivePack> {
@@ -171,6 +148,10 @@ export class Packs {
   #path(name: string): string {
     return join(this.#folder, name + extension);
   }
+}
+
+function lengthOf(pieces: readonly Uint8Array[]): number {
+  return pieces.reduce((sum, piece) => sum + piece.length, 0);
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): void {
