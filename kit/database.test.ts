@@ -2,7 +2,7 @@ import { fdatasyncSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { sql } from "kysely";
+import { type Kysely, sql } from "kysely";
 import { afterEach, expect, test, vi } from "vitest";
 import { describeOnBothDatabases } from "../tests/support/postgres.ts";
 import { createRoleIfAbsent, openDatabase, protectTable } from "./database.ts";
@@ -22,26 +22,25 @@ interface Schema {
   thing: { org_id: string; name: string };
 }
 
+const withThings = {
+  applicationRole: "biplane_test",
+  migrations: {
+    "0001": {
+      async up(kysely: Kysely<unknown>) {
+        await createRoleIfAbsent(kysely, "biplane_test");
+        await sql`create table thing (org_id text not null, name text not null, primary key (org_id, name))`.execute(
+          kysely,
+        );
+        await protectTable(kysely, "thing", "biplane_test");
+      },
+    },
+  },
+};
+
 async function openThings() {
   const folder = await mkdtemp(join(tmpdir(), "biplane-database-"));
   folders.push(folder);
-  return openDatabase<Schema>(
-    { folder },
-    {
-      applicationRole: "biplane_test",
-      migrations: {
-        "0001": {
-          async up(kysely) {
-            await createRoleIfAbsent(kysely, "biplane_test");
-            await sql`create table thing (org_id text not null, name text not null, primary key (org_id, name))`.execute(
-              kysely,
-            );
-            await protectTable(kysely, "thing", "biplane_test");
-          },
-        },
-      },
-    },
-  );
+  return openDatabase<Schema>({ folder }, withThings);
 }
 
 test("every committed transaction of the embedded database is synced to the disk", async () => {
@@ -91,6 +90,34 @@ test("transactions that come together take turns and each keeps its own rows", a
 });
 
 describeOnBothDatabases("a database", (fresh) => {
+  test("writes what was collected as one organization: all of it or nothing (claim ISO-1)", async () => {
+    const database = await openDatabase<Schema>(await fresh(), withThings);
+    const write = (...rows: [org: string, name: string][]) =>
+      database.writeAsOrg("acme", async (t) => {
+        for (const [org_id, name] of rows) await t.insertInto("thing").values({ org_id, name }).execute();
+      });
+    await write(["acme", "a"], ["acme", "b"]);
+    await expect(write(["acme", "c"], ["other", "forged"])).rejects.toThrow(/row-level security/);
+    await expect(write(["acme", "d"], ["acme", "a"])).rejects.toMatchObject({ code: "23505" });
+    const early = database.writeAsOrg("acme", async (t) => {
+      await t.insertInto("thing").values({ org_id: "acme", name: "e" }).execute();
+      throw new Error("thought better of it");
+    });
+    await expect(early).rejects.toThrow("thought better of it");
+    const rows = await database.asOrg("acme", (t) => t.selectFrom("thing").select("name").execute());
+    expect(rows.map(({ name }) => name).sort()).toEqual(["a", "b"]);
+    await database.close();
+  });
+
+  test("refuses to read in a transaction that only writes", async () => {
+    const database = await openDatabase<Schema>(await fresh(), withThings);
+    const reading = database.writeAsOrg("acme", async (t) => {
+      await t.selectFrom("thing").selectAll().execute();
+    });
+    await expect(reading).rejects.toThrow(/use asOrg/);
+    await database.close();
+  });
+
   test("gives 64-bit integers as numbers and bytes as bytes", async () => {
     const database = await openDatabase<Schema>(await fresh(), { applicationRole: "nobody", migrations: {} });
     const { rows } = await sql<{ number: number; bytes: Uint8Array }>`

@@ -3,10 +3,11 @@
  * PostgreSQL dialect. Every transaction of tenants' data names its organization, which row-level security checks.
  */
 import { BiplaneError } from "@biplane/base";
-import { type Dialect, Kysely, PostgresDialect, sql, type Transaction } from "kysely";
+import { type CompiledQuery, type Dialect, Kysely, PostgresDialect, sql, type Transaction } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
 import pg from "pg";
-import { embeddedDialect } from "./embedded-database.ts";
+import { openEmbeddedDatabase } from "./embedded-database.ts";
+import { recordQueries } from "./recorded-queries.ts";
 
 export interface DatabaseLocation {
   /** `postgres://…`; used where given. */
@@ -20,6 +21,11 @@ export interface Database<Schema> {
   readonly kind: "pglite" | "postgres";
   /** Runs in one transaction as the application role, which sees rows of this organization only. */
   asOrg<T>(org: string, work: (transaction: Transaction<Schema>) => Promise<T>): Promise<T>;
+  /**
+   * The same for work that only writes and needs no result: its statements are collected and go to the database together
+   * when it returns, so that each of them does not cost a way there and back. Reading a result is an error.
+   */
+  writeAsOrg(org: string, work: (transaction: Transaction<Schema>) => Promise<void>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -33,22 +39,38 @@ export async function openDatabase<Schema>(
   location: DatabaseLocation,
   migrations: MigrationSet,
 ): Promise<Database<Schema>> {
-  const kind = location.url === undefined ? "pglite" : "postgres";
-  const kysely = new Kysely<Schema>({ dialect: await dialectOf(location) });
+  const embedded = location.url === undefined ? await openEmbeddedDatabase(location.folder) : undefined;
+  const kysely = new Kysely<Schema>({ dialect: embedded?.dialect ?? postgresDialect(location.url!) });
   await migrate(kysely, migrations.migrations);
-  const role = migrations.applicationRole;
+  const enter = (org: string) => roleOf(kysely, migrations.applicationRole, org);
   return {
     kysely,
-    kind,
+    kind: embedded === undefined ? "postgres" : "pglite",
     asOrg: (org, work) =>
       kysely.transaction().execute(async (transaction) => {
-        await sql`select set_config('role', ${role}, true), set_config('biplane.org', ${org}, true)`.execute(
-          transaction,
-        );
+        if (embedded === undefined) await transaction.executeQuery(enter(org));
+        else embedded.runWithNext(enter(org));
         return work(transaction);
       }),
+    writeAsOrg: async (org, work) => {
+      const queries = [enter(org), ...(await recordQueries(work))];
+      await (embedded === undefined ? runTransaction(kysely, queries) : embedded.runTransaction(queries));
+    },
     close: () => kysely.destroy(),
   };
+}
+
+/** Role and organization of a transaction; they end with it. */
+function roleOf<Schema>(kysely: Kysely<Schema>, role: string, org: string): CompiledQuery {
+  return sql`select set_config('role', ${role}, true), set_config('biplane.org', ${org}, true)`.compile(
+    kysely,
+  );
+}
+
+function runTransaction<Schema>(kysely: Kysely<Schema>, queries: readonly CompiledQuery[]): Promise<void> {
+  return kysely.transaction().execute(async (transaction) => {
+    for (const query of queries) await transaction.executeQuery(query);
+  });
 }
 
 /** Statements that put a table under row-level security, for use in migrations. The owner is bound as well. */
@@ -78,9 +100,8 @@ async function migrate<Schema>(kysely: Kysely<Schema>, migrations: Record<string
   }
 }
 
-async function dialectOf(location: DatabaseLocation): Promise<Dialect> {
-  if (location.url === undefined) return embeddedDialect(location.folder);
-  return new PostgresDialect({ pool: new pg.Pool(poolOptions(location.url)) });
+function postgresDialect(url: string): Dialect {
+  return new PostgresDialect({ pool: new pg.Pool(poolOptions(url)) });
 }
 
 function poolOptions(url: string): pg.PoolConfig {

@@ -7,15 +7,15 @@ import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { PGlite } from "@electric-sql/pglite";
 import { NodeFS } from "@electric-sql/pglite/nodefs";
 import { prepareDatabaseFolder } from "./embedded-database-template.ts";
+import { EmbeddedSession, type Statement, type StatementResult } from "./embedded-session.ts";
 
-export interface Statement {
-  readonly sql: string;
-  readonly parameters: readonly unknown[];
-}
-
-/** Statements that go one after the other; the answer is the last one's, or the first failure. */
+/**
+ * Statements that go one after the other; the answer is the last one's, or the first failure. A transaction is begun and
+ * ended around its statements, with an answer that has no rows.
+ */
 export type ThreadRequest =
   | { readonly id: number; readonly statements: readonly Statement[] }
+  | { readonly id: number; readonly transaction: readonly Statement[] }
   | { readonly id: number; readonly close: true };
 
 export interface ThreadFailure {
@@ -27,7 +27,7 @@ export interface ThreadFailure {
 }
 
 export type ThreadAnswer =
-  | { readonly id: number; readonly rows: unknown[]; readonly affectedRows: number | undefined }
+  | ({ readonly id: number } & StatementResult)
   | { readonly id: number; readonly failure: ThreadFailure };
 
 /** Opens the database in a folder with every commit on the disk before it is answered. */
@@ -69,25 +69,31 @@ function installSync(module: EmscriptenModule): void {
 
 async function serve(port: MessagePort, folder: string): Promise<void> {
   const database = await openSyncedDatabase(folder);
-  let turn: Promise<void> = Promise.resolve();
-  port.on("message", (request: ThreadRequest) => {
-    turn = turn.then(async () => port.postMessage(await answer(database, request)));
+  const session = new EmbeddedSession(database);
+  port.on("message", async (request: ThreadRequest) => {
+    // No request but the last one waits for anything, so that they are answered in their order.
+    port.postMessage("close" in request ? await close(database, request.id) : answer(session, request));
   });
   port.postMessage("ready");
 }
 
-async function answer(database: PGlite, request: ThreadRequest): Promise<ThreadAnswer> {
+async function close(database: PGlite, id: number): Promise<ThreadAnswer> {
+  await database.close();
+  return { id, rows: [], affectedRows: 0 };
+}
+
+function answer(
+  session: EmbeddedSession,
+  request: Exclude<ThreadRequest, { readonly close: true }>,
+): ThreadAnswer {
+  const { id } = request;
   try {
-    if ("close" in request) {
-      await database.close();
-      return { id: request.id, rows: [], affectedRows: undefined };
-    }
-    let last: { rows: unknown[]; affectedRows?: number } = { rows: [] };
-    for (const { sql, parameters } of request.statements) last = await database.query(sql, [...parameters]);
-    return { id: request.id, rows: last.rows, affectedRows: last.affectedRows };
+    if ("statements" in request) return { id, ...session.run(request.statements) };
+    session.runTransaction(request.transaction);
+    return { id, rows: [], affectedRows: 0 };
   } catch (error) {
     const { message, code, constraint, table } = error as Error & Partial<ThreadFailure>;
-    return { id: request.id, failure: { message, code, constraint, table } };
+    return { id, failure: { message, code, constraint, table } };
   }
 }
 

@@ -11,17 +11,30 @@ import {
   PostgresQueryCompiler,
   type QueryResult,
 } from "kysely";
-import type { Statement, ThreadAnswer, ThreadFailure } from "./embedded-database-thread.ts";
+import type { ThreadAnswer, ThreadFailure, ThreadRequest } from "./embedded-database-thread.ts";
+import type { Statement, StatementResult } from "./embedded-session.ts";
+
+export interface EmbeddedDatabase {
+  readonly dialect: Dialect;
+  /** Goes with the next statement of the transaction that is under way, whose failure its own is then. */
+  runWithNext(query: CompiledQuery): void;
+  /** All of the statements in one transaction and one message to the thread; for those whose results nobody needs. */
+  runTransaction(queries: readonly CompiledQuery[]): Promise<void>;
+}
 
 /** Opens (and on first use makes) the database in the folder. */
-export async function embeddedDialect(folder: string): Promise<Dialect> {
+export async function openEmbeddedDatabase(folder: string): Promise<EmbeddedDatabase> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const thread = await DatabaseThread.start(folder);
+  const driver = new EmbeddedDriver(await DatabaseThread.start(folder));
   return {
-    createAdapter: () => new PostgresAdapter(),
-    createDriver: () => new EmbeddedDriver(thread),
-    createIntrospector: (kysely) => new PostgresIntrospector(kysely),
-    createQueryCompiler: () => new PostgresQueryCompiler(),
+    dialect: {
+      createAdapter: () => new PostgresAdapter(),
+      createDriver: () => driver,
+      createIntrospector: (kysely) => new PostgresIntrospector(kysely),
+      createQueryCompiler: () => new PostgresQueryCompiler(),
+    },
+    runWithNext: (query) => driver.runWithNext(query),
+    runTransaction: (queries) => driver.runTransaction(queries),
   };
 }
 
@@ -41,7 +54,7 @@ export class EmbeddedDatabaseError extends Error {
 }
 
 interface Waiter {
-  readonly resolve: (answer: Extract<ThreadAnswer, { rows: unknown[] }>) => void;
+  readonly resolve: (answer: StatementResult) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -67,8 +80,12 @@ class DatabaseThread {
     return new DatabaseThread(worker);
   }
 
-  async query(statements: readonly Statement[]): Promise<Extract<ThreadAnswer, { rows: unknown[] }>> {
+  query(statements: readonly Statement[]): Promise<StatementResult> {
     return this.#ask((id) => ({ id, statements: statements.map(detached) }));
+  }
+
+  async transact(statements: readonly Statement[]): Promise<void> {
+    await this.#ask((id) => ({ id, transaction: statements.map(detached) }));
   }
 
   async close(): Promise<void> {
@@ -77,7 +94,7 @@ class DatabaseThread {
     await this.#worker.terminate();
   }
 
-  #ask(request: (id: number) => object): Promise<Extract<ThreadAnswer, { rows: unknown[] }>> {
+  #ask(request: (id: number) => ThreadRequest): Promise<StatementResult> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     this.#lastId += 1;
     const id = this.#lastId;
@@ -111,13 +128,13 @@ function threadFile(): URL {
 }
 
 /** Small buffers are views of a shared pool; a message would carry the whole pool for each. */
-function detached(statement: Statement): Statement {
-  const parameters = statement.parameters.map((value) =>
+function detached({ sql, parameters }: Statement): Statement {
+  const own = parameters.map((value) =>
     value instanceof Uint8Array && value.byteLength !== value.buffer.byteLength
       ? Uint8Array.from(value)
       : value,
   );
-  return { sql: statement.sql, parameters };
+  return { sql, parameters: own };
 }
 
 class EmbeddedDriver implements Driver {
@@ -142,8 +159,22 @@ class EmbeddedDriver implements Driver {
     this.#turns.pass();
   }
 
+  /** With the first statement, which saves one way to the thread and back for every transaction. */
   async beginTransaction(): Promise<void> {
-    this.#connection.beginWithNextQuery();
+    this.#connection.runWithNext(CompiledQuery.raw("begin"));
+  }
+
+  runWithNext(query: CompiledQuery): void {
+    this.#connection.runWithNext(query);
+  }
+
+  async runTransaction(queries: readonly CompiledQuery[]): Promise<void> {
+    await this.#turns.take();
+    try {
+      await this.#thread.transact(queries);
+    } finally {
+      this.#turns.pass();
+    }
   }
 
   async commitTransaction(): Promise<void> {
@@ -161,26 +192,19 @@ class EmbeddedDriver implements Driver {
 
 class EmbeddedConnection implements DatabaseConnection {
   readonly #thread: DatabaseThread;
-  #beginPending = false;
+  #before: CompiledQuery[] = [];
 
   constructor(thread: DatabaseThread) {
     this.#thread = thread;
   }
 
-  /** Saves one way to the thread and back for every transaction. */
-  beginWithNextQuery(): void {
-    this.#beginPending = true;
+  runWithNext(query: CompiledQuery): void {
+    this.#before.push(query);
   }
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    const statement = { sql: query.sql, parameters: query.parameters };
-    const statements = this.#beginPending ? [{ sql: "begin", parameters: [] }, statement] : [statement];
-    this.#beginPending = false;
-    const { rows, affectedRows } = await this.#thread.query(statements);
-    return {
-      rows: rows as R[],
-      ...(affectedRows === undefined ? {} : { numAffectedRows: BigInt(affectedRows) }),
-    };
+    const { rows, affectedRows } = await this.#thread.query([...this.#before.splice(0), query]);
+    return { rows: rows as R[], numAffectedRows: BigInt(affectedRows) };
   }
 
   // biome-ignore lint/correctness/useYield: the interface wants a generator, and there is nothing to stream.

@@ -15,6 +15,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { type BuildOptions, build } from "esbuild";
+import { makeWorkerSnapshot, snapshotOptions } from "./worker-snapshot.ts";
 
 /** Shipped entries. What runs in which plane is in the path. */
 export const entries = {
@@ -22,6 +23,7 @@ export const entries = {
   edge: "tunnel/edge/main.ts",
   data: "planes/data/main.ts",
   worker: "worker/main.ts",
+  "worker-snapshot": "worker/snapshot.ts",
   sdk: "clients/sdk/index.ts",
   cli: "clients/cli/main.ts",
   demo: "clients/demo/main.ts",
@@ -35,6 +37,7 @@ export const externalPackages: readonly string[] = [
   "@electric-sql/pglite/*",
   "pg",
   "pino",
+  "pkcs11js",
   "oidc-provider",
   "esbuild",
   "@duckdb/*",
@@ -87,10 +90,16 @@ export async function bundle(): Promise<void> {
   mkdirSync("dist/meta", { recursive: true });
   for (const [name, entry] of Object.entries(entries)) {
     if (!existsSync(entry)) continue;
-    const external = name === "worker" ? [...externalPackages, "@biplane/sdk"] : externalPackages;
-    const result = await build(bundleOptions(entry, `dist/${name}.mjs`, external));
+    const result = await build(optionsOf(name, entry));
     writeFileSync(`dist/meta/${name}.json`, JSON.stringify(result.metafile));
   }
+}
+
+function optionsOf(name: string, entry: string): BuildOptions & { metafile: true } {
+  if (name === "worker-snapshot")
+    return { ...bundleOptions(entry, "", externalPackages), ...snapshotOptions };
+  const external = name === "worker" ? [...externalPackages, "@biplane/sdk"] : externalPackages;
+  return bundleOptions(entry, `dist/${name}.mjs`, external);
 }
 
 const databaseTemplate = "dist/embedded-database.tar.gz";
@@ -111,5 +120,6 @@ export async function packDatabase(): Promise<void> {
 if (import.meta.main) {
   if (!process.argv.includes("--no-generate")) generate();
   await bundle();
+  makeWorkerSnapshot();
   await packDatabase();
 }

@@ -7,10 +7,13 @@ import { BiplaneError, GiB } from "@biplane/base";
 import { parseTar } from "nanotar";
 
 const unpackedBytesMax = GiB;
+export type ImportModule = (url: string) => Promise<Readonly<Record<string, unknown>>>;
+
 const imported = new Map<string, Readonly<Record<string, unknown>>>();
 
 /** The bundle's exports. `bytes` is empty where this worker was given the digest's bytes before. */
 export async function importBundle(
+  importModule: ImportModule,
   folder: string,
   digest: string,
   bytes: Uint8Array,
@@ -19,9 +22,7 @@ export async function importBundle(
   if (known !== undefined) return known;
   const target = join(folder, `bundle-${digest.slice(0, 16)}`);
   await unpack(bytes, target);
-  const exports: Readonly<Record<string, unknown>> = await import(
-    pathToFileURL(join(target, "main.mjs")).href
-  );
+  const exports = await importModule(pathToFileURL(join(target, "main.mjs")).href);
   imported.set(digest, exports);
   return exports;
 }

@@ -3,32 +3,47 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BiplaneError, limits } from "@biplane/base";
 import { worker } from "@biplane/data-wire";
-import { createClientTransport } from "@biplane/kit/connect-client";
+import { type PreparedTransport, prepareClientTransport } from "@biplane/kit/connect-client";
 import type { StoreAccess, StoreRequest, StoreResponse, WorkerHost } from "@biplane/sdk/host";
 import { create } from "@bufbuild/protobuf";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import type { ControlChannel } from "./control.ts";
 import { createStoreClient } from "./store-client.ts";
 
+export interface HostOptions {
+  readonly control: ControlChannel;
+  readonly socketFolder: string;
+  readonly routerEndpoint: string;
+}
+
 /** Outlives attempts: a worker that is used again keeps its connections, and its newest token with them. */
 export class AttemptHost implements WorkerHost {
   readonly #control: ControlChannel;
   readonly #socketFolder: string;
+  readonly #router: PreparedTransport;
   #token = "";
   #store: StoreAccess = create(worker.StoreAccessSchema);
   #cancellation = new AbortController();
-  #routerEndpoint = "";
-  #router: Transport | undefined;
   #sendToStore: ((request: StoreRequest) => Promise<StoreResponse>) | undefined;
 
-  constructor(control: ControlChannel, socketFolder: string) {
-    this.#control = control;
-    this.#socketFolder = socketFolder;
+  constructor(options: HostOptions) {
+    this.#control = options.control;
+    this.#socketFolder = options.socketFolder;
+    this.#router = prepareClientTransport({
+      baseUrl: options.routerEndpoint,
+      tls: { authorityPem: this.#authorityPem() },
+      socketPath: join(this.#socketFolder, "router.sock"),
+      interceptors: [this.#authorize],
+    });
+  }
+
+  /** Dials the router before there is a task, whose first call then need not wait for it. Later calls dial by themselves. */
+  async connect(): Promise<void> {
+    await this.#router.connect();
   }
 
   begin(start: worker.Start): void {
     this.#cancellation = new AbortController();
-    this.#routerEndpoint = start.routerEndpoint;
     this.renew(start.token, start.store);
   }
 
@@ -46,13 +61,7 @@ export class AttemptHost implements WorkerHost {
   }
 
   get router(): Transport {
-    this.#router ??= createClientTransport({
-      baseUrl: this.#routerEndpoint,
-      tls: { authorityPem: this.#authorityPem() },
-      socketPath: join(this.#socketFolder, "router.sock"),
-      interceptors: [this.#authorize],
-    });
-    return this.#router;
+    return this.#router.transport;
   }
 
   readonly storeAccess = (): StoreAccess => this.#store;

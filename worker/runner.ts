@@ -2,7 +2,7 @@
 import { limits } from "@biplane/base";
 import type { worker } from "@biplane/data-wire";
 import type { RunTask } from "@biplane/sdk/host";
-import { importBundle } from "./bundle.ts";
+import { type ImportModule, importBundle } from "./bundle.ts";
 import type { ControlChannel, ToWorker } from "./control.ts";
 import { failureOf } from "./failure.ts";
 import type { AttemptHost } from "./host.ts";
@@ -11,6 +11,7 @@ export interface RunnerOptions {
   readonly control: ControlChannel;
   readonly host: AttemptHost;
   readonly runTask: RunTask;
+  readonly importModule: ImportModule;
   /** Bundles are unpacked here. */
   readonly folder: string;
 }
@@ -48,8 +49,9 @@ export class TaskRunner {
 
   async #execute(start: worker.Start): Promise<worker.Done> {
     try {
+      const { importModule, folder } = this.#options;
       const digest = Buffer.from(start.bundleDigest).toString("hex");
-      const bundle = await importBundle(this.#options.folder, digest, start.bundle);
+      const bundle = await importBundle(importModule, folder, digest, start.bundle);
       return checkSize(await this.#options.runTask(start, this.#options.host, bundle));
     } catch (error) {
       return failureOf("BundleError", error);

@@ -10,6 +10,7 @@ import { deployCommand } from "./commands/deploy.ts";
 import { devCommand } from "./commands/dev.ts";
 import { getCommand } from "./commands/get.ts";
 import { ioCommand } from "./commands/io.ts";
+import { keysCommand } from "./commands/keys.ts";
 import { loginCommand } from "./commands/login.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { openCommand } from "./commands/open.ts";
@@ -32,7 +33,7 @@ export function createProgram(): Command {
   const commands = [
     ...[loginCommand(), whoamiCommand(), runCommand(), deployCommand(), getCommand(), ioCommand()],
     ...[logsCommand(), abortCommand(), openCommand(), auditCommand(), borderCommand(), createCommand()],
-    ...[configCommand(), devCommand(), ...planeCommands()],
+    ...[configCommand(), keysCommand(), devCommand(), ...planeCommands()],
   ];
   for (const command of commands) program.addCommand(command);
   const [completion, candidates] = completionCommands(program);

@@ -5,6 +5,7 @@ export * from "./gen/biplane/control/v1/enrollment_pb.ts";
 export * from "./gen/biplane/control/v1/index_pb.ts";
 export * from "./gen/biplane/control/v1/link_pb.ts";
 export * from "./gen/biplane/control/v1/types_pb.ts";
+export * from "./message-order.ts";
 export * from "./phases.ts";
 export * from "./unknown-fields.ts";
 export * from "./value-rules.ts";

@@ -38,6 +38,7 @@ const byName: Readonly<Record<string, Rule>> = {
   signature: bytes((length) => length <= 76, "at most 76 bytes"),
   alarm_code: code,
   nonce: bytes((length) => length === 16, "16 bytes"),
+  session: bytes((length) => length === 0 || length === 16, "16 bytes"),
   cursor: text(/^[A-Za-z0-9_-]{0,2048}$/, "base64url, at most 2,048 characters"),
   control_token_keys: text(/^[\s\S]{0,65536}$/, "at most 65,536 characters"),
 };

@@ -3,8 +3,8 @@
  * that both sides know; a data plane that knows none of them is told to update.
  */
 export const protocolVersions = [
-  /** First version: projections up, intents and aborts down. */
-  20261121,
+  /** Projections up, intents and aborts down, each message with its session and number. */
+  20261125,
 ] as const;
 
 export const newestProtocolVersion = protocolVersions[protocolVersions.length - 1]!;

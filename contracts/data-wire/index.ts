@@ -4,6 +4,8 @@ export * as flyte from "./flyte/index.ts";
 export * as audit from "./gen/biplane/data/v1/audit_pb.ts";
 export * as border from "./gen/biplane/data/v1/border_pb.ts";
 export * as children from "./gen/biplane/data/v1/children_pb.ts";
+export * as document from "./gen/biplane/data/v1/document_pb.ts";
+export * as keys from "./gen/biplane/data/v1/keys_pb.ts";
 export * as objects from "./gen/biplane/data/v1/objects_pb.ts";
 export * as outcome from "./gen/biplane/data/v1/outcome_pb.ts";
 export * as progress from "./gen/biplane/data/v1/progress_pb.ts";

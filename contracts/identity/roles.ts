@@ -20,6 +20,9 @@ export const permissions = [
   "records.read",
   "border.read",
   "audit.read",
+  /** The customer's keys. */
+  "keys.read",
+  "keys.write",
 ] as const;
 
 export type Permission = (typeof permissions)[number];
@@ -46,6 +49,8 @@ const admin: readonly Permission[] = [
   "project.update",
   "border.read",
   "audit.read",
+  "keys.read",
+  "keys.write",
 ];
 
 export const roles = {

@@ -2,6 +2,7 @@
 import { BiplaneError, parseClusterId, parseOrgId } from "@biplane/base";
 import { readFileIfAny, writeFileDurably } from "@biplane/kit/files";
 import { z } from "zod";
+import { keyProviderSchema } from "./keys/open-provider.ts";
 
 /** `https://host:port` and nothing after it. */
 const address = z.string().refine(isAddress, "has to be https://HOST:PORT");
@@ -13,6 +14,8 @@ const schema = z.object({
   region: z.string().min(1),
   bucket: z.string().regex(/^[a-z0-9][a-z0-9-]{2,62}$/),
   addresses: z.object({ router: address, authority: address, objects: address }),
+  /** Where the customer's keys are; files beside the state by default. */
+  keys: keyProviderSchema.default({ kind: "file" }),
 });
 
 export type DataPlaneConfig = z.infer<typeof schema>;

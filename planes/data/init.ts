@@ -32,6 +32,8 @@ export interface InitOptions {
   readonly region: string;
   readonly addresses: Partial<DataPlaneConfig["addresses"]>;
   readonly databaseUrl: string | undefined;
+  /** Where the customer's keys are; files by default. */
+  readonly keys?: DataPlaneConfig["keys"];
   readonly log: Logger;
 }
 
@@ -132,6 +134,7 @@ function configOf(options: InitOptions, enrollment: Enrollment): DataPlaneConfig
     cluster: options.cluster,
     region: options.region,
     bucket: "biplane",
+    keys: options.keys ?? { kind: "file" },
     addresses: {
       router: addressOf("router", 8443, options, enrollment),
       authority: addressOf("authority", 8444, options, enrollment),

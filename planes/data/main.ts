@@ -9,6 +9,7 @@ import { createLogger, type Logger } from "@biplane/kit/logging";
 import { readConfig } from "./config.ts";
 import type { Installation } from "./execution/sandbox/types.ts";
 import { initialize, newClaim } from "./init.ts";
+import { readKeyProvider } from "./keys/open-provider.ts";
 import { startDataPlane } from "./server.ts";
 import { defaultStateFolder, statePaths } from "./state.ts";
 
@@ -17,6 +18,7 @@ const log = createLogger({ component: "data" });
 
 const usage = `biplane data init  --org O --cluster C --enroll-code CODE [--state DIR] [--region R]
                    [--router URL] [--authority URL] [--objects URL] [--database-url URL]
+                   [--keys FILE]     where the customer's keys are, as JSON: {"kind": "aws-kms", "region": …}
 biplane data init  --new-claim [--state DIR]     a new one-time claim, while the plane is stopped
 biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--sandboxes N]
                    [--task-modules DIR] [--allow-unsandboxed] [--audit-days N] [--database-url URL]
@@ -36,6 +38,7 @@ function parse() {
       authority: { type: "string" },
       objects: { type: "string" },
       "database-url": { type: "string" },
+      keys: { type: "string" },
       edge: { type: "string" },
       listen: { type: "boolean" },
       "audit-days": { type: "string" },
@@ -75,6 +78,7 @@ async function init(values: Options): Promise<void> {
       ...(objects === undefined ? {} : { objects }),
     },
     databaseUrl: databaseUrl(values),
+    keys: await readKeyProvider(values.keys),
     log,
   });
   const { org, cluster, addresses } = result.config;

@@ -11,6 +11,7 @@ import type { AuditRecord } from "@biplane/audit";
 import type { ClusterId, OrgId } from "@biplane/base";
 import { CommandOutcome } from "@biplane/control-wire";
 import type { AssignmentScope, RoleName } from "@biplane/identity";
+import { systemClock } from "@biplane/kit/clock";
 import { createClientTransport } from "@biplane/kit/connect-client";
 import { readKeyFile } from "@biplane/kit/crypto";
 import { Closers } from "@biplane/kit/lifecycle";
@@ -20,7 +21,7 @@ import { startTestControlPlane } from "../../tests/support/control-plane.ts";
 import { type DataPlaneConfig, readConfig } from "./config.ts";
 import { readCertificates, ServingCertificate } from "./identity/certificates.ts";
 import { initialize } from "./init.ts";
-import { type Link, startLink } from "./link/index.ts";
+import { createLinkRecords, type Link, startLink } from "./link/index.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import { createRouting, type Routing } from "./routing.ts";
 import { statePaths } from "./state.ts";
@@ -181,6 +182,7 @@ function openLink(enrollmentFolder: string, stores: Stores): Promise<Link> {
     outbox,
     intents,
     onCommand: async () => CommandOutcome.REFUSED,
+    records: createLinkRecords(stores.audit, testOrg, systemClock),
     tokens: stores.identity.tokens,
     ledger: stores.ledger,
     hello: { routerAddress: "https://localhost:1", region: "local", softwareVersion: "test" },

@@ -88,6 +88,7 @@ async function openServices({ config, stores, controlPlane }: RoutingParts): Pro
     objects: objects.store,
     grants: objects.grants(addresses.objects),
     logs: stores.logs,
+    keys: stores.keys,
     controlPlane,
     ledger: stores.ledger,
     audit: auditParts(org, stores),

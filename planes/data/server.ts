@@ -6,9 +6,6 @@ import { systemClock } from "@biplane/kit/clock";
 import { readKeyFile } from "@biplane/kit/crypto";
 import { lockFolder } from "@biplane/kit/folder-lock";
 import { type Closeable, Closers } from "@biplane/kit/lifecycle";
-import type { Logger } from "@biplane/kit/logging";
-import { auditedIntents } from "./audit/lifecycle.ts";
-import { createCommandHandler } from "./commands.ts";
 import { type DataPlaneConfig, readConfig } from "./config.ts";
 import { openToPublic, sandboxEntrances } from "./entrances.ts";
 import { type Executor, startExecutor } from "./execution/executor.ts";
@@ -18,7 +15,7 @@ import {
   renewIntermediate,
   ServingCertificate,
 } from "./identity/certificates.ts";
-import { type Link, type LinkChange, startLink } from "./link/index.ts";
+import { createLinkRecords, type Link, startLink } from "./link/index.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import type { Router } from "./router/router.ts";
 import { createRouting } from "./routing.ts";
@@ -80,15 +77,16 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
 }
 
 function openLink({ options, paths, config }: OpenParts, stores: Stores): Promise<Link> {
-  const { outbox, intents, runs } = stores.runs;
+  const { outbox, intents, commands } = stores.runs;
   const { region, addresses } = config;
+  const records = createLinkRecords(stores.audit, config.org, systemClock);
   return startLink({
     enrollmentFolder: paths.link,
     outbox,
-    intents: auditedIntents(intents, stores.audit),
+    intents,
+    onCommand: (command) => commands.obeyCommand(command, () => records.commandAllowed(command)),
+    records,
     witness: stores.witness,
-    onChange: (change) => recordLink(stores, change, options.log),
-    onCommand: createCommandHandler(config.org, runs, stores.audit, systemClock),
     tokens: stores.identity.tokens,
     ledger: stores.ledger,
     hello: { routerAddress: addresses.router, region, softwareVersion: options.softwareVersion },
@@ -129,17 +127,6 @@ async function openCertificates({ paths, config, systemKey }: OpenParts): Promis
   const certificates = await readCertificates(paths.certificates, systemKey);
   if (certificates === undefined) throw incomplete(paths.certificates);
   return renewIntermediate(paths.certificates, systemKey, certificates, config, systemClock.now());
-}
-
-/** Like the tunnel's health; how often it was tried in vain would fill the log (claim AUD-2). */
-function recordLink(stores: Stores, change: LinkChange, log: Logger): void {
-  const event =
-    change.kind === "connected"
-      ? eventOf("LINK_CONNECTED")
-      : eventOf("LINK_DISCONNECTED", { reason: change.reason });
-  stores.audit.record(event).catch((error: unknown) => {
-    log.error({ event: "audit_failed", error }, "a change of the link could not be recorded");
-  });
 }
 
 function recordLifecycle(stores: Stores, code: AuditCode): Promise<void> {

@@ -9,8 +9,8 @@ import { createLifecycleAudit } from "./audit/lifecycle.ts";
 import { openControlPlaneWitness, openDataAudit } from "./audit/log.ts";
 import type { DataPlaneConfig } from "./config.ts";
 import { type Identity, openIdentity } from "./identity/index.ts";
+import { openKeyProvider } from "./keys/open-provider.ts";
 import { ProjectKeys } from "./keys/project-keys.ts";
-import { FileKeyProvider } from "./keys/provider.ts";
 import { type BorderLedger, openLedger } from "./link/index.ts";
 import { openLogStore } from "./logs/log-store.ts";
 import type { LogStore } from "./logs/types.ts";
@@ -27,6 +27,7 @@ export interface Stores {
   readonly refusals: RefusalRecorder;
   readonly witness: WitnessPeer;
   readonly identity: Identity;
+  readonly keys: ProjectKeys;
   readonly objects: EmbeddedObjects;
   readonly logs: LogStore;
   readonly ledger: BorderLedger;
@@ -74,7 +75,7 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
       onEvents: createLifecycleAudit(audit, log),
     }),
   );
-  return { database, audit, refusals, witness, identity, objects, logs, ledger, runs };
+  return { database, audit, refusals, witness, identity, keys, objects, logs, ledger, runs };
 }
 
 function openOwnIdentity(
@@ -97,8 +98,8 @@ function openOwnIdentity(
   });
 }
 
-async function openProjectKeys({ paths, systemKey }: OpenParts): Promise<ProjectKeys> {
-  const provider = await FileKeyProvider.open(paths.customerKeys);
+async function openProjectKeys({ paths, config, systemKey }: OpenParts): Promise<ProjectKeys> {
+  const provider = await openKeyProvider(config.keys, paths.customerKeys);
   return ProjectKeys.open({ folder: paths.projectKeys, systemKey, provider });
 }
 

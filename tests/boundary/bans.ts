@@ -124,6 +124,7 @@ export const bans = {
   edge,
   data,
   worker: inEveryTask,
+  "worker-snapshot": inEveryTask,
   sdk: inEveryTask,
   cli: client,
   "embedded-database-thread": databaseThread,

@@ -1,10 +1,21 @@
 /** Values planted as customer data of every kind reach nothing of the provider's (claims CLS-3, CLS-4, SEC-2, LOG-3). */
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { File } from "@biplane/sdk";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Canaries, type Finding } from "../support/canary.ts";
+import {
+  type Capture,
+  captureLoopback,
+  type Decrypted,
+  decryptCapture,
+  http2Bodies,
+  keyLogging,
+} from "../support/decrypted-link.ts";
+import { missingTools } from "../support/find-tools.ts";
 import { readDeletedFiles, readMemory } from "../support/process-memory.ts";
+import { skip } from "../support/tools.ts";
 import { controlPlaneRows } from "./control-plane-rows.ts";
 import { eventually } from "./eventually.ts";
 import { controlPlaneRecords } from "./run-records.ts";
@@ -15,11 +26,46 @@ const secret = new Canaries();
 /** Names are what the provider may know: the same search must find these. */
 const named = new Canaries();
 
+/** Session keys, apart by who holds them. */
+const keyFolder = mkdtempSync(join(tmpdir(), "canary-keys-"));
+const keyLogs = {
+  control: join(keyFolder, "control"),
+  edge: join(keyFolder, "edge"),
+  data: join(keyFolder, "data"),
+};
+
 let system: System;
+let capture: Capture | undefined;
 beforeAll(async () => {
-  system = await startSystem();
+  const environmentOf = Object.fromEntries(
+    Object.entries(keyLogs).map(([name, path]) => [name, keyLogging(path)]),
+  );
+  system = await startSystem({ environmentOf });
+  if (cannotCapture() === undefined) capture = await captureFromTheStart();
 });
-afterAll(() => system?.close());
+afterAll(async () => {
+  await system?.close();
+  rmSync(keyFolder, { recursive: true, force: true });
+});
+
+function cannotCapture(): string | undefined {
+  return process.getuid?.() === 0
+    ? missingTools(["tcpdump", "tshark"])
+    : "captures packets, which takes root";
+}
+
+/** The planes start again under the capture: a connection whose beginning was missed can't be decrypted. */
+async function captureFromTheStart(): Promise<Capture> {
+  const begun = await captureLoopback(join(keyFolder, "loopback.pcap"), Object.values(system.ports));
+  for (const daemon of [system.data, system.edge, system.control]) await daemon.stop();
+  for (const daemon of [system.control, system.edge, system.data]) await daemon.start();
+  await eventually(
+    async () => (await system.connect()).list(),
+    () => true,
+    { withinMs: 30_000, what: "The router being reached again" },
+  );
+  return begun;
+}
 
 /** The workflow with its values filled in, in a file of its own beside the template's imports. */
 function writeWorkflow(): string {
@@ -77,6 +123,24 @@ function searchFiles(canaries: Canaries, folder: string): Finding[] {
     .flatMap((path) => canaries.search(readFileSync(path), path));
 }
 
+/** All that was said, as sent and put together again. */
+function searchTraffic(canaries: Canaries, { connections, headers }: Decrypted): Finding[] {
+  const said = connections.flatMap(({ port, up, down }) =>
+    [up, down].flatMap((direction) =>
+      [direction, ...http2Bodies(direction).values()].flatMap((bytes) =>
+        canaries.search(bytes, `port ${port}`),
+      ),
+    ),
+  );
+  return [...said, ...canaries.search(Buffer.from(headers.join("\n")), "headers")];
+}
+
+function bytesOf({ connections }: Decrypted, ...ports: number[]): number {
+  return connections
+    .filter(({ port }) => ports.includes(port))
+    .reduce((total, { up, down }) => total + up.length + down.length, 0);
+}
+
 async function searchTables(canaries: Canaries): Promise<Finding[]> {
   const tables = await controlPlaneRows(join(system.folder, "control"), org);
   expect(tables.length).toBeGreaterThan(3);
@@ -103,6 +167,30 @@ test("canaries in inputs, files, code, logs, reports, errors and environment rea
     namedTables.map(({ kind }) => kind),
     "control: the search finds a task's name in a table",
   ).toContain("taskname");
+});
+
+test("what passes over link, tunnel and the edge's public side, as far as the provider's keys open it, holds no canary (claims CLS-3, TLS-1)", async (context) => {
+  if (capture === undefined) skip(context, cannotCapture() ?? "captured nothing");
+  await capture.stop();
+  const { link, tunnel, router, authority, objects } = system.ports;
+  const provider = await decryptCapture(capture, [keyLogs.control, keyLogs.edge]);
+  expect(bytesOf(provider, link), "control: the link was decrypted").toBeGreaterThan(1_000);
+  expect(bytesOf(provider, tunnel), "control: the tunnel was decrypted").toBeGreaterThan(10_000);
+  expect(bytesOf(provider, router, authority, objects), "the public side opened by the provider").toBe(0);
+  expect(searchTraffic(secret, provider)).toEqual([]);
+  expect(secret.search(readFileSync(capture.path), "the capture as it is")).toEqual([]);
+  expect(
+    searchTraffic(named, provider).map(({ kind }) => kind),
+    "control: the search finds a task's name on the link",
+  ).toContain("taskname");
+  const customer = await decryptCapture(capture, [keyLogs.data]);
+  expect(bytesOf(customer, router), "control: the customer's keys open the public side").toBeGreaterThan(
+    1_000,
+  );
+  expect(
+    searchTraffic(secret, customer).map(({ kind }) => kind),
+    "control: with the customer's keys the same search finds canaries in the same capture",
+  ).toEqual(expect.arrayContaining(["input", "upload"]));
 });
 
 test("nothing that a data plane writes to disk is readable there without its keys (claims REST-1, TLS-5)", async () => {

@@ -25,7 +25,11 @@ export interface SystemOptions {
   /** Both planes use databases of this server; PGlite otherwise. */
   readonly postgres?: PostgresServer;
   readonly slots?: number;
+  /** Where the customer's keys are; files by default. */
+  readonly keys?: object;
   readonly environment?: Record<string, string>;
+  /** For one program alone, in addition. */
+  readonly environmentOf?: Partial<Record<"control" | "edge" | "data", Record<string, string>>>;
 }
 
 export interface Profile {
@@ -42,8 +46,11 @@ export interface System extends AsyncDisposable {
   readonly control: Daemon;
   readonly edge: Daemon;
   readonly data: Daemon;
+  /** Where the provider's two processes listen: the link, the tunnel, and the edge's public side by service. */
+  readonly ports: Readonly<Record<"link" | "tunnel" | "router" | "authority" | "objects", number>>;
   readonly profile: Profile;
   readonly profilePath: string;
+  readonly customerKeysFolder: string;
   readonly client: { readonly id: string; readonly secret: string };
   /** The SDK's client, signed in as the first administrator, working in the test project. */
   connect(): Promise<RemoteClient>;
@@ -74,7 +81,7 @@ async function startIn(folder: string, options: SystemOptions): Promise<System> 
   const states = Object.fromEntries(["control", "edge", "data"].map((name) => [name, join(folder, name)]));
   for (const state of Object.values(states)) mkdirSync(state, { mode: 0o700 });
   const control = await startControl(folder, states["control"]!, options);
-  const edge = await startEdge(folder, states);
+  const edge = await startEdge(folder, states, options);
   const data = await startData(folder, states, { ...control, ...edge }, options);
   const profilePath = join(states["data"]!, "profile.json");
   const profile = JSON.parse(readFileSync(profilePath, "utf8")) as Profile;
@@ -97,8 +104,10 @@ async function startIn(folder: string, options: SystemOptions): Promise<System> 
     control: control.daemon,
     edge: edge.daemon,
     data: data.daemon,
+    ports: { link: control.port, ...edge.portOf() },
     profile,
     profilePath,
+    customerKeysFolder: join(states["data"]!, "keys", "customer"),
     client,
     connect: () =>
       connect({
@@ -123,7 +132,7 @@ async function startIn(folder: string, options: SystemOptions): Promise<System> 
 
 async function startControl(folder: string, state: string, options: SystemOptions) {
   const url = await options.postgres?.createDatabase();
-  const environment = { ...options.environment, ...(url === undefined ? {} : { BIPLANE_DATABASE_URL: url }) };
+  const environment = environmentOf("control", options, url);
   let port = 0;
   const daemon = new Daemon({
     program: "control",
@@ -133,10 +142,19 @@ async function startControl(folder: string, state: string, options: SystemOption
   });
   const { link } = await daemon.start<{ link: Place }>();
   port = link.port;
-  return { daemon, state, environment };
+  return { daemon, state, environment, port };
 }
 
-async function startEdge(folder: string, states: Record<string, string>) {
+function environmentOf(
+  program: "control" | "data",
+  options: SystemOptions,
+  url: string | undefined,
+): Record<string, string> {
+  const environment = { ...options.environment, ...options.environmentOf?.[program] };
+  return url === undefined ? environment : { ...environment, BIPLANE_DATABASE_URL: url };
+}
+
+async function startEdge(folder: string, states: Record<string, string>, options: SystemOptions) {
   const state = states["edge"]!;
   await runProgram("control", [
     "edge-identity",
@@ -165,13 +183,20 @@ async function startEdge(folder: string, states: Record<string, string>) {
   const daemon = new Daemon({
     program: "edge",
     parameters: () => ["--state", state, "--config", configPath],
+    ...(options.environmentOf?.edge === undefined ? {} : { environment: options.environmentOf.edge }),
     logPath: join(folder, "edge.log"),
   });
   const ready = await daemon.start<{ tunnel: Place; listeners: (Place & { name: string })[] }>();
   ports.set("tunnel", ready.tunnel.port);
   for (const { name, port } of ready.listeners) ports.set(name, port);
   writeConfig();
-  return { daemon, ports };
+  const portOf = () => ({
+    tunnel: ports.get("tunnel")!,
+    router: ports.get("router")!,
+    authority: ports.get("authority")!,
+    objects: ports.get("objects")!,
+  });
+  return { daemon, ports, portOf };
 }
 
 async function startData(
@@ -198,14 +223,17 @@ async function startData(
     neighbours.environment,
   );
   const url = await options.postgres?.createDatabase();
-  const environment = { ...options.environment, ...(url === undefined ? {} : { BIPLANE_DATABASE_URL: url }) };
+  const environment = environmentOf("data", options, url);
   const places = ["router", "authority", "objects"].flatMap((name) => [
     `--${name}`,
     `https://${address(name)}`,
   ]);
   const { claim } = await runProgram<{ claim: string }>(
     "data",
-    ["init", "--state", state, "--org", org, "--cluster", cluster, "--enroll-code", code, ...places],
+    [
+      ...["init", "--state", state, "--org", org, "--cluster", cluster, "--enroll-code", code, ...places],
+      ...keyParameters(folder, options),
+    ],
     environment,
   );
   const daemon = new Daemon({
@@ -221,6 +249,13 @@ async function startData(
   });
   await daemon.start();
   return { daemon, claim };
+}
+
+function keyParameters(folder: string, { keys }: SystemOptions): string[] {
+  if (keys === undefined) return [];
+  const path = join(folder, "keys.json");
+  writeFileSync(path, JSON.stringify(keys));
+  return ["--keys", path];
 }
 
 function signedInTransport(profile: Profile, token: () => Promise<string>): Transport {

@@ -17,6 +17,7 @@ const tools = {
   aws: { probe: ["/usr/bin/aws", "--version"], install: "apt-get install awscli" },
   bubblewrap: { probe: ["bwrap", "--version"], install: "apt-get install bubblewrap" },
   tcpdump: { probe: ["tcpdump", "--version"], install: "apt-get install tcpdump" },
+  tshark: { probe: ["tshark", "--version"], install: "apt-get install tshark" },
   strace: { probe: ["strace", "--version"], install: "apt-get install strace" },
   fsck: {
     probe: [fsckPath, "--help"],
@@ -25,6 +26,13 @@ const tools = {
   boto3: pythonPackage("boto3"),
   obstore: pythonPackage("obstore"),
   tink: pythonPackage("tink"),
+  sslscan: { probe: ["sslscan", "--version"], install: "apt-get install sslscan" },
+  moto: pythonPackage("moto"),
+  softhsm2: { probe: ["softhsm2-util", "--version"], install: "apt-get install softhsm2" },
+  pkcs11js: {
+    probe: [process.execPath, "-e", "require('pkcs11js')"],
+    install: "npm install, with a C++ compiler",
+  },
   flyte: { probe: [flytePath, "--version"], install: "npm test, where python3 and PyPI are there" },
 } as const satisfies Record<string, Tool>;
 

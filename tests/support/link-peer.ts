@@ -1,4 +1,5 @@
 /** The data plane's end of the link, message by message, for tests that have to say exactly what crosses. */
+import { randomBytes } from "node:crypto";
 import {
   type ConnectRequest,
   ConnectRequestSchema,
@@ -7,7 +8,10 @@ import {
   type HelloSchema,
   LinkService,
   newestProtocolVersion,
+  nonceBytes,
+  OutgoingOrder,
   Phase,
+  sessionOf,
 } from "@biplane/control-wire";
 import { BoundedQueue } from "@biplane/kit";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
@@ -30,6 +34,8 @@ export class LinkPeer {
   readonly #ending = new AbortController();
   readonly #responses: AsyncIterator<ConnectResponse>;
   readonly incarnation: string;
+  readonly order = new OutgoingOrder();
+  readonly nonce = new Uint8Array(randomBytes(nonceBytes));
   readonly #seen = new Set<string>();
 
   constructor(cluster: TestCluster, incarnation = "first") {
@@ -41,10 +47,16 @@ export class LinkPeer {
   }
 
   send(message: MessageInitShape<typeof ConnectRequestSchema>["message"]): void {
-    this.#outgoing.tryPush(create(ConnectRequestSchema, { message } as never));
+    this.sendNext(create(ConnectRequestSchema, { message } as never));
   }
 
-  /** A message made by the test itself, unknown fields and all. */
+  /** A message made by the test itself, unknown fields and all, with the next number. */
+  sendNext(message: ConnectRequest): void {
+    this.order.stamp(message);
+    this.#outgoing.tryPush(message);
+  }
+
+  /** The same, as it is. */
   sendRaw(message: ConnectRequest): void {
     this.#outgoing.tryPush(message);
   }
@@ -60,6 +72,7 @@ export class LinkPeer {
       routerAddress: "https://localhost:8443",
       region: "eu-test",
       softwareVersion: "0.1.0",
+      nonce: this.nonce,
       ...fields,
     };
     this.send({ case: "hello", value });
@@ -136,6 +149,8 @@ export class LinkPeer {
     try {
       const { value, done } = await Promise.race([this.#responses.next(), late]);
       if (done === true) throw new Error("The stream ended.");
+      if (value.message.case === "welcome")
+        this.order.begin(sessionOf(this.nonce, value.message.value.nonce));
       return value;
     } finally {
       clearTimeout(timer);

@@ -1,6 +1,6 @@
 /** One signed-in connection to a data plane: what every command and the remote client share. */
 import { BiplaneError, Secret } from "@biplane/base";
-import { audit, border, flyte, objects, progress, records } from "@biplane/data-wire";
+import { audit, border, flyte, keys, objects, progress, records } from "@biplane/data-wire";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { ConfigStore, defaultDomain } from "./config-store.ts";
 import { PinnedHttp } from "./pinned-http.ts";
@@ -35,6 +35,7 @@ export interface Connection {
   readonly audit: Client<typeof audit.AuditService>;
   readonly progress: Client<typeof progress.ProgressService>;
   readonly objects: Client<typeof objects.ObjectsService>;
+  readonly keys: Client<typeof keys.KeysService>;
 }
 
 export async function openConnection(options: ConnectOptions = {}): Promise<Connection> {
@@ -66,6 +67,7 @@ function clientsOf(router: Transport) {
     audit: createClient(audit.AuditService, router),
     progress: createClient(progress.ProgressService, router),
     objects: createClient(objects.ObjectsService, router),
+    keys: createClient(keys.KeysService, router),
   };
 }
 

@@ -3,9 +3,19 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
-import { ConnectRequestSchema, EnrollmentService, IndexService, LinkService } from "@biplane/control-wire";
+import {
+  CommandAnswerSchema,
+  ConnectRequestSchema,
+  EnrollmentService,
+  EventBatchSchema,
+  HeartbeatSchema,
+  HelloSchema,
+  IndexService,
+  IntentAnswerSchema,
+  LinkService,
+} from "@biplane/control-wire";
 import { createClientTransport, createRootAuthority, issueCertificate } from "@biplane/kit";
-import { create, type DescMethodUnary, fromBinary } from "@bufbuild/protobuf";
+import { clone, create, type DescMethodUnary, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { ConnectError, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -136,6 +146,53 @@ test("what belongs to another organization is not found (claim ISO-1)", async ()
   expect(own.runs.map((run) => run.run?.name)).toEqual(["r-secret"]);
 });
 
+const upward = {
+  hello: { case: "hello", value: create(HelloSchema) },
+  events: { case: "events", value: create(EventBatchSchema, { incarnation: "first" }) },
+  intentAnswer: { case: "intentAnswer", value: create(IntentAnswerSchema, { fence: 1n, outcome: 1 }) },
+  heartbeat: { case: "heartbeat", value: create(HeartbeatSchema) },
+  commandAnswer: { case: "commandAnswer", value: create(CommandAnswerSchema, { id: "c-1", outcome: 1 }) },
+} as const;
+
+test.each(Object.values(upward))(
+  "a message of type $case that came before is refused, in its own connection and in a later one (claim TRUST-3)",
+  async (message) => {
+    const first = new LinkPeer(home);
+    await first.open();
+    const recorded = create(ConnectRequestSchema, { message } as MessageInitShape<
+      typeof ConnectRequestSchema
+    >);
+    if (message.case === "hello") {
+      Object.assign(recorded, { sequence: 1n });
+      recorded.message.value = create(HelloSchema, { nonce: first.nonce, org: "acme", cluster: "home" });
+    } else first.sendNext(recorded);
+    first.sendRaw(clone(ConnectRequestSchema, recorded));
+    expect(codeOf(await first.ended())).toMatch(/came before|another connection/);
+    const later = new LinkPeer(home);
+    await later.open();
+    later.sendRaw(clone(ConnectRequestSchema, recorded));
+    expect(codeOf(await later.ended())).toContain("belongs to another connection");
+    const control = new LinkPeer(home);
+    await control.open();
+    if (message.case !== "hello") control.send(message);
+    control.events([]);
+    await control.next("ack");
+    control.close();
+  },
+);
+
+test("messages that change places are refused (claim TRUST-3)", async () => {
+  const peer = new LinkPeer(home);
+  await peer.open();
+  const swapped = [upward.heartbeat, upward.intentAnswer].map((message) => {
+    const made = create(ConnectRequestSchema, { message } as MessageInitShape<typeof ConnectRequestSchema>);
+    peer.order.stamp(made);
+    return made;
+  });
+  for (const message of swapped.reverse()) peer.sendRaw(message);
+  expect(codeOf(await peer.ended())).toContain("is not the next one");
+});
+
 test("an unknown field ends the link and names its path, at any depth (claim CLS-2)", async () => {
   const field = (number: number, bytes: Uint8Array) =>
     new BinaryWriter().tag(number, WireType.LengthDelimited).bytes(bytes).finish();
@@ -144,7 +201,7 @@ test("an unknown field ends the link and names its path, at any depth (claim CLS
   const message = fromBinary(ConnectRequestSchema, field(2, field(2, field(3, field(4, smuggled)))));
   const peer = new LinkPeer(home);
   await peer.open();
-  peer.sendRaw(message);
+  peer.sendNext(message);
   expect(codeOf(await peer.ended())).toContain("events.events[0].run_created.task.99");
 });
 

@@ -2,7 +2,7 @@
  * What goes down one connection. Acknowledgements always find room, since a data plane has few batches under way;
  * everything else waits for it. So reading never waits for writing, and two full directions can't hold each other up.
  */
-import { type ConnectResponse, ConnectResponseSchema } from "@biplane/control-wire";
+import { type ConnectResponse, ConnectResponseSchema, OutgoingOrder } from "@biplane/control-wire";
 import { BoundedQueue, type Clock } from "@biplane/kit";
 import { create } from "@bufbuild/protobuf";
 
@@ -14,6 +14,7 @@ const reserve = 64;
 export class Downstream {
   readonly #queue = new BoundedQueue<ConnectResponse>(ordinaryMax + reserve);
   readonly #clock: Clock;
+  readonly #order = new OutgoingOrder();
   #takenAtMs: number;
   #wake: (() => void) | undefined;
   #closed = false;
@@ -21,6 +22,11 @@ export class Downstream {
   constructor(clock: Clock) {
     this.#clock = clock;
     this.#takenAtMs = clock.now();
+  }
+
+  /** Before the welcome is sent. */
+  begin(session: Uint8Array): void {
+    this.#order.begin(session);
   }
 
   /** False where even the reserve is full: the peer sends and never reads. */
@@ -45,6 +51,7 @@ export class Downstream {
 
   async *messages(): AsyncGenerator<ConnectResponse> {
     for await (const message of this.#queue) {
+      this.#order.stamp(message);
       yield message;
       this.#takenAtMs = this.#clock.now();
       this.#wake?.();

@@ -10,6 +10,7 @@ import {
   EventAckSchema,
   HeartbeatSchema,
   type Hello,
+  type IncomingOrder,
   type Intent,
 } from "@biplane/control-wire";
 import { BoundedQueue, type Clock, type Logger } from "@biplane/kit";
@@ -41,6 +42,12 @@ export interface LinkDependencies {
 const incomingMax = 256;
 const seenEveryMs = 30_000;
 
+/** A connection whose hello was read. */
+export interface Opened {
+  readonly requests: AsyncIterator<ConnectRequest>;
+  readonly received: IncomingOrder;
+}
+
 export class LinkSession implements LiveLink {
   readonly #dependencies: LinkDependencies;
   readonly #peer: ClusterPeer;
@@ -48,6 +55,7 @@ export class LinkSession implements LiveLink {
   readonly #incoming = new BoundedQueue<Upward>(incomingMax);
   readonly #downstream: Downstream;
   readonly #due: DueIntents;
+  readonly #received: IncomingOrder;
   readonly #lifecycle = new LinkLifecycle();
   #witness: LinkWitness | undefined;
   readonly #timer: NodeJS.Timeout;
@@ -57,10 +65,11 @@ export class LinkSession implements LiveLink {
   #heardAtMs: number;
   #seenAtMs: number;
 
-  constructor(dependencies: LinkDependencies, peer: ClusterPeer, requests: AsyncIterator<ConnectRequest>) {
+  constructor(dependencies: LinkDependencies, peer: ClusterPeer, { requests, received }: Opened) {
     this.#dependencies = dependencies;
     this.#peer = peer;
     this.#requests = requests;
+    this.#received = received;
     this.#heardAtMs = this.#seenAtMs = dependencies.clock.now();
     this.#downstream = new Downstream(dependencies.clock);
     this.#due = new DueIntents(this.#source, dependencies.clock, this.#downstream);
@@ -108,7 +117,9 @@ export class LinkSession implements LiveLink {
     try {
       await sessions.enter(org, cluster, this);
       if (this.#failure !== undefined) return;
-      const { position, messages } = await openLink(this.#dependencies, this.#peer, hello);
+      const { position, messages, session } = await openLink(this.#dependencies, this.#peer, hello);
+      this.#received.begin(session);
+      this.#downstream.begin(session);
       for (const message of messages) this.#sendNow(message);
       if (position.state === "current") this.#sendDue();
       const peer = await this.#dependencies.audit.witnessOf(org, cluster);
@@ -131,6 +142,7 @@ export class LinkSession implements LiveLink {
         const { value, done } = await this.#requests.next();
         if (done === true) break;
         this.#heardAtMs = this.#dependencies.clock.now();
+        this.#received.accept(value);
         if (this.#witness?.take(value.message) === true) continue;
         const item = upwardOf(value);
         if (item?.kind === "events") this.#countBatch();

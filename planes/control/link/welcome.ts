@@ -1,4 +1,5 @@
 /** The beginning of a connection: the hello is checked, the welcome says where to go on, what was lost is said again. */
+import { randomBytes } from "node:crypto";
 import { BiplaneError } from "@biplane/base";
 import {
   type Admission,
@@ -7,6 +8,8 @@ import {
   EventAckSchema,
   type Hello,
   newestProtocolVersion,
+  nonceBytes,
+  sessionOf,
   WelcomeSchema,
 } from "@biplane/control-wire";
 import { create } from "@bufbuild/protobuf";
@@ -27,10 +30,11 @@ export async function openLink(
   { store, clock, region }: LinkDependencies,
   peer: ClusterPeer,
   hello: Hello,
-): Promise<{ position: Position; messages: Message[] }> {
+): Promise<{ position: Position; messages: Message[]; session: Uint8Array }> {
   const { org, cluster } = peer;
   const version = checkHello(peer, hello);
   const nowMs = clock.now();
+  const nonce = new Uint8Array(randomBytes(nonceBytes));
   return store.asOrg(org, async (transaction) => {
     await recordHello(store, transaction, peer, hello, nowMs);
     const position = await openPosition(transaction, org, cluster, hello);
@@ -44,13 +48,14 @@ export async function openLink(
       cursor: BigInt(position.cursor),
       snapshotWanted: position.state === "wanted",
       region,
+      nonce,
     });
     const messages: Message[] = [
       { case: "welcome", value: welcome },
       ...ackMessages(position, admissions),
       ...commands.map((value) => ({ case: "command", value }) as const),
     ];
-    return { position, messages };
+    return { position, messages, session: sessionOf(hello.nonce, nonce) };
   });
 }
 

@@ -150,6 +150,7 @@ const meaning: Readonly<Record<IntentOutcome, "settled" | "again" | "gone" | "fa
   [IntentOutcome.DOCUMENT_MISSING]: "failed",
   [IntentOutcome.DIGEST_MISMATCH]: "failed",
   [IntentOutcome.WRONG_CLUSTER]: "failed",
+  [IntentOutcome.WRONG_ORGANIZATION]: "failed",
   [IntentOutcome.SUBJECT_MISMATCH]: "failed",
 };
 

@@ -6,6 +6,7 @@ import { authMetadataService } from "./auth-metadata.ts";
 import { childrenService } from "./children.ts";
 import { dataProxyService } from "./data-proxy.ts";
 import { clusterService, identityService } from "./identity.ts";
+import { keysService } from "./keys.ts";
 import { objectsService } from "./objects.ts";
 import type { ApiParts } from "./parts.ts";
 import { projectService } from "./projects.ts";
@@ -29,5 +30,6 @@ export function createServices(parts: ApiParts): ServedService[] {
     auditService(parts),
     progressService(parts),
     objectsService(parts),
+    keysService(parts),
   ];
 }

@@ -4,6 +4,7 @@ import type { border } from "@biplane/data-wire";
 import type { PolicyBundle } from "@biplane/identity";
 import type { Clock } from "@biplane/kit/clock";
 import type { AuditParts } from "../audit/sources.ts";
+import type { ProjectKeys } from "../keys/project-keys.ts";
 import type { ControlPlane } from "../link/types.ts";
 import type { LogStore } from "../logs/types.ts";
 import type { ObjectGrants, ObjectStore } from "../objects/types.ts";
@@ -27,6 +28,7 @@ export interface ApiParts {
   readonly objects: ObjectStore;
   readonly grants: ObjectGrants;
   readonly logs: LogStore;
+  readonly keys: Pick<ProjectKeys, "providerKind" | "list" | "change" | "rotate" | "assign">;
   readonly controlPlane: ControlPlane;
   readonly ledger: BorderLedger;
   readonly audit: AuditParts;

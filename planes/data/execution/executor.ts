@@ -17,6 +17,7 @@ import { WorkerPool } from "./pool.ts";
 import { createLauncher } from "./sandbox/launcher.ts";
 import type { Installation, SandboxLauncher } from "./sandbox/types.ts";
 import { HeldSlot, Slots } from "./slots.ts";
+import { fitsThisNode } from "./snapshot.ts";
 
 export interface Executor extends Closeable {
   readonly sandboxKind: SandboxLauncher["kind"];
@@ -38,6 +39,7 @@ export async function startExecutor(given: ExecutorOptions): Promise<Executor> {
     installation: options.installation,
     folder: join(options.folder, "etc"),
     allowUnsandboxed: options.allowUnsandboxed ?? false,
+    hasSnapshot: await fitsThisNode(options),
     log: options.log,
   });
   const { entrances, authorityPem, folder } = options;
@@ -46,7 +48,12 @@ export async function startExecutor(given: ExecutorOptions): Promise<Executor> {
   const runner: AttemptRunner = {
     options,
     compartments,
-    pool: new WorkerPool({ compartments, blanks: slots, sandboxesMax }),
+    pool: new WorkerPool({
+      compartments,
+      blanks: slots,
+      sandboxesMax,
+      routerEndpoint: options.routerEndpoint,
+    }),
     content: new ContentLoader(options.objects),
     grants: new GrantPlanner(options.runs, options.objects),
   };

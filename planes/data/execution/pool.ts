@@ -14,6 +14,8 @@ export interface PoolOptions {
   readonly compartments: Compartments;
   /** Blank workers kept ready. */
   readonly blanks: number;
+  /** `https://host:port` of the router, which workers dial before they have a task. */
+  readonly routerEndpoint: string;
   /** Workers and cold sandboxes together. */
   readonly sandboxesMax: number;
 }
@@ -145,7 +147,10 @@ export class WorkerPool {
   async #start(): Promise<WorkerProcess> {
     const compartment = await this.#options.compartments.open({
       argv: workerArguments,
-      environment: (paths) => ({ BIPLANE_BUNDLES: paths.scratch }),
+      environment: (paths) => ({
+        BIPLANE_BUNDLES: paths.scratch,
+        BIPLANE_ROUTER: this.#options.routerEndpoint,
+      }),
       control: true,
     });
     const worker = new WorkerProcess(compartment);
@@ -174,10 +179,7 @@ export class WorkerPool {
 }
 
 function workerArguments(paths: InsidePaths): readonly string[] {
-  return [
-    paths.node,
-    paths.worker,
-    paths.sdk,
-    ...(paths.installation === undefined ? [] : [paths.installation]),
-  ];
+  const { node, snapshot, worker, sdk, installation } = paths;
+  const program = snapshot === undefined ? [worker, sdk] : ["--snapshot-blob", snapshot];
+  return [node, ...program, ...(installation === undefined ? [] : [installation])];
 }

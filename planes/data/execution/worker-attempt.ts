@@ -102,7 +102,6 @@ function describeStart(
     store: storeAccess(options, minted.credentials),
     endOfOutput: attempt.output.mark,
     runStartTime: plan.runStartTime,
-    routerEndpoint: options.routerEndpoint,
   };
 }
 

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { newKey } from "@biplane/kit";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { FileKeyProvider } from "./file-provider.ts";
 import { ProjectKeys } from "./project-keys.ts";
-import { FileKeyProvider } from "./provider.ts";
 
 let folder: string;
 let nowMs = 0;
@@ -58,7 +58,7 @@ test("a disabled customer key refuses within a second, and enabling it brings th
 test("rotation gives new data a new key; old keys read until their version is destroyed (claim CMK-2)", async () => {
   const { provider, keys } = await openKeys();
   const old = await keys.current("acme/flights");
-  expect(await provider.rotate()).toBe("2");
+  expect(await provider.rotate("customer")).toEqual({ key: "customer", version: "2" });
   nowMs += 1_001;
   const fresh = await keys.current("acme/flights");
   expect(fresh.id).not.toBe(old.id);

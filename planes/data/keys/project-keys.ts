@@ -3,9 +3,10 @@
  * second after its last successful check at the provider, so that disabling the customer's key takes effect within
  * that second (claim CMK-1); a provider that can't be reached counts as disabled.
  */
-import { BiplaneError, Secret } from "@biplane/base";
+import { BiplaneError, Secret, second } from "@biplane/base";
 import { type Clock, type Journal, type Key, newKey, openJournal, systemClock } from "@biplane/kit";
-import { type KeyProvider, keyDisabled } from "./provider.ts";
+import { keyDisabled, requireKeyName } from "./refusals.ts";
+import type { KeyProvider, KeyState, KeyVersion } from "./types.ts";
 
 export interface ProjectKey {
   /** Stored beside what it encrypts. */
@@ -21,11 +22,27 @@ export interface ProjectKeysOptions {
   readonly clock?: Clock;
 }
 
-interface Registered {
+/** The customer's key that projects have unless they are assigned another. */
+export const defaultKey = "customer";
+
+/** One of the customer's key versions, and which projects' data it protects. */
+export interface ListedKey extends KeyVersion {
+  readonly state: KeyState | "unreachable";
+  /** Wraps new keys. */
+  readonly isCurrent: boolean;
+  readonly scopes: readonly string[];
+}
+
+interface Registered extends KeyVersion {
   readonly id: string;
   readonly scope: string;
-  readonly version: string;
   readonly wrapped: string;
+}
+
+/** From then on, new data of the project is under that key. */
+interface Assigned {
+  readonly assigned: string;
+  readonly key: string;
 }
 
 interface Checked {
@@ -33,9 +50,9 @@ interface Checked {
   readonly atMs: number;
 }
 
-const believedMs = 1_000;
-/** A provider that does not answer must not hold requests for ever. */
-const providerMsMax = 5_000;
+const believedMs = second;
+/** A provider that does not answer counts as disabled after the same second. */
+const providerMsMax = second;
 
 export class ProjectKeys {
   readonly #provider: KeyProvider;
@@ -43,6 +60,7 @@ export class ProjectKeys {
   readonly #journal: Journal;
   readonly #byId = new Map<string, Registered>();
   readonly #newest = new Map<string, Registered>();
+  readonly #assigned = new Map<string, string>();
   readonly #checked = new Map<string, Checked>();
   readonly #checking = new Map<string, Promise<Key>>();
   readonly #currentChecked = new Map<string, { readonly id: string; readonly atMs: number }>();
@@ -64,7 +82,7 @@ export class ProjectKeys {
     });
     const keys = new ProjectKeys(options, journal);
     for await (const { record } of journal.read(1n)) {
-      keys.#register(JSON.parse(Buffer.from(record).toString()) as Registered);
+      keys.#read(JSON.parse(Buffer.from(record).toString()) as Registered | Assigned);
     }
     return keys;
   }
@@ -75,9 +93,11 @@ export class ProjectKeys {
     if (known !== undefined && this.#clock.now() - known.atMs < believedMs) {
       return { id: known.id, key: await this.get(known.id) };
     }
-    const version = await this.#ask(this.#provider.currentVersion(), "current");
+    const key = this.keyOf(scope);
+    const version = await this.#currentVersion(key);
     const newest = this.#newest.get(scope);
-    const registered = newest?.version === version ? newest : await this.#createOnce(scope);
+    const isNewest = newest?.key === version.key && newest.version === version.version;
+    const registered = isNewest ? newest : await this.#createOnce(scope, version);
     this.#currentChecked.set(scope, { id: registered.id, atMs: this.#clock.now() });
     return { id: registered.id, key: await this.get(registered.id) };
   }
@@ -95,9 +115,81 @@ export class ProjectKeys {
     return checking;
   }
 
-  close(): Promise<void> {
+  get providerKind(): KeyProvider["kind"] {
+    return this.#provider.kind;
+  }
+
+  /** Name of the customer's key that new data of the project is under. */
+  keyOf(scope: string): string {
+    return this.#assigned.get(scope) ?? defaultKey;
+  }
+
+  /** Gives a project a key of its own, made where there is none; what it has already stays under the old one. */
+  async assign(scope: string, key: string): Promise<void> {
+    await this.#currentVersion(requireKeyName(key));
+    const assigned: Assigned = { assigned: scope, key };
+    await this.#journal.append(Buffer.from(JSON.stringify(assigned)));
+    this.#read(assigned);
+  }
+
+  /** Every version that protects something or would protect new data. */
+  async list(): Promise<ListedKey[]> {
+    const found = new Map<string, { version: KeyVersion; scopes: Set<string>; isCurrent: boolean }>();
+    const note = ({ key, version }: KeyVersion) => {
+      const name = JSON.stringify([key, version]);
+      const entry = found.get(name) ?? {
+        version: { key, version },
+        scopes: new Set<string>(),
+        isCurrent: false,
+      };
+      found.set(name, entry);
+      return entry;
+    };
+    for (const registered of this.#byId.values()) note(registered).scopes.add(registered.scope);
+    for (const key of new Set([defaultKey, ...this.#assigned.values()])) {
+      const current = await this.#currentVersion(key).catch(() => undefined);
+      if (current !== undefined) note(current).isCurrent = true;
+    }
+    return Promise.all(
+      [...found.values()].map(async ({ version, scopes, isCurrent }) => {
+        const state = await this.#ask(this.#provider.stateOf(version), version).catch(
+          () => "unreachable" as const,
+        );
+        return { ...version, state, isCurrent, scopes: [...scopes].sort() };
+      }),
+    );
+  }
+
+  /** Undoes, changes or ends a version at the provider. Takes effect here at once. */
+  async change(change: "enable" | "disable" | "destroy", version: KeyVersion): Promise<void> {
+    requireKeyName(version.key);
+    await this.#provider[change](version);
+    this.#forgetChecks();
+  }
+
+  /** The new version; new data is under it from now on. */
+  async rotate(key: string): Promise<KeyVersion> {
+    const version = await this.#provider.rotate(requireKeyName(key));
+    this.#forgetChecks();
+    return version;
+  }
+
+  async close(): Promise<void> {
+    this.#forgetChecks();
+    await this.#journal.close();
+    await this.#provider.close();
+  }
+
+  /** A key that protects something and can't be found was taken away: another one in its place would hide that. */
+  #currentVersion(key: string): Promise<KeyVersion> {
+    const isUsed = [...this.#newest.values()].some((registered) => registered.key === key);
+    const answer = isUsed ? this.#provider.currentVersion(key) : this.#provider.create(key);
+    return this.#ask(answer, { key, version: "current" });
+  }
+
+  #forgetChecks(): void {
     this.#checked.clear();
-    return this.#journal.close();
+    this.#currentChecked.clear();
   }
 
   async #check(id: string): Promise<Key> {
@@ -107,43 +199,52 @@ export class ProjectKeys {
     if (registered === undefined)
       throw new BiplaneError("data_loss", "A stored object names an unknown key.");
     const atMs = this.#clock.now();
-    const { version } = registered;
-    const wrapped = { version, wrapped: Buffer.from(registered.wrapped, "base64") };
-    const unwrapped = await this.#ask(this.#provider.unwrap(wrapped, placeOf(registered)), version);
+    const { key: name, version } = registered;
+    const wrapped = { key: name, version, wrapped: Buffer.from(registered.wrapped, "base64") };
+    const unwrapped = await this.#ask(this.#provider.unwrap(wrapped, placeOf(registered)), wrapped);
     const key = new Secret(unwrapped);
     this.#checked.set(id, { key, atMs });
     return key;
   }
 
-  #createOnce(scope: string): Promise<Registered> {
+  #createOnce(scope: string, version: KeyVersion): Promise<Registered> {
     const running = this.#creating.get(scope);
     if (running !== undefined) return running;
-    const creating = this.#create(scope).finally(() => this.#creating.delete(scope));
+    const creating = this.#create(scope, version).finally(() => this.#creating.delete(scope));
     this.#creating.set(scope, creating);
     return creating;
   }
 
-  async #create(scope: string): Promise<Registered> {
+  async #create(scope: string, version: KeyVersion): Promise<Registered> {
     const id = String(this.#nextId);
     this.#nextId += 1;
-    const key = newKey().reveal();
-    const { version, wrapped } = await this.#ask(this.#provider.wrap(key, placeOf({ id, scope })), "current");
-    const registered = { id, scope, version, wrapped: Buffer.from(wrapped).toString("base64") };
+    const content = newKey().reveal();
+    const { wrapped } = await this.#ask(
+      this.#provider.wrap(version, content, placeOf({ id, scope })),
+      version,
+    );
+    const registered = { id, scope, ...version, wrapped: Buffer.from(wrapped).toString("base64") };
     await this.#journal.append(Buffer.from(JSON.stringify(registered)));
-    this.#register(registered);
+    this.#read(registered);
     return registered;
   }
 
-  #register(registered: Registered): void {
-    this.#byId.set(registered.id, registered);
-    this.#newest.set(registered.scope, registered);
-    this.#nextId = Math.max(this.#nextId, Number(registered.id) + 1);
+  #read(record: Registered | Assigned): void {
+    if ("assigned" in record) {
+      this.#assigned.set(record.assigned, record.key);
+      this.#currentChecked.delete(record.assigned);
+      return;
+    }
+    this.#byId.set(record.id, record);
+    this.#newest.set(record.scope, record);
+    this.#nextId = Math.max(this.#nextId, Number(record.id) + 1);
   }
 
-  async #ask<T>(answer: Promise<T>, version: string): Promise<T> {
+  async #ask<T>(answer: Promise<T>, version: KeyVersion): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(keyDisabled(version)), providerMsMax);
+      const refuse = () => reject(keyDisabled(version, "no answer within a second"));
+      timer = setTimeout(refuse, providerMsMax);
     });
     try {
       return await Promise.race([answer, late]);

@@ -1,5 +1,6 @@
 /** One connection of the link, from its hello to its end. Every message is in the border ledger before it is sent or obeyed. */
-import { BiplaneError, limits } from "@biplane/base";
+import { randomBytes } from "node:crypto";
+import { BiplaneError, isBiplaneError, limits } from "@biplane/base";
 import {
   type AuditCheckpoint,
   AuditCheckpointSchema,
@@ -13,11 +14,15 @@ import {
   ConnectResponseSchema,
   HeartbeatSchema,
   HelloSchema,
+  IncomingOrder,
   type Intent,
   IntentAnswerSchema,
   LinkService,
   newestProtocolVersion,
+  nonceBytes,
+  OutgoingOrder,
   protocolVersions,
+  sessionOf,
   type Welcome,
 } from "@biplane/control-wire";
 import { border } from "@biplane/data-wire";
@@ -29,7 +34,8 @@ import { createClient, type Transport } from "@connectrpc/connect";
 import type { IntentHandler, Outbox } from "../runs/types.ts";
 import { guardDown, guardUp } from "./guard.ts";
 import type { BorderLedger } from "./ledger.ts";
-import { Uploads } from "./uploads.ts";
+import type { LinkRecords } from "./records.ts";
+import { neverSent, Uploads } from "./uploads.ts";
 
 export interface ConnectionOptions {
   readonly transport: Transport;
@@ -39,6 +45,7 @@ export interface ConnectionOptions {
   readonly intents: IntentHandler;
   readonly onCommand: (command: Command) => Promise<CommandOutcome>;
   readonly ledger: BorderLedger;
+  readonly records: LinkRecords;
   readonly hello: {
     readonly routerAddress: string;
     readonly region: string;
@@ -74,6 +81,10 @@ class Connection {
   readonly #incoming = new BoundedQueue<ConnectResponse>(queueMax);
   readonly #answering = new Set<Promise<void>>();
   readonly #uploads: Uploads;
+  readonly #nonce = new Uint8Array(randomBytes(nonceBytes));
+  readonly #sent = new OutgoingOrder();
+  readonly #received = new IncomingOrder();
+  #isWelcome = false;
   #uploading: Promise<void> = Promise.resolve();
   #witnessing: Promise<void> = Promise.resolve();
   #heardAtMs = Date.now();
@@ -109,7 +120,10 @@ class Connection {
   /** What goes up, after it is in the ledger. */
   async *#recorded(): AsyncGenerator<ConnectRequest> {
     for await (const group of this.#outgoing.groups(queueMax)) {
-      for (const message of group) guardUp(ConnectRequestSchema, message);
+      for (const message of group) {
+        this.#sent.stamp(message);
+        guardUp(ConnectRequestSchema, message);
+      }
       await this.#record(border.Direction.UP, ConnectRequestSchema, group);
       yield* group;
     }
@@ -132,14 +146,36 @@ class Connection {
     try {
       for await (const group of this.#incoming.groups(queueMax)) {
         await this.#record(border.Direction.DOWN, ConnectResponseSchema, group);
-        for (const message of group) {
-          guardDown(ConnectResponseSchema, message);
-          await this.#obey(message);
-        }
+        for (const message of group) await this.#check(message);
       }
     } finally {
       this.#stop();
     }
+  }
+
+  /** What is not obeyed is on record, and ends the connection: nobody knows what else such a peer would send. */
+  async #check(message: ConnectResponse): Promise<void> {
+    try {
+      guardDown(ConnectResponseSchema, message);
+      this.#place(message);
+      await this.#obey(message);
+    } catch (error) {
+      if (isRefusal(error)) await this.#options.records.refused(error);
+      throw error;
+    }
+  }
+
+  /** Claim TRUST-3: only the next message of this very connection counts, and a welcome begins it, once. */
+  #place(response: ConnectResponse): void {
+    const { message } = response;
+    if ((message.case === "welcome") === this.#isWelcome) throw outOfPlace();
+    if (message.case === "welcome") {
+      const session = sessionOf(this.#nonce, message.value.nonce);
+      this.#received.begin(session);
+      this.#sent.begin(session);
+      this.#isWelcome = true;
+    }
+    this.#received.accept(response);
   }
 
   async #obey({ message }: ConnectResponse): Promise<void> {
@@ -147,6 +183,7 @@ class Connection {
       case "welcome":
         return this.#begin(message.value);
       case "ack":
+        this.#uploads.requireSent(message.value.cursor);
         await this.#options.outbox.acknowledge(message.value.cursor, admissionsOf(message.value.admissions));
         this.#uploads.acknowledged(message.value.cursor);
         return;
@@ -167,7 +204,7 @@ class Connection {
     }
   }
 
-  #begin(welcome: Welcome): void {
+  async #begin(welcome: Welcome): Promise<void> {
     if (!(protocolVersions as readonly number[]).includes(welcome.protocolVersion)) {
       throw new BiplaneError(
         "failed_precondition",
@@ -177,6 +214,10 @@ class Connection {
         },
       );
     }
+    const { outbox, records } = this.#options;
+    if (welcome.cursor > outbox.lastSequence()) throw neverSent();
+    if (welcome.cursor < outbox.acknowledgedSequence()) await records.rolledBack();
+    await records.connected();
     this.#options.onWelcome(welcome);
     this.#uploading = this.#uploads.run(welcome).catch((error) => this.#fail(error));
     this.#witnessing = this.#sendCheckpoints().catch((error) => this.#fail(error));
@@ -191,6 +232,7 @@ class Connection {
 
   async #answerIntent(intent: Intent): Promise<void> {
     const outcome = await this.#options.intents.acceptIntent(intent);
+    await this.#options.records.intentAnswered(intent, outcome);
     const { run, fence } = intent;
     const value = create(IntentAnswerSchema, { ...(run === undefined ? {} : { run }), fence, outcome });
     await this.#send({ case: "intentAnswer", value });
@@ -198,6 +240,7 @@ class Connection {
 
   async #answerCommand(command: Command): Promise<void> {
     const outcome = await this.#options.onCommand(command);
+    await this.#options.records.commandAnswered(command, outcome);
     const value = create(CommandAnswerSchema, { id: command.id, outcome });
     await this.#send({ case: "commandAnswer", value });
   }
@@ -227,6 +270,7 @@ class Connection {
       incarnation: outbox.incarnation,
       lastSequence: outbox.lastSequence(),
       acknowledgedSequence: outbox.acknowledgedSequence(),
+      nonce: this.#nonce,
       ...hello,
     });
   }
@@ -246,7 +290,10 @@ class Connection {
   #beat(): void {
     const now = Date.now();
     const value = create(HeartbeatSchema, { sentAt: timestampFromMs(now) });
-    this.#outgoing.tryPush(create(ConnectRequestSchema, { message: { case: "heartbeat", value } }));
+    // Before the welcome there is no session that a heartbeat could belong to.
+    if (this.#isWelcome) {
+      this.#outgoing.tryPush(create(ConnectRequestSchema, { message: { case: "heartbeat", value } }));
+    }
     const busy = this.#incoming.length > 0;
     if (!busy && now - this.#heardAtMs > limits.linkSilenceMsMax) {
       this.#fail(
@@ -259,6 +306,27 @@ class Connection {
     this.#outgoing.close();
     this.#incoming.close();
   }
+}
+
+/** Of what came down; what breaks a connection otherwise is nobody's message. */
+const refusals: ReadonlySet<string> = new Set([
+  "unfit_message",
+  "unexpected_message",
+  "protocol_version",
+  "foreign_session",
+  "message_replayed",
+  "message_out_of_order",
+  "never_sent",
+]);
+
+function isRefusal(error: unknown): error is BiplaneError {
+  return isBiplaneError(error) && refusals.has(error.reason ?? "");
+}
+
+function outOfPlace(): BiplaneError {
+  return new BiplaneError("invalid_argument", "A link has one welcome, at its beginning.", {
+    reason: "unexpected_message",
+  });
 }
 
 function admissionsOf(

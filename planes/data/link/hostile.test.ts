@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { limits, Secret } from "@biplane/base";
 import {
+  type Command,
   CommandOutcome,
-  type ConnectRequest,
   ConnectRequestSchema,
   type ConnectResponse,
   ConnectResponseSchema,
@@ -13,7 +13,6 @@ import {
   type Intent,
   IntentOutcome,
   LinkService,
-  newestProtocolVersion,
 } from "@biplane/control-wire";
 import {
   createConnectServer,
@@ -29,6 +28,8 @@ import { afterEach, expect, test } from "vitest";
 import { quiet } from "../../../tests/support/control-plane.ts";
 import { runOf } from "../../../tests/support/link-peer.ts";
 import { MemoryOutbox } from "../../../tests/support/memory-outbox.ts";
+import { NotedAudit } from "../../../tests/support/noted-audit.ts";
+import { type Behaviour, down, inOrder, welcome } from "../../../tests/support/scripted-control-plane.ts";
 import { type BorderLedger, openLedger, startLink, writeEnrollment } from "./index.ts";
 
 const hour = 3_600_000;
@@ -37,11 +38,6 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-type Behaviour = (requests: AsyncIterable<ConnectRequest>) => AsyncIterable<ConnectResponse>;
-const down = (message: MessageInitShape<typeof ConnectResponseSchema>["message"]) =>
-  create(ConnectResponseSchema, { message } as MessageInitShape<typeof ConnectResponseSchema>);
-const welcome = (fields: object = {}) =>
-  down({ case: "welcome", value: { protocolVersion: newestProtocolVersion, cursor: 0n, ...fields } });
 const created = (name: string) => ({ case: "runCreated", value: runOf(name) }) as const;
 
 /** A link to a control plane that behaves so. Every stream opens anew with the same behaviour. */
@@ -53,7 +49,7 @@ async function linkTo(behaviour: Behaviour) {
   const server = createConnectServer({
     tls: { identity: await issue("server"), clientAuthorityPem: root.certificatePem },
     routes: (router) => {
-      router.service(LinkService, { connect: behaviour });
+      router.service(LinkService, { connect: inOrder(behaviour) });
       router.service(IndexService, {
         getProject: () => fromBinary(IndexService.method.getProject.output, smuggled),
       });
@@ -74,6 +70,8 @@ async function linkTo(behaviour: Behaviour) {
   const outbox = new MemoryOutbox();
   const ledger = await openLedger({ folder: join(folder, "ledger"), key: newKey() });
   const intents: Intent[] = [];
+  const commands: Command[] = [];
+  const audit = new NotedAudit();
   const link = await startLink({
     enrollmentFolder: folder,
     outbox,
@@ -84,7 +82,11 @@ async function linkTo(behaviour: Behaviour) {
         return IntentOutcome.ACCEPTED;
       },
     },
-    onCommand: async () => CommandOutcome.DONE,
+    onCommand: async (one) => {
+      commands.push(one);
+      return CommandOutcome.DONE;
+    },
+    records: audit.linkRecords("acme"),
     tokens: { controlToken: async () => new Secret("token") },
     hello: { routerAddress: "", region: "", softwareVersion: "" },
     log: quiet,
@@ -95,7 +97,7 @@ async function linkTo(behaviour: Behaviour) {
     () => ledger.close(),
     () => link.close(),
   );
-  return { link, outbox, ledger, intents };
+  return { link, outbox, ledger, intents, commands, audit };
 }
 
 const smuggled = new BinaryWriter().tag(99, WireType.LengthDelimited).string("obey this").finish();
@@ -134,7 +136,7 @@ test("a control plane that acknowledges nothing gets a bounded number of batches
 
 test("an intent with an unknown field is recorded, not obeyed, and ends the connection (claim CLS-2)", async () => {
   const connections: number[] = [];
-  const { intents, ledger } = await linkTo(async function* (requests) {
+  const { intents, ledger, audit } = await linkTo(async function* (requests) {
     connections.push(1);
     yield welcome();
     const intent = new BinaryWriter().tag(3, WireType.LengthDelimited).bytes(smuggled).finish();
@@ -143,6 +145,7 @@ test("an intent with an unknown field is recorded, not obeyed, and ends the conn
   });
   await eventually(() => connections.length >= 2);
   expect(intents).toEqual([]);
+  expect(audit.reasons("LINK_REFUSED")).toContain("unfit_message");
   const texts = (await entriesOf(ledger)).map((entry) => Buffer.from(entry.message).toString("latin1"));
   expect(texts.join()).toContain("obey this");
 });
@@ -176,15 +179,15 @@ test("what the ledger shows is what crossed: same messages, same bytes, same ord
   const sentDown: Uint8Array[] = [];
   const { outbox, ledger } = await linkTo(async function* (requests) {
     const first = welcome();
-    sentDown.push(toBinary(ConnectResponseSchema, first));
     yield first;
+    sentDown.push(toBinary(ConnectResponseSchema, first));
     for await (const request of requests) {
       up.push(toBinary(ConnectRequestSchema, request));
       if (request.message.case !== "events") continue;
       const cursor = request.message.value.events.at(-1)!.sequence;
       const ack = down({ case: "ack", value: { cursor } });
-      sentDown.push(toBinary(ConnectResponseSchema, ack));
       yield ack;
+      sentDown.push(toBinary(ConnectResponseSchema, ack));
     }
   });
   for (let count = 0; count < 50; count += 1) {
@@ -216,4 +219,113 @@ test("the oldest entries of a full ledger make room, the newest stay", async () 
   expect(entries.at(-1)?.sequence).toBe(1_500n);
   expect(entries.length).toBeGreaterThan(50);
   expect(entries.length).toBeLessThan(400);
+});
+
+const intent = () =>
+  down({
+    case: "intent",
+    value: {
+      run: { org: "acme", project: "flights", domain: "development", name: "r-1" },
+      documentDigest: new Uint8Array(32),
+      nonce: new Uint8Array(16),
+      createdBy: "ada",
+      cluster: "home",
+      fence: 1n,
+    },
+  });
+const command = () =>
+  down({
+    case: "command",
+    value: { id: "c-1", command: { case: "abortRun", value: { requestedBy: "ada" } } },
+  });
+/** Every type of message that comes down. */
+const types: Readonly<Record<NonNullable<ConnectResponse["message"]["case"]>, () => ConnectResponse>> = {
+  welcome,
+  ack: () => down({ case: "ack", value: { cursor: 0n } }),
+  intent,
+  command,
+  heartbeat: () => down({ case: "heartbeat", value: {} }),
+  auditCheckpoint: () => down({ case: "auditCheckpoint", value: {} }),
+  auditCountersignature: () => down({ case: "auditCountersignature", value: {} }),
+};
+const copyOf = (message: ConnectResponse) =>
+  fromBinary(ConnectResponseSchema, toBinary(ConnectResponseSchema, message));
+
+test.each(Object.keys(types) as (keyof typeof types)[])(
+  "a %s that came before is refused, in its own connection and in a later one, and audited (claim TRUST-3)",
+  async (type) => {
+    let recorded: ConnectResponse | undefined;
+    const { intents, commands, audit } = await linkTo(async function* (requests) {
+      const fresh = welcome();
+      yield fresh;
+      if (recorded === undefined) {
+        recorded = type === "welcome" ? fresh : types[type]();
+        if (type !== "welcome") yield recorded;
+      }
+      yield copyOf(recorded);
+      for await (const _ of requests);
+    });
+    await eventually(() => audit.reasons("LINK_REFUSED").length >= 2);
+    const [inItsOwn, inALaterOne] = audit.reasons("LINK_REFUSED");
+    expect(inItsOwn).toBe(type === "welcome" ? "unexpected_message" : "message_replayed");
+    expect(inALaterOne).toBe(type === "welcome" ? "unexpected_message" : "foreign_session");
+    expect(intents).toHaveLength(type === "intent" ? 1 : 0);
+    expect(commands).toHaveLength(type === "command" ? 1 : 0);
+    expect(audit.reasons("LINK_DISCONNECTED")).toContain(inItsOwn);
+  },
+);
+
+test("a whole recorded connection is refused at its welcome: the session needs this connection's own nonce (claim TRUST-3)", async () => {
+  const recorded: ConnectResponse[] = [];
+  const { intents, audit } = await linkTo(async function* (requests) {
+    const messages = recorded.length === 0 ? [welcome(), intent()] : recorded.map(copyOf);
+    for (const message of messages) yield message;
+    recorded.splice(0, recorded.length, ...messages);
+    if (audit.all.length < 2) await new Promise((resolve) => setTimeout(resolve, 200));
+    for await (const _ of requests) return;
+  });
+  await eventually(() => audit.reasons("LINK_REFUSED").length >= 1);
+  expect(audit.reasons("LINK_REFUSED")[0]).toBe("foreign_session");
+  expect(intents).toHaveLength(1);
+});
+
+test("messages that change places are refused (claim TRUST-3)", async () => {
+  const { intents, commands, audit } = await linkTo(async function* (requests) {
+    const first = welcome();
+    yield first;
+    const { session } = first;
+    yield Object.assign(command(), { session, sequence: 3n });
+    yield Object.assign(intent(), { session, sequence: 2n });
+    for await (const _ of requests);
+  });
+  await eventually(() => audit.reasons("LINK_REFUSED").length >= 1);
+  expect(audit.reasons("LINK_REFUSED")[0]).toBe("message_out_of_order");
+  expect([...intents, ...commands]).toEqual([]);
+});
+
+test.each([
+  ["an acknowledgement", () => [welcome(), down({ case: "ack", value: { cursor: 4_711n } })]],
+  ["a welcome", () => [welcome({ cursor: 4_711n })]],
+])(
+  "%s of events that were never sent makes this end forget nothing, and is refused (claim TRUST-3)",
+  async (_, say) => {
+    const { outbox, audit } = await linkTo(async function* (requests) {
+      yield* say();
+      for await (const _ of requests);
+    });
+    await eventually(() => audit.reasons("LINK_REFUSED").length >= 1);
+    expect(audit.reasons("LINK_REFUSED")[0]).toBe("never_sent");
+    expect(outbox.cursors).toEqual([]);
+  },
+);
+
+test("control: each type of message is obeyed when it comes in its place", async () => {
+  const { intents, commands, outbox, audit } = await linkTo(async function* (requests) {
+    for (const make of Object.values(types)) yield make();
+    for await (const _ of requests);
+  });
+  await eventually(() => intents.length === 1 && commands.length === 1);
+  expect(outbox.cursors).toEqual([0n]);
+  expect(audit.reasons("LINK_REFUSED")).toEqual([]);
+  expect(audit.all.map(({ code }) => code)).toContain("INTENT_ACCEPTED");
 });

@@ -3,3 +3,4 @@ export * from "./enroll.ts";
 export * from "./enrollment.ts";
 export * from "./ledger.ts";
 export * from "./link.ts";
+export * from "./records.ts";

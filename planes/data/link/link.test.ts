@@ -27,6 +27,7 @@ import {
 import { type CuttingProxy, startCuttingProxy } from "../../../tests/support/cutting-proxy.ts";
 import { actionOf, digestOf, domain, project, runOf } from "../../../tests/support/link-peer.ts";
 import { MemoryOutbox } from "../../../tests/support/memory-outbox.ts";
+import { NotedAudit } from "../../../tests/support/noted-audit.ts";
 import {
   type BorderLedger,
   enroll,
@@ -95,6 +96,7 @@ async function startOn(
 ): Promise<Started> {
   const outbox = options.outbox ?? new MemoryOutbox();
   const ledger = await openLedger({ folder: join(cluster.folder, `ledger-${Math.random()}`), key: newKey() });
+  const audit = new NotedAudit();
   const intents: Intent[] = [];
   const commands: Command[] = [];
   const link = await startLink({
@@ -111,6 +113,7 @@ async function startOn(
       commands.push(command);
       return CommandOutcome.DONE;
     },
+    records: audit.linkRecords(cluster.enrollment.org),
     tokens: { controlToken: async (subject) => new Secret(await cluster.organization.token(subject)) },
     hello: { routerAddress: "https://localhost:8443", region: "eu-test", softwareVersion: "0.1.0" },
     log: quiet,

@@ -22,6 +22,7 @@ import { createIndexClient } from "./calls.ts";
 import { runConnection } from "./connection.ts";
 import { type Enrollment, readEnrollment, writeEnrollment } from "./enrollment.ts";
 import type { BorderLedger } from "./ledger.ts";
+import type { LinkRecords } from "./records.ts";
 import { isRenewalDue, renewEnrollment } from "./renewal.ts";
 import type { ControlPlane } from "./types.ts";
 
@@ -33,6 +34,7 @@ export interface LinkOptions {
   readonly onCommand: (command: Command) => Promise<CommandOutcome>;
   readonly tokens: Pick<TokenIssuer, "controlToken">;
   readonly ledger: BorderLedger;
+  readonly records: LinkRecords;
   readonly hello: {
     readonly routerAddress: string;
     readonly region: string;
@@ -40,14 +42,9 @@ export interface LinkOptions {
   };
   /** The control plane as witness of the audit log, and the other way round. */
   readonly witness?: WitnessPort;
-  readonly onChange?: (change: LinkChange) => void;
   readonly log: Logger;
   readonly clock?: Clock;
 }
-
-export type LinkChange =
-  | { readonly kind: "connected" }
-  | { readonly kind: "disconnected"; readonly reason: string };
 
 export interface Link extends ControlPlane, Closeable {
   /** Resolves at the first welcome, or when the signal aborts. */
@@ -121,20 +118,14 @@ class RunningLink implements Link {
       const error = await this.#connectOnce(() => {
         failures = 0;
       });
-      this.#noteEnd(error);
+      if (this.#connected) await this.#recordEnd(error);
+      this.#connected = false;
       if (signal.aborted) return;
       const delayMs = this.#delayAfter(error, failures);
       this.#report(error, delayMs);
       failures += 1;
       await sleep(delayMs, signal);
     }
-  }
-
-  /** Attempts that never came to a welcome are no change. */
-  #noteEnd(error: BiplaneError | undefined): void {
-    if (!this.#connected) return;
-    this.#connected = false;
-    this.#options.onChange?.({ kind: "disconnected", reason: error?.reason ?? error?.code ?? "ended" });
   }
 
   /** Runs one connection and returns what ended it. */
@@ -151,7 +142,6 @@ class RunningLink implements Link {
           onWelcome();
           this.#connected = true;
           this.#ready.resolve();
-          this.#options.onChange?.({ kind: "connected" });
           log.info({ event: "link_connected" }, "connected to the control plane");
         },
       };
@@ -174,6 +164,16 @@ class RunningLink implements Link {
       log.info({ event: "certificate_renewed" }, "certificate renewed");
     } catch (error) {
       log.warn({ event: "renewal_failed", error }, "the certificate could not be renewed");
+    }
+  }
+
+  /** An audit log that takes nothing ends what is asked of this plane; it need not end its link as well. */
+  async #recordEnd(error: BiplaneError | undefined): Promise<void> {
+    const { records, log } = this.#options;
+    try {
+      await records.disconnected(error?.reason ?? error?.code ?? "ended");
+    } catch (failure) {
+      log.error({ event: "audit_failed", error: failure }, "the end of the link could not be recorded");
     }
   }
 

@@ -2,7 +2,7 @@
  * Sends the outbox: in order, from where the control plane is, with a bounded number of batches that were not
  * acknowledged. What the outbox no longer has is made good by a full snapshot (rule of state 8).
  */
-import { limits } from "@biplane/base";
+import { BiplaneError, limits } from "@biplane/base";
 import { type ConnectRequest, type Event, EventBatchSchema, type Welcome } from "@biplane/control-wire";
 import { create } from "@bufbuild/protobuf";
 import type { Outbox } from "../runs/types.ts";
@@ -37,6 +37,11 @@ export class Uploads {
       else if (events.length > 0) await this.#sendBatch(events);
       else await this.#outbox.wait(this.#sent, this.#signal);
     }
+  }
+
+  /** Nothing can be on record over there that was not sent: such an acknowledgement would make this end forget it. */
+  requireSent(cursor: bigint): void {
+    if (cursor > this.#sent) throw neverSent();
   }
 
   acknowledged(cursor: bigint): void {
@@ -84,4 +89,12 @@ export class Uploads {
       });
     }
   }
+}
+
+export function neverSent(): BiplaneError {
+  return new BiplaneError(
+    "failed_precondition",
+    "The control plane claims to know events that were never sent to it.",
+    { reason: "never_sent" },
+  );
 }

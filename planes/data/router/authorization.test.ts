@@ -22,6 +22,9 @@ const onlyForAdmins = new Set([
   "biplane.data.v1.AuditService/GetLog",
   "biplane.data.v1.AuditService/ReadRecords",
   "biplane.data.v1.AuditService/ReadTile",
+  ...["ListKeys", "RotateKey", "DisableKey", "EnableKey", "DestroyKey", "AssignKey"].map(
+    (method) => `biplane.data.v1.KeysService/${method}`,
+  ),
 ]);
 const notForViewers = new Set([
   "flyteidl2.task.TaskService/DeployTask",

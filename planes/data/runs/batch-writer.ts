@@ -88,7 +88,7 @@ function* changesOf(batch: Batch, cluster: string): Generator<TimedChange> {
 
 export async function writeBatch(context: WriterContext, batch: Batch, frozen: FrozenBatch): Promise<void> {
   const { database, sealer, org } = context;
-  await database.asOrg(org, async (transaction) => {
+  await database.writeAsOrg(org, async (transaction) => {
     await deleteRuns(transaction, batch.forgottenRuns);
     await insertDocuments(transaction, sealer, org, batch.documents);
     await upsertRuns(

@@ -20,14 +20,16 @@ import {
 
 /** Commits, and then says that it failed: the connection was lost before the answer. */
 function losingAnswers(database: Database<DataSchema>, isLost: () => boolean): Database<DataSchema> {
+  const losing = async <T>(commit: () => Promise<T>): Promise<T> => {
+    const lost = isLost();
+    const result = await commit();
+    if (lost) throw new Error("connection lost");
+    return result;
+  };
   return {
     ...database,
-    asOrg: async (org, work) => {
-      const lost = isLost();
-      const result = await database.asOrg(org, work);
-      if (lost) throw new Error("connection lost");
-      return result;
-    },
+    asOrg: (org, work) => losing(() => database.asOrg(org, work)),
+    writeAsOrg: (org, work) => losing(() => database.writeAsOrg(org, work)),
   };
 }
 

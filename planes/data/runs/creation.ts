@@ -3,7 +3,7 @@
  * control plane hears of it, and starts only while somebody waits for the answer, or asks again.
  */
 import { randomBytes } from "node:crypto";
-import { limits, type RunId, type RunName, rootAction, runNameFrom } from "@biplane/base";
+import { type Digest, limits, type RunId, type RunName, rootAction, runNameFrom } from "@biplane/base";
 import { AdmissionOutcome, Phase, type RunRef } from "@biplane/control-wire";
 import { digestOf } from "../store/document-rows.ts";
 import { type RepeatKey, readRepeatKeys } from "../store/key-rows.ts";
@@ -11,6 +11,7 @@ import { readRun, type StoredRun } from "../store/run-rows.ts";
 import { admissionRefused, nameTaken, notAdmittedYet } from "./admission-errors.ts";
 import type { Engine } from "./engine.ts";
 import { GroupedReads } from "./grouped-reads.ts";
+import { type Bound, runDocumentOf } from "./run-document.ts";
 import { parseRunRef } from "./run-ref.ts";
 import { type RunSpecSummary, summarizeRunSpec, type TaskSummary } from "./specs.ts";
 import { ActionState, type RunState } from "./state.ts";
@@ -59,11 +60,11 @@ export class RunCreation {
     return answer;
   }
 
-  /** The control plane's word on a pending run. Decides only; the caller commits. */
-  admit(ref: RunRef, outcome: AdmissionOutcome): void {
+  /** The control plane's word on a pending run, with events up to the cursor. Decides only; the caller commits. */
+  admit(ref: RunRef, outcome: AdmissionOutcome, cursor: bigint): void {
     const id = parseRunRef(ref);
     const state = id === undefined ? undefined : this.#engine.openRun(id);
-    if (state === undefined || state.record.admission !== "pending") return;
+    if (state?.record.admission !== "pending" || !state.isCoveredBy(cursor)) return;
     if (outcome !== AdmissionOutcome.ADMITTED) this.#refuse(state, outcome);
     else if (this.#waiters.has(state.key)) this.#start(state);
     else if (!state.stored.granted) this.#engine.changeRun(state, { granted: true });
@@ -122,10 +123,14 @@ export class RunCreation {
   #begin(id: RunId, run: NewRun, specs: Specs): RunState {
     const engine = this.#engine;
     const { task } = specs;
-    const stored = newStoredRun(id, run, specs, engine.now());
-    engine.storeDocument(stored.record.documentDigest, run.request);
+    const runSpecDigest = digestOf(run.runSpec);
+    const { cluster } = engine.options;
+    const bound = { id, cluster, taskSpecDigest: task.digest, runSpecDigest };
+    const document = runDocumentOf(run, bound);
+    const stored = newStoredRun(run, bound, specs, { digest: digestOf(document), atMs: engine.now() });
+    engine.storeDocument(stored.record.documentDigest, document);
     engine.storeDocument(task.digest, run.taskSpec);
-    engine.storeDocument(stored.runSpecDigest, run.runSpec);
+    engine.storeDocument(runSpecDigest, run.runSpec);
     const state = engine.addRun(stored);
     engine.committer.batch.createdRuns.add(state);
     const record = newTaskAction({
@@ -216,16 +221,16 @@ export class RunCreation {
 const withdrawal = { reason: "It was not admitted in time.", by: "biplane" } as const;
 
 function newStoredRun(
-  id: RunId,
   run: NewRun,
+  { id, taskSpecDigest, runSpecDigest }: Bound,
   { task, run: { labels, actionConcurrencyMax } }: Specs,
-  atMs: number,
+  { digest, atMs }: { readonly digest: Digest; readonly atMs: number },
 ): StoredRun {
   return {
     record: {
       ...id,
       admission: "pending",
-      documentDigest: digestOf(run.request),
+      documentDigest: digest,
       phase: Phase.QUEUED,
       createdBy: run.createdBy,
       createdAtMs: atMs,
@@ -238,8 +243,8 @@ function newStoredRun(
     },
     granted: false,
     fence: 0n,
-    taskSpecDigest: task.digest,
-    runSpecDigest: digestOf(run.runSpec),
+    taskSpecDigest,
+    runSpecDigest,
     inputUri: run.inputUri,
     pins: run.pins,
     runStartTimeMs: run.runStartTimeMs,

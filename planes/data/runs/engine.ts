@@ -25,6 +25,7 @@ import { ReadyQueue } from "./ready-queue.ts";
 import { RecentEvents } from "./recent-events.ts";
 import { RecentKeys } from "./recent-keys.ts";
 import { recover } from "./recovery.ts";
+import { parseRunRef } from "./run-ref.ts";
 import { Signal } from "./signal.ts";
 import { TaskSummaries } from "./specs.ts";
 import { type ActionState, RunState, runKey } from "./state.ts";
@@ -227,6 +228,11 @@ export class Engine {
     this.recentEvents.append(frozen.events);
     if (batch.acknowledged !== undefined) this.acknowledged = batch.acknowledged;
     for (const { state, stored } of frozen.runs) state.committed = stored.record;
+    for (const { sequence, change } of frozen.events) {
+      const created = change.case === "runCreated" ? parseRunRef(change.value.run) : undefined;
+      const state = created === undefined ? undefined : this.openRun(created);
+      if (state !== undefined) state.createdSequence = sequence;
+    }
     for (const { state, stored } of frozen.actions) {
       state.run.counts.move(stored.record.taskName, state.committed?.phase, stored.record.phase);
       state.committed = stored.record;

@@ -51,7 +51,7 @@ export class EventOutbox implements Outbox {
     const engine = this.#engine;
     engine.requireUsable();
     if (cursor > engine.lastSequence) throw unknownCursor(cursor, engine.lastSequence);
-    for (const { run, outcome } of admissions) this.#creation.admit(run, outcome);
+    for (const { run, outcome } of admissions) this.#creation.admit(run, outcome, cursor);
     const { batch } = engine.committer;
     if (cursor > (batch.acknowledged ?? engine.acknowledged)) batch.acknowledged = cursor;
     if (engine.committer.hasChanges) await engine.commit();

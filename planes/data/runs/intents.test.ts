@@ -1,8 +1,19 @@
 import { AdmissionOutcome, IntentOutcome, Phase, type RunProjection } from "@biplane/control-wire";
+import { document } from "@biplane/data-wire";
+import { fromBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeOnBothDatabases } from "../../../tests/support/postgres.ts";
-import { type Fixture, intentFor, leaseNow, newRun, openFixture, org, rootOf } from "./engine.testing.ts";
-import type { RunRecord } from "./types.ts";
+import {
+  cluster,
+  type Fixture,
+  intentFor,
+  leaseNow,
+  newRun,
+  openFixture,
+  org,
+  rootOf,
+} from "./engine.testing.ts";
+import type { NewRun, RunRecord } from "./types.ts";
 
 describeOnBothDatabases("Intents", (fresh) => {
   let fixture: Fixture;
@@ -12,16 +23,19 @@ describeOnBothDatabases("Intents", (fresh) => {
   afterAll(() => fixture.close());
 
   /** A run that is admitted, and whose intent has not come yet. */
-  async function admittedRun(): Promise<{ run: RunRecord; projection: RunProjection }> {
+  async function admittedRun(
+    change: Partial<NewRun> = {},
+  ): Promise<{ run: RunRecord; projection: RunProjection; request: Uint8Array }> {
     const after = fixture.outbox.lastSequence();
-    const answer = fixture.runs.createRun(newRun());
+    const submitted = { ...newRun(), ...change };
+    const answer = fixture.runs.createRun(submitted);
     await fixture.outbox.wait(after, AbortSignal.timeout(10_000));
     const [event] = await fixture.outbox.read(after, 1);
     const projection = event!.change.value as RunProjection;
     await fixture.outbox.acknowledge(event!.sequence, [
       { run: projection.run!, outcome: AdmissionOutcome.ADMITTED },
     ]);
-    return { run: await answer, projection };
+    return { run: await answer, projection, request: submitted.request };
   }
 
   const send = (projection: RunProjection, change = {}) =>
@@ -39,9 +53,8 @@ describeOnBothDatabases("Intents", (fresh) => {
     expect(await fixture.intents.acceptIntent(intent)).toBe(IntentOutcome.ACCEPTED);
   });
 
-  test("rule 5: a foreign cluster, an expired intent, a stale fence and a used nonce are refused by name", async () => {
+  test("rule 5: an expired intent, a stale fence and a used nonce are refused by name", async () => {
     const { projection } = await admittedRun();
-    expect(await send(projection, { cluster: "elsewhere" })).toBe(IntentOutcome.WRONG_CLUSTER);
     expect(await send(projection, { expiresAt: { seconds: 1n, nanos: 0 } })).toBe(IntentOutcome.EXPIRED);
     const nonce = new Uint8Array(16).fill(7);
     expect(await send(projection, { fence: 5n, nonce })).toBe(IntentOutcome.ACCEPTED);
@@ -53,10 +66,39 @@ describeOnBothDatabases("Intents", (fresh) => {
     await fixture.runs.abortRun({ ...rootOf((await leaseNow(fixture)).runRecord) }, { reason: "", by: "" });
   });
 
-  test("rule 5: another run's digest or another person is refused, and the run fails visibly", async () => {
+  test("rule 5: clocks that stay apart end in a failure that says so, one late message does not", async () => {
+    const { run, projection } = await admittedRun();
+    const late = { expiresAt: { seconds: 1n, nanos: 0 } };
+    for (const fence of [1n, 2n]) {
+      expect(await send(projection, { ...late, fence })).toBe(IntentOutcome.EXPIRED);
+      expect((await fixture.runs.getRun(run)).phase).toBe(Phase.QUEUED);
+    }
+    expect(await send(projection, { ...late, fence: 3n })).toBe(IntentOutcome.EXPIRED);
+    const root = await fixture.runs.getAction(rootOf(run));
+    expect(root).toMatchObject({ phase: Phase.FAILED, failure: { code: "intent_expired" } });
+  });
+
+  test("a document's digest stands for its run: the same request gives another name another digest (claim TRUST-2)", async () => {
+    const one = await admittedRun();
+    const two = await admittedRun({ request: one.request });
+    expect(two.run.documentDigest).not.toBe(one.run.documentDigest);
+    const { documentDigest } = one.projection;
+    expect(await send(two.projection, { documentDigest })).toBe(IntentOutcome.DIGEST_MISMATCH);
+    expect(await send(one.projection)).toBe(IntentOutcome.ACCEPTED);
+    const stored = fromBinary(
+      document.RunDocumentSchema,
+      await fixture.runs.document(one.run.documentDigest),
+    );
+    const { project, domain, run: name } = one.run;
+    expect(stored).toMatchObject({ org, project, domain, name, cluster, createdBy: one.run.createdBy });
+    expect(Buffer.from(stored.request)).toEqual(Buffer.from(one.request));
+  });
+
+  test("rule 5: another run's digest, person or cluster is refused, and the run fails visibly", async () => {
     for (const [change, outcome, code] of [
       [{ documentDigest: new Uint8Array(32) }, IntentOutcome.DIGEST_MISMATCH, "digest_mismatch"],
       [{ createdBy: "somebody-else" }, IntentOutcome.SUBJECT_MISMATCH, "subject_mismatch"],
+      [{ cluster: "elsewhere" }, IntentOutcome.WRONG_CLUSTER, "wrong_cluster"],
     ] as const) {
       const { run, projection } = await admittedRun();
       expect(await send(projection, change)).toBe(outcome);
@@ -89,7 +131,7 @@ describeOnBothDatabases("Intents", (fresh) => {
     const run = { ...projection.run!, name: "never-submitted" };
     expect(await send({ ...projection, run })).toBe(IntentOutcome.DOCUMENT_MISSING);
     expect(await send({ ...projection, run: { ...projection.run!, org: "other" } })).toBe(
-      IntentOutcome.DOCUMENT_MISSING,
+      IntentOutcome.WRONG_ORGANIZATION,
     );
     expect(await send(projection)).toBe(IntentOutcome.ACCEPTED);
   });

@@ -3,7 +3,7 @@
  * against the run document; what does not match is refused by name and starts nothing.
  */
 import { type RunId, rootAction } from "@biplane/base";
-import { type Intent, IntentOutcome, Phase } from "@biplane/control-wire";
+import { type Intent, IntentOutcome, nonceBytes, Phase } from "@biplane/control-wire";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { readRun } from "../store/run-rows.ts";
 import type { Engine } from "./engine.ts";
@@ -27,6 +27,26 @@ const fatalRefusals: ReadonlyMap<IntentOutcome, { readonly code: string; readonl
       },
     ],
     [
+      IntentOutcome.WRONG_CLUSTER,
+      {
+        code: "wrong_cluster",
+        message: "The control plane asked this cluster to run it in the name of another one.",
+      },
+    ],
+    [
+      IntentOutcome.REPLAYED,
+      { code: "intent_replayed", message: "The control plane used an old message again to start this run." },
+    ],
+    [
+      IntentOutcome.EXPIRED,
+      {
+        code: "intent_expired",
+        message:
+          "The control plane asked for this run with messages that had expired. " +
+          "Compare the clocks of data plane and control plane, then submit again.",
+      },
+    ],
+    [
       IntentOutcome.SUBJECT_MISMATCH,
       {
         code: "subject_mismatch",
@@ -35,7 +55,8 @@ const fatalRefusals: ReadonlyMap<IntentOutcome, { readonly code: string; readonl
     ],
   ]);
 
-const nonceBytes = 16;
+/** One may have waited in a buffer while this machine slept, and a newer one follows it; clocks apart never end. */
+const expiredIntentsMax = 3;
 
 export class Intents implements IntentHandler {
   readonly #engine: Engine;
@@ -45,10 +66,10 @@ export class Intents implements IntentHandler {
   }
 
   async acceptIntent(intent: Intent): Promise<IntentOutcome> {
-    if (intent.cluster !== this.#engine.options.cluster) return IntentOutcome.WRONG_CLUSTER;
+    if (intent.run?.org !== this.#engine.options.org) return IntentOutcome.WRONG_ORGANIZATION;
     const id = parseRunRef(intent.run);
-    if (id === undefined || id.org !== this.#engine.options.org) return IntentOutcome.DOCUMENT_MISSING;
-    const known = this.#engine.openRun(id);
+    if (id === undefined) return IntentOutcome.DOCUMENT_MISSING;
+    const known = this.#askedFor(id);
     if (known === undefined) return this.#judgeClosed(id, intent);
     const { record, taskSpecDigest, runSpecDigest } = known.stored;
     const present = await this.#engine.documents.arePresent([
@@ -57,7 +78,7 @@ export class Intents implements IntentHandler {
       runSpecDigest,
     ]);
     this.#engine.requireUsable();
-    const run = this.#engine.openRun(id);
+    const run = this.#askedFor(id);
     if (run === undefined) return this.#judgeClosed(id, intent);
     const outcome = present ? this.#judge(run, intent) : IntentOutcome.DOCUMENT_MISSING;
     if (outcome === IntentOutcome.ACCEPTED) this.#accept(run, intent);
@@ -66,18 +87,26 @@ export class Intents implements IntentHandler {
     return outcome;
   }
 
+  /** An intent follows an admission: one for a run without it means a withdrawn run that had the name before. */
+  #askedFor(id: RunId): RunState | undefined {
+    const run = this.#engine.openRun(id);
+    return run?.stored.granted === true ? run : undefined;
+  }
+
   /** Withdrawn, ended, or never known here. */
   async #judgeClosed(id: RunId, intent: Intent): Promise<IntentOutcome> {
+    if (intent.cluster !== this.#engine.options.cluster) return IntentOutcome.WRONG_CLUSTER;
     const { database, org } = this.#engine.options;
     const stored = await database.asOrg(org, (transaction) => readRun(transaction, this.#engine.sealer, id));
     if (stored === undefined) return IntentOutcome.DOCUMENT_MISSING;
-    if (stored.record.admission === "withdrawn") return IntentOutcome.WITHDRAWN;
+    if (stored.record.admission === "withdrawn" || !stored.granted) return IntentOutcome.WITHDRAWN;
     const repeated = stored.fence === intent.fence && matches(stored.record.documentDigest, intent);
     return repeated ? IntentOutcome.ACCEPTED : IntentOutcome.RUN_ENDED;
   }
 
   #judge(run: RunState, intent: Intent): IntentOutcome {
     const { record, fence } = run.stored;
+    if (intent.cluster !== this.#engine.options.cluster) return IntentOutcome.WRONG_CLUSTER;
     if (!matches(record.documentDigest, intent)) return IntentOutcome.DIGEST_MISMATCH;
     if (intent.createdBy !== record.createdBy) return IntentOutcome.SUBJECT_MISMATCH;
     if (fence > 0n && intent.fence === fence) return IntentOutcome.ACCEPTED;
@@ -109,7 +138,9 @@ export class Intents implements IntentHandler {
 
   /** A run that can't start is shown as failed, not left waiting; one that started is not disturbed. */
   #failVisibly(run: RunState, outcome: IntentOutcome): void {
-    const reason = fatalRefusals.get(outcome);
+    if (outcome === IntentOutcome.EXPIRED) run.expiredIntents += 1;
+    const mayCome = outcome === IntentOutcome.EXPIRED && run.expiredIntents < expiredIntentsMax;
+    const reason = mayCome ? undefined : fatalRefusals.get(outcome);
     const root = run.actions.get(rootAction);
     if (reason === undefined || root === undefined || run.isStarted || !root.isOpen) return;
     const engine = this.#engine;

@@ -6,6 +6,7 @@ import type { Closeable } from "@biplane/kit/lifecycle";
 import { writeIncarnation } from "../store/outbox-rows.ts";
 import { Aborts } from "./aborts.ts";
 import { Children } from "./children.ts";
+import { Commands } from "./commands.ts";
 import { RunCreation } from "./creation.ts";
 import { Engine, type EngineOptions } from "./engine.ts";
 import { EventOutbox } from "./event-outbox.ts";
@@ -16,7 +17,7 @@ import { Lists } from "./lists.ts";
 import { Reads } from "./reads.ts";
 import { Tasks } from "./tasks.ts";
 import { currentAttempt } from "./transitions.ts";
-import type { ActionQueue, IntentHandler, Outbox, Runs } from "./types.ts";
+import type { ActionQueue, CommandHandler, IntentHandler, Outbox, Runs } from "./types.ts";
 import { Watches } from "./watches.ts";
 
 export interface RunsModule extends Closeable {
@@ -24,6 +25,7 @@ export interface RunsModule extends Closeable {
   readonly queue: ActionQueue;
   readonly outbox: Outbox;
   readonly intents: IntentHandler;
+  readonly commands: CommandHandler;
 }
 
 /** The database stays the caller's to close, after this. */
@@ -31,13 +33,15 @@ export async function openRuns(options: EngineOptions): Promise<RunsModule> {
   const engine = new Engine(options);
   const interrupted = await start(engine);
   const creation = new RunCreation(engine);
+  const aborts = new Aborts(engine);
   const queue = new LeaseQueue(engine, interrupted);
   const housekeeping = new Housekeeping(engine, creation);
   return {
-    runs: assemble(engine, creation),
+    runs: assemble(engine, creation, aborts),
     queue,
     outbox: new EventOutbox(engine, creation),
     intents: new Intents(engine),
+    commands: new Commands(engine, aborts),
     close: async () => {
       await housekeeping.close();
       queue.close();
@@ -67,11 +71,10 @@ async function start(engine: Engine): Promise<readonly AttemptId[]> {
   return interrupted;
 }
 
-function assemble(engine: Engine, creation: RunCreation): Runs {
+function assemble(engine: Engine, creation: RunCreation, aborts: Aborts): Runs {
   const reads = new Reads(engine);
   const lists = new Lists(engine);
   const watches = new Watches(engine, reads, lists);
-  const aborts = new Aborts(engine);
   const children = new Children(engine);
   const tasks = new Tasks(engine, lists);
   return {

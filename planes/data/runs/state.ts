@@ -19,6 +19,10 @@ export class RunState {
   readonly key: string;
   stored: StoredRun;
   committed: RunRecord | undefined;
+  /** Of the event that told the control plane of it; unknown of runs that were read back at a start. */
+  createdSequence: bigint | undefined;
+  /** How many intents came for it too late. */
+  expiredIntents = 0;
   readonly actions = new Map<string, ActionState>();
   /** Of committed actions. */
   readonly counts = new PhaseCounts();
@@ -36,6 +40,11 @@ export class RunState {
 
   get isOpen(): boolean {
     return this.record.endedAtMs === undefined;
+  }
+
+  /** Whether an acknowledgement up to there is about this run, and not about a withdrawn one that had its name. */
+  isCoveredBy(cursor: bigint): boolean {
+    return this.committed !== undefined && (this.createdSequence ?? 0n) <= cursor;
   }
 
   /** Admitted, and asked for by an intent: its actions may execute. */

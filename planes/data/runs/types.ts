@@ -1,6 +1,15 @@
 /** What the runs module offers its neighbours: the router's services, the executor and the link. */
 import type { ActionId, ActionName, AttemptId, Digest, ProjectDomain, RunId, TaskId } from "@biplane/base";
-import type { AdmissionOutcome, Event, Intent, IntentOutcome, Phase, RunRef } from "@biplane/control-wire";
+import type {
+  AdmissionOutcome,
+  Command,
+  CommandOutcome,
+  Event,
+  Intent,
+  IntentOutcome,
+  Phase,
+  RunRef,
+} from "@biplane/control-wire";
 
 export interface ActionFailure {
   /** Stable code, e.g. `OOMKilled`; may cross to the control plane. */
@@ -84,7 +93,7 @@ export interface NewRun {
   /** Undefined: generated. */
   readonly name: string | undefined;
   readonly createdBy: string;
-  /** The client's whole request in bytes; stored write-once under its digest. */
+  /** The client's whole request in bytes; part of the run document, which is stored write-once under its digest. */
   readonly request: Uint8Array;
   /** `flyteidl2.task.TaskSpec` and `RunSpec` in bytes, as received. */
   readonly taskSpec: Uint8Array;
@@ -253,4 +262,9 @@ export interface Outbox {
 export interface IntentHandler {
   /** Durable when answered; idempotent by (run, fence) (rule of state 5). */
   acceptIntent(intent: Intent): Promise<IntentOutcome>;
+}
+
+export interface CommandHandler {
+  /** `allowed` is awaited before anything happens; what it can't record does not. A command works once. */
+  obeyCommand(command: Command, allowed: () => Promise<void>): Promise<CommandOutcome>;
 }

@@ -4,15 +4,16 @@
  */
 import { lstatSync, readlinkSync } from "node:fs";
 import { GiB, MiB } from "@biplane/base";
-import type { InsidePaths, Installation, SandboxOptions } from "./types.ts";
+import { type InsidePaths, type Installation, type SandboxOptions, snapshotFile } from "./types.ts";
 
 export const processesMax = 512;
 const scratchBytesMax = 4 * GiB;
 const sharedMemoryBytesMax = 256 * MiB;
 
-export function bubblewrapPaths(installation: Installation): InsidePaths {
+export function bubblewrapPaths(installation: Installation, hasSnapshot: boolean): InsidePaths {
   return {
     node: "/opt/biplane/bin/node",
+    snapshot: hasSnapshot ? `/opt/biplane/dist/${snapshotFile}` : undefined,
     worker: "/opt/biplane/dist/worker.mjs",
     sdk: "/opt/biplane/dist/sdk.mjs",
     installation: installation.taskModules === undefined ? undefined : "/opt/biplane",

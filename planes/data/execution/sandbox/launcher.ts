@@ -17,6 +17,8 @@ export interface LauncherOptions {
   /** Folder for the files that all sandboxes see. */
   readonly folder: string;
   readonly allowUnsandboxed: boolean;
+  /** Workers start from the installation's snapshot. */
+  readonly hasSnapshot: boolean;
   readonly log: Logger;
 }
 
@@ -30,7 +32,7 @@ export function createLauncher(options: LauncherOptions): SandboxLauncher {
   const cgroups = Cgroups.detect();
   return {
     kind: "none",
-    inside: (socketFolder) => unsandboxedPaths(options.installation, socketFolder),
+    inside: (socketFolder) => unsandboxedPaths(options.installation, socketFolder, options.hasSnapshot),
     start: (sandbox) => start(cgroups, sandbox, [...sandbox.argv], true),
   };
 }
@@ -43,7 +45,7 @@ function bubblewrapLauncher(options: LauncherOptions): SandboxLauncher {
     { event: "sandbox", reason: cgroups.has("memory") ? "control_groups" : "sampled" },
     "sandboxes ready",
   );
-  const paths = bubblewrapPaths(options.installation);
+  const paths = bubblewrapPaths(options.installation, options.hasSnapshot);
   return {
     kind: "bubblewrap",
     inside: () => paths,

@@ -5,7 +5,7 @@ import type { ChildProcess } from "node:child_process";
 export interface Installation {
   /** The Node binary that runs workers. */
   readonly node: string;
-  /** Folder with `worker.mjs` and `sdk.mjs`. */
+  /** Folder with `worker.mjs`, `sdk.mjs` and, where the build could make one, `worker.blob`. */
   readonly dist: string;
   /** A folder named `node_modules` with the packages that bundles leave out; undefined: none. */
   readonly taskModules: string | undefined;
@@ -14,6 +14,8 @@ export interface Installation {
 /** Paths as the process inside sees them. */
 export interface InsidePaths {
   readonly node: string;
+  /** What a worker starts from where there is one; the two files otherwise. */
+  readonly snapshot: string | undefined;
   readonly worker: string;
   readonly sdk: string;
   /** Folder that holds the task modules; undefined: none. */
@@ -59,6 +61,9 @@ export interface Sandbox {
   /** Ends the whole tree at once, daemons included. */
   kill(): void;
 }
+
+/** The snapshot's file in `dist`. */
+export const snapshotFile = "worker.blob";
 
 export interface SandboxLauncher {
   readonly kind: "bubblewrap" | "none";

@@ -23,6 +23,7 @@ async function runSandboxed(): Promise<void> {
   const launcher = createLauncher({
     ...given,
     allowUnsandboxed: false,
+    hasSnapshot: false,
     log: createLogger({ component: "test", level: "silent" }),
   });
   const { node } = launcher.inside(given.socketFolder);

@@ -3,8 +3,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Clock, createLogger, deriveKey, newKey, systemClock } from "@biplane/kit";
+import { FileKeyProvider } from "../../keys/file-provider.ts";
 import { ProjectKeys } from "../../keys/project-keys.ts";
-import { FileKeyProvider } from "../../keys/provider.ts";
 import { type EmbeddedObjects, type ObjectsOptions, openObjects } from "../index.ts";
 
 export const log = createLogger({ component: "objects-test", level: "silent" });

@@ -13,8 +13,8 @@ import {
   listen,
   readOrCreateKeyFile,
 } from "@biplane/kit";
+import { FileKeyProvider } from "../../keys/file-provider.ts";
 import { ProjectKeys } from "../../keys/project-keys.ts";
-import { FileKeyProvider } from "../../keys/provider.ts";
 import { openObjects } from "../index.ts";
 
 const folder = process.argv[2]!;

@@ -1,0 +1,39 @@
+/**
+ * Where the customer's keys live. A provider wraps and unwraps project keys and never gives its own key away, so that a
+ * cloud's key service or an HSM fits behind the same interface; whoever disables a key there makes all beneath it
+ * unreadable (claims CMK-1, CMK-3).
+ */
+import type { Closeable } from "@biplane/kit/lifecycle";
+
+/** One version of one of the customer's keys. */
+export interface KeyVersion {
+  /** Lower-case letters, digits and hyphens; `customer` is the one that projects have unless they are assigned another. */
+  readonly key: string;
+  /** The provider's own word for it: a number, or a key id. */
+  readonly version: string;
+}
+
+export interface WrappedKey extends KeyVersion {
+  readonly wrapped: Uint8Array;
+}
+
+export type KeyState = "enabled" | "disabled" | "destroyed";
+
+export interface KeyProvider extends Closeable {
+  readonly kind: "file" | "aws-kms" | "pkcs11";
+  /** The version that wraps new keys. Refused with reason `key_disabled` like `unwrap`, also where there is none. */
+  currentVersion(key: string): Promise<KeyVersion>;
+  /** Makes the first version where there is none; gives the current one. Never for a key that protects something. */
+  create(key: string): Promise<KeyVersion>;
+  /** `place` is authenticated with the content: it opens at the same place only. */
+  wrap(version: KeyVersion, content: Uint8Array, place: string): Promise<WrappedKey>;
+  /** Refused with `failed_precondition`, reason `key_disabled`, where the version is disabled, gone or out of reach. */
+  unwrap(wrapped: WrappedKey, place: string): Promise<Uint8Array>;
+  stateOf(version: KeyVersion): Promise<KeyState>;
+  /** A new version for new keys; what older ones wrapped stays readable (claim CMK-2). */
+  rotate(key: string): Promise<KeyVersion>;
+  disable(version: KeyVersion): Promise<void>;
+  enable(version: KeyVersion): Promise<void>;
+  /** For ever: takes exactly what this version wrapped with it. */
+  destroy(version: KeyVersion): Promise<void>;
+}

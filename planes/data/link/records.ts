@@ -1,0 +1,88 @@
+/** What the link writes into the audit log: what came from the control plane, and what this data plane made of it. */
+import type { AuditCode, AuditDecision, AuditRecord } from "@biplane/audit";
+import type { BiplaneError, OrgId } from "@biplane/base";
+import {
+  type Command,
+  CommandOutcome,
+  type Intent,
+  IntentOutcome,
+  LinkService,
+  type RunRef,
+} from "@biplane/control-wire";
+import type { AuditLog } from "@biplane/kit/audit-log";
+import type { Clock } from "@biplane/kit/clock";
+
+/** Each resolves once it is on disk. */
+export interface LinkRecords {
+  connected(): Promise<void>;
+  disconnected(reason: string): Promise<void>;
+  rolledBack(): Promise<void>;
+  /** Of the message nothing is taken over: it may hold anything. The border ledger has it. */
+  refused(error: BiplaneError): Promise<void>;
+  intentAnswered(intent: Intent, outcome: IntentOutcome): Promise<void>;
+  /** Before it is carried out. */
+  commandAllowed(command: Command): Promise<void>;
+  commandAnswered(command: Command, outcome: CommandOutcome): Promise<void>;
+}
+
+interface Details {
+  readonly subject?: string;
+  readonly run?: RunRef | undefined;
+  readonly requestId?: string;
+  readonly reason?: string;
+}
+
+const method = `${LinkService.typeName}/Connect`;
+/** Answers to commands that were carried out, or had nothing to do. */
+const obeyed: ReadonlySet<CommandOutcome> = new Set([CommandOutcome.DONE, CommandOutcome.NOT_FOUND]);
+
+export function createLinkRecords(log: Pick<AuditLog, "record">, org: OrgId, clock: Clock): LinkRecords {
+  const write = (code: AuditCode, decision: AuditDecision, details: Details = {}) =>
+    log.record({
+      atMs: clock.now(),
+      code,
+      decision,
+      subject: details.subject ?? "",
+      method,
+      org,
+      ...runFields(details.run),
+      requestId: details.requestId ?? "",
+      address: "",
+      addressFrom: "none",
+      ...(details.reason === undefined ? {} : { reason: details.reason }),
+    });
+  return {
+    connected: () => write("LINK_CONNECTED", "allowed"),
+    disconnected: (reason) => write("LINK_DISCONNECTED", "allowed", { reason }),
+    rolledBack: () => write("LINK_ROLLED_BACK", "allowed", { reason: "cursor_behind" }),
+    refused: ({ code, reason }) => write("LINK_REFUSED", "refused", { reason: reason ?? code }),
+    intentAnswered: ({ run, createdBy }, outcome) =>
+      outcome === IntentOutcome.ACCEPTED
+        ? write("INTENT_ACCEPTED", "allowed", { run, subject: createdBy })
+        : write("INTENT_REFUSED", "refused", {
+            run,
+            subject: createdBy,
+            reason: IntentOutcome[outcome].toLowerCase(),
+          }),
+    commandAllowed: ({ id, command }) =>
+      write("RUN_ABORTED", "allowed", {
+        subject: command.value?.requestedBy ?? "",
+        run: command.value?.run,
+        requestId: id,
+        reason: "control_plane_command",
+      }),
+    commandAnswered: async ({ id, command }, outcome) => {
+      if (obeyed.has(outcome)) return;
+      await write("COMMAND_REFUSED", "refused", {
+        subject: command.value?.requestedBy ?? "",
+        run: command.value?.run,
+        requestId: id,
+        reason: CommandOutcome[outcome].toLowerCase(),
+      });
+    },
+  };
+}
+
+function runFields(run: RunRef | undefined): Pick<AuditRecord, "project" | "domain" | "run"> {
+  return run === undefined ? {} : { project: run.project, domain: run.domain, run: run.name };
+}

@@ -1,0 +1,39 @@
+/** Runs TypeScript tasks inside a sandbox, one at a time, as the executor sends them. */
+import { setSourceMapsSupport } from "node:module";
+import type { RunTask } from "@biplane/sdk/host";
+import type { ImportModule } from "./bundle.ts";
+import { ControlChannel } from "./control.ts";
+import { AttemptHost } from "./host.ts";
+import { installModuleSources, type ModuleSources, sdkUrl } from "./modules.ts";
+import { TaskRunner } from "./runner.ts";
+
+export interface WorkerParts extends ModuleSources {
+  readonly importModule: ImportModule;
+  readonly sdk: { readonly runTask: RunTask } & Readonly<Record<string, unknown>>;
+}
+
+/** Resolves once the executor was told that a task may come. Everything heavy is loaded by then. */
+export async function startWorker(parts: WorkerParts): Promise<void> {
+  const { sdk, importModule } = parts;
+  installModuleSources(parts);
+  await importModule(sdkUrl);
+  // From here on: errors of bundles name lines of the sources that people wrote.
+  setSourceMapsSupport(true);
+  const { env } = process;
+  const control = new ControlChannel();
+  const host = new AttemptHost({
+    control,
+    socketFolder: env["BIPLANE_SOCKETS"] ?? "/run/biplane",
+    routerEndpoint: env["BIPLANE_ROUTER"] ?? "",
+  });
+  const folder = env["BIPLANE_BUNDLES"] ?? "/tmp";
+  const runner = new TaskRunner({ control, host, runTask: sdk.runTask, importModule, folder });
+  process.on("uncaughtException", (error) => void runner.failUncaught("UncaughtException", error));
+  process.on("unhandledRejection", (reason) => void runner.failUncaught("UnhandledRejection", reason));
+  control.listen(
+    (message) => runner.receive(message),
+    () => process.exit(0),
+  );
+  void host.connect();
+  await control.send({ case: "ready", value: {} });
+}
