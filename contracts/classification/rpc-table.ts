@@ -48,7 +48,7 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
   "flyteidl2.auth.AuthMetadataService/GetPublicClientConfig": read(
     "anonymous",
     organization,
-    "AUTH_METADATA_READ",
+    "PUBLIC_CLIENT_READ",
   ),
   "flyteidl2.auth.IdentityService/UserInfo": read("identity.self", organization, "IDENTITY_READ"),
   "flyteidl2.cluster.ClusterService/SelectCluster": read(
@@ -70,12 +70,20 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
     true,
   ),
   "flyteidl2.project.ProjectService/GetProject": index("project.read", project(""), "PROJECT_READ"),
-  "flyteidl2.project.ProjectService/ListProjects": index("project.read", project(""), "PROJECT_READ"),
+  "flyteidl2.project.ProjectService/ListProjects": index("project.read", project(""), "PROJECTS_LISTED"),
 
   "flyteidl2.task.TaskService/DeployTask": change("task.deploy", projectDomain("taskId"), "TASK_DEPLOYED"),
   "flyteidl2.task.TaskService/GetTaskDetails": read("task.read", projectDomain("taskId"), "TASK_READ"),
-  "flyteidl2.task.TaskService/ListTasks": read("task.read", projectDomain("projectId", "org"), "TASK_READ"),
-  "flyteidl2.task.TaskService/ListVersions": read("task.read", projectDomain("taskName"), "TASK_READ"),
+  "flyteidl2.task.TaskService/ListTasks": read(
+    "task.read",
+    projectDomain("projectId", "org"),
+    "TASKS_LISTED",
+  ),
+  "flyteidl2.task.TaskService/ListVersions": read(
+    "task.read",
+    projectDomain("taskName"),
+    "TASK_VERSIONS_LISTED",
+  ),
 
   "flyteidl2.workflow.RunService/CreateRun": change(
     "run.create",
@@ -86,13 +94,17 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
   "flyteidl2.workflow.RunService/AbortAction": change("run.abort", action("actionId"), "ACTION_ABORTED"),
   "flyteidl2.workflow.RunService/GetRunDetails": read("run.read", run("runId"), "RUN_READ"),
   "flyteidl2.workflow.RunService/WatchRunDetails": read("run.read", run("runId"), "RUN_WATCHED"),
-  "flyteidl2.workflow.RunService/GetActionDetails": read("run.read", action("actionId"), "RUN_READ"),
-  "flyteidl2.workflow.RunService/WatchActionDetails": read("run.read", action("actionId"), "RUN_WATCHED"),
-  "flyteidl2.workflow.RunService/GetActionDataURIs": read("data.read", action("actionId"), "DATA_READ"),
+  "flyteidl2.workflow.RunService/GetActionDetails": read("run.read", action("actionId"), "ACTION_READ"),
+  "flyteidl2.workflow.RunService/WatchActionDetails": read("run.read", action("actionId"), "ACTION_WATCHED"),
+  "flyteidl2.workflow.RunService/GetActionDataURIs": read(
+    "data.read",
+    action("actionId"),
+    "DATA_PLACES_READ",
+  ),
   "flyteidl2.workflow.RunService/ListRuns": read("run.read", runLists, "RUN_LISTED"),
-  "flyteidl2.workflow.RunService/WatchRuns": read("run.read", projectDomain("projectId"), "RUN_WATCHED"),
-  "flyteidl2.workflow.RunService/ListActions": read("run.read", run("runId"), "RUN_READ"),
-  "flyteidl2.workflow.RunService/WatchActions": read("run.read", run("runId"), "RUN_WATCHED"),
+  "flyteidl2.workflow.RunService/WatchRuns": read("run.read", projectDomain("projectId"), "RUNS_WATCHED"),
+  "flyteidl2.workflow.RunService/ListActions": read("run.read", run("runId"), "ACTIONS_LISTED"),
+  "flyteidl2.workflow.RunService/WatchActions": read("run.read", run("runId"), "ACTIONS_WATCHED"),
 
   "flyteidl2.dataproxy.DataProxyService/CreateUploadLocation": change(
     "data.upload",
@@ -112,18 +124,18 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
   ),
   "flyteidl2.dataproxy.DataProxyService/TailLogs": read("data.read", action("actionId"), "LOGS_READ"),
 
-  "flyteidl2.actions.ActionsService/Enqueue": change("children.write", action("action"), "CHILDREN_ENQUEUED"),
+  "flyteidl2.actions.ActionsService/Enqueue": change("children.write", action("action"), "ACTION_ENQUEUED"),
   "flyteidl2.actions.ActionsService/WatchForUpdates": read(
     "children.read",
     action("parentActionId"),
-    "CHILDREN_WATCHED",
+    "ACTION_UPDATES_WATCHED",
   ),
   "flyteidl2.actions.ActionsService/Abort": change("run.abort", action("actionId"), "CHILDREN_ABORTED"),
 
   "biplane.data.v1.ChildrenService/Enqueue": change("children.write", action(""), "CHILDREN_ENQUEUED"),
   "biplane.data.v1.ChildrenService/Watch": read("children.read", action(""), "CHILDREN_WATCHED"),
   "biplane.data.v1.ChildrenService/RecordTraces": change("children.write", action(""), "TRACES_RECORDED"),
-  "biplane.data.v1.ProgressService/WatchProgress": read("run.read", run("run"), "RUN_WATCHED"),
+  "biplane.data.v1.ProgressService/WatchProgress": read("run.read", run("run"), "PROGRESS_WATCHED"),
   "biplane.data.v1.ObjectsService/ListObjects": read("data.read", projectDomain(""), "DATA_LISTED"),
   "biplane.data.v1.BorderService/ReadLedger": read("border.read", organization, "BORDER_READ"),
   "biplane.data.v1.AuditService/GetLog": read("audit.read", organization, "AUDIT_STATE_READ"),
@@ -165,29 +177,33 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
   "biplane.data.v1.ControlPlaneRecordsService/ListProjects": index(
     "records.read",
     organization,
-    "RECORDS_READ",
+    "RECORDS_PROJECTS_LISTED",
   ),
   "biplane.data.v1.ControlPlaneRecordsService/ListClusters": index(
     "records.read",
     organization,
-    "RECORDS_READ",
+    "RECORDS_CLUSTERS_LISTED",
   ),
-  "biplane.data.v1.ControlPlaneRecordsService/GetRun": index("records.read", run("run"), "RECORDS_READ"),
+  "biplane.data.v1.ControlPlaneRecordsService/GetRun": index("records.read", run("run"), "RECORDS_RUN_READ"),
   "biplane.data.v1.ControlPlaneRecordsService/ListRuns": index(
     "records.read",
     projectDomain(""),
-    "RECORDS_READ",
+    "RECORDS_RUNS_LISTED",
   ),
-  "biplane.data.v1.ControlPlaneRecordsService/ListActions": index("records.read", run("run"), "RECORDS_READ"),
+  "biplane.data.v1.ControlPlaneRecordsService/ListActions": index(
+    "records.read",
+    run("run"),
+    "RECORDS_ACTIONS_LISTED",
+  ),
   "biplane.data.v1.ControlPlaneRecordsService/ListAttempts": index(
     "records.read",
     run("run"),
-    "RECORDS_READ",
+    "RECORDS_ATTEMPTS_LISTED",
   ),
   "biplane.data.v1.ControlPlaneRecordsService/ListTasks": index(
     "records.read",
     projectDomain(""),
-    "RECORDS_READ",
+    "RECORDS_TASKS_LISTED",
   ),
   "biplane.data.v1.ControlPlaneRecordsService/Place": index(
     "cluster.select",

@@ -26,6 +26,11 @@ test.each(Object.entries(rpcTable))("%s names its resource by fields that exist"
   expect(row.permission === "anonymous" || permissions.includes(row.permission)).toBe(true);
 });
 
+test("no two methods share an audit code: an alarm on one is not set off by the other (claim AUD-1)", () => {
+  const codes = Object.values(rpcTable).map(({ audit }) => audit);
+  expect(codes.filter((code, index) => codes.indexOf(code) !== index)).toEqual([]);
+});
+
 test("only the methods that tell where to sign in are anonymous", () => {
   const anonymous = Object.entries(rpcTable).filter(([, row]) => row.permission === "anonymous");
   expect(anonymous.map(([name]) => name)).toEqual([
