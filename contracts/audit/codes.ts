@@ -26,6 +26,7 @@ export const auditCodes = {
   TRACES_RECORDED: "A task recorded results of traced functions.",
   RECORDS_READ: "The control plane's own records were read.",
   PLACEMENT_READ: "The control plane was asked where to run something.",
+  BORDER_SEALED: "The oldest messages of the border ledger made room and left a seal.",
   BORDER_READ: "The border ledger was read.",
   KEYS_READ: "The customer's keys were listed.",
   KEY_ROTATED: "A new version of a customer's key was asked for.",

@@ -8,7 +8,6 @@ import {
   backoffMs,
   type Clock,
   type Closeable,
-  createClientTransport,
   fromConnectError,
   type Logger,
   sleep,
@@ -22,6 +21,7 @@ import { createIndexClient } from "./calls.ts";
 import { runConnection } from "./connection.ts";
 import { type Enrollment, readEnrollment, writeEnrollment } from "./enrollment.ts";
 import type { BorderLedger } from "./ledger.ts";
+import { createRecordedTransport } from "./recorded-transport.ts";
 import type { LinkRecords } from "./records.ts";
 import { isRenewalDue, renewEnrollment } from "./renewal.ts";
 import type { ControlPlane } from "./types.ts";
@@ -85,7 +85,7 @@ class RunningLink implements Link {
   constructor(options: LinkOptions, enrollment: Enrollment) {
     this.#options = options;
     this.#enrollment = enrollment;
-    this.#transport = transportFor(enrollment);
+    this.#transport = transportFor(enrollment, options.ledger);
     this.#running = this.#run();
   }
 
@@ -94,8 +94,8 @@ class RunningLink implements Link {
   }
 
   index(subject: string) {
-    const { tokens, ledger } = this.#options;
-    return createIndexClient({ transport: () => this.#transport, tokens, ledger }, subject);
+    const { tokens } = this.#options;
+    return createIndexClient({ transport: () => this.#transport, tokens }, subject);
   }
 
   async ready(signal?: AbortSignal): Promise<void> {
@@ -157,10 +157,10 @@ class RunningLink implements Link {
     const { enrollmentFolder, ledger, log, clock } = this.#options;
     if (!isRenewalDue(this.#enrollment, clock ?? systemClock)) return;
     try {
-      const renewed = await renewEnrollment(this.#enrollment, this.#transport, ledger);
+      const renewed = await renewEnrollment(this.#enrollment, this.#transport);
       await writeEnrollment(enrollmentFolder, renewed);
       this.#enrollment = renewed;
-      this.#transport = transportFor(renewed);
+      this.#transport = transportFor(renewed, ledger);
       log.info({ event: "certificate_renewed" }, "certificate renewed");
     } catch (error) {
       log.warn({ event: "renewal_failed", error }, "the certificate could not be renewed");
@@ -188,9 +188,13 @@ class RunningLink implements Link {
   }
 }
 
-function transportFor({ linkAddress, providerRootPem, identity }: Enrollment): Transport {
-  return createClientTransport({
-    baseUrl: `https://${linkAddress}`,
-    tls: { authorityPem: providerRootPem, identity },
-  });
+function transportFor(
+  { linkAddress, providerRootPem, identity }: Enrollment,
+  ledger: BorderLedger,
+): Transport {
+  return createRecordedTransport(
+    `https://${linkAddress}`,
+    { authorityPem: providerRootPem, identity },
+    ledger,
+  );
 }
