@@ -1,7 +1,9 @@
 /** Connect clients over TLS with a named root. */
 import { limits } from "@biplane/base";
 import type { Interceptor, Transport } from "@connectrpc/connect";
-import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import type { UniversalClientFn } from "@connectrpc/connect/protocol";
+import { createTransport } from "@connectrpc/connect/protocol-connect";
+import { createConnectTransport, createNodeHttpClient, Http2SessionManager } from "@connectrpc/connect-node";
 import { type ClientTlsOptions, clientTlsOptions } from "./tls.ts";
 
 export interface ConnectClientOptions {
@@ -11,6 +13,32 @@ export interface ConnectClientOptions {
   readonly interceptors?: Interceptor[];
   /** Path of a unix socket to dial in place of the address; names are verified all the same. */
   readonly socketPath?: string;
+}
+
+/** Stands between the protocol and the network: sees every byte of every call, both ways. */
+export type HttpClient = UniversalClientFn;
+
+/**
+ * The same, with what `around` makes of the HTTP client. Nothing is compressed, so that whoever stands there reads plain
+ * messages.
+ */
+export function createObservedTransport(
+  options: ConnectClientOptions,
+  around: (client: HttpClient) => HttpClient,
+): Transport {
+  const sessions = new Http2SessionManager(options.baseUrl, pings, nodeOptionsOf(options));
+  const client = createNodeHttpClient({ httpVersion: "2", sessionProvider: () => sessions });
+  return createTransport({
+    baseUrl: options.baseUrl,
+    httpClient: around(client),
+    useBinaryFormat: true,
+    interceptors: options.interceptors ?? [],
+    acceptCompression: [],
+    sendCompression: null,
+    compressMinBytes: limits.requestBytesMax,
+    readMaxBytes: limits.requestBytesMax,
+    writeMaxBytes: limits.requestBytesMax,
+  });
 }
 
 /** For the socket: small messages one after the other would each wait for the acknowledgement of the one before. */
@@ -29,16 +57,7 @@ export function createClientTransport(options: ConnectClientOptions): Transport 
 }
 
 export function prepareClientTransport(options: ConnectClientOptions): PreparedTransport {
-  const sessionManager = new Http2SessionManager(
-    options.baseUrl,
-    { pingIntervalMs: 10_000, pingTimeoutMs: 10_000 },
-    {
-      ...clientTlsOptions(options.tls),
-      ...promptly,
-      maxSessionMemory: limits.sessionMegabytesMax,
-      ...(options.socketPath === undefined ? {} : { path: options.socketPath }),
-    },
-  );
+  const sessionManager = new Http2SessionManager(options.baseUrl, pings, nodeOptionsOf(options));
   const transport = createConnectTransport({
     httpVersion: "2",
     baseUrl: options.baseUrl,
@@ -47,4 +66,15 @@ export function prepareClientTransport(options: ConnectClientOptions): PreparedT
     sessionManager,
   });
   return { transport, connect: async () => void (await sessionManager.connect()) };
+}
+
+const pings = { pingIntervalMs: 10_000, pingTimeoutMs: 10_000 };
+
+function nodeOptionsOf(options: ConnectClientOptions) {
+  return {
+    ...clientTlsOptions(options.tls),
+    ...promptly,
+    maxSessionMemory: limits.sessionMegabytesMax,
+    ...(options.socketPath === undefined ? {} : { path: options.socketPath }),
+  };
 }

@@ -25,6 +25,7 @@ export const auditCodes = {
   CHILDREN_ABORTED: "A task was to end a sub-action.",
   TRACES_RECORDED: "A task recorded results of traced functions.",
   PLACEMENT_READ: "The control plane was asked where to run something.",
+  BORDER_SEALED: "The oldest messages of the border ledger made room and left a seal.",
   BORDER_READ: "The border ledger was read.",
   KEYS_READ: "The customer's keys were listed.",
   KEY_ROTATED: "A new version of a customer's key was asked for.",

@@ -12,7 +12,7 @@ import type { OrganizationCertificates } from "./identity/certificates.ts";
 import { type Identity, openIdentity } from "./identity/index.ts";
 import { openKeyProvider } from "./keys/open-provider.ts";
 import { ProjectKeys } from "./keys/project-keys.ts";
-import { type BorderLedger, openLedger } from "./link/index.ts";
+import { type BorderLedger, createLinkRecords, openLedger } from "./link/index.ts";
 import { openLogStore } from "./logs/log-store.ts";
 import type { LogStore } from "./logs/types.ts";
 import { type EmbeddedObjects, openObjects } from "./objects/index.ts";
@@ -63,7 +63,15 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
   const logKey = deriveKey(systemKey, "log lines");
   const logs = closers.add(await openLogStore({ folder: paths.logs, systemKey: logKey, keys }));
   const ledgerKey = deriveKey(systemKey, "border ledger");
-  const ledger = closers.add(await openLedger({ folder: paths.ledger, key: ledgerKey }));
+  const ledger = closers.add(
+    await openLedger({
+      folder: paths.ledger,
+      key: ledgerKey,
+      onDrop: createLinkRecords(audit).sealed,
+      onFailure: (error) =>
+        options.log.error({ event: "ledger_not_shortened", err: error }, "the ledger grows"),
+    }),
+  );
   const runsKey = deriveKey(systemKey, "runs");
   const { log } = options;
   const runs = closers.add(

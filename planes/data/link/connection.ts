@@ -1,4 +1,4 @@
-/** One connection of the link, from its hello to its end. Every message is in the border ledger before it is sent or obeyed. */
+/** One connection of the link, from its hello to its end. Its transport puts every message into the border ledger. */
 import { randomBytes } from "node:crypto";
 import { BiplaneError, isBiplaneError, limits } from "@biplane/base";
 import {
@@ -29,7 +29,6 @@ import {
   sessionOf,
   type Welcome,
 } from "@biplane/control-wire";
-import { border } from "@biplane/data-wire";
 import type { DocumentKind } from "@biplane/identity";
 import { BoundedQueue } from "@biplane/kit";
 import type { WitnessPort } from "@biplane/kit/audit-log";
@@ -38,7 +37,6 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { createClient, type Transport } from "@connectrpc/connect";
 import type { IntentHandler, Outbox } from "../runs/types.ts";
 import { guardDown, guardUp } from "./guard.ts";
-import type { BorderLedger } from "./ledger.ts";
 import type { LinkRecords } from "./records.ts";
 import { neverSent, Uploads } from "./uploads.ts";
 
@@ -50,7 +48,6 @@ export interface ConnectionOptions {
   readonly intents: IntentHandler;
   readonly onCommand: (command: Command) => Promise<CommandOutcome>;
   readonly documents: LinkDocuments;
-  readonly ledger: BorderLedger;
   readonly records: LinkRecords;
   readonly hello: {
     readonly routerAddress: string;
@@ -70,7 +67,6 @@ export interface LinkDocuments {
 }
 type Ack = Extract<ConnectResponse["message"], { case: "ack" }>["value"];
 
-const method = `${LinkService.typeName}/Connect`;
 const queueMax = 256;
 /** Intents and commands that are being answered: they commit together, so many at once cost little more than one. */
 const answeringMax = 256;
@@ -119,7 +115,7 @@ class Connection {
     const timer = setInterval(() => this.#beat(), limits.linkHeartbeatMs);
     try {
       const client = createClient(LinkService, this.#options.transport);
-      const responses = client.connect(this.#recorded(), { signal: this.#signal });
+      const responses = client.connect(this.#numbered(), { signal: this.#signal });
       await Promise.all([this.#read(responses), this.#process()]);
     } finally {
       clearInterval(timer);
@@ -133,14 +129,13 @@ class Connection {
     await Promise.allSettled([this.#uploading, this.#witnessing, ...this.#answering]);
   }
 
-  /** What goes up, after it is in the ledger. */
-  async *#recorded(): AsyncGenerator<ConnectRequest> {
+  /** What goes up, numbered in the order in which it leaves. */
+  async *#numbered(): AsyncGenerator<ConnectRequest> {
     for await (const group of this.#outgoing.groups(queueMax)) {
       for (const message of group) {
         this.#sent.stamp(message);
         guardUp(ConnectRequestSchema, message);
       }
-      await this.#record(border.Direction.UP, ConnectRequestSchema, group);
       yield* group;
     }
   }
@@ -161,7 +156,6 @@ class Connection {
   async #process(): Promise<void> {
     try {
       for await (const group of this.#incoming.groups(queueMax)) {
-        await this.#record(border.Direction.DOWN, ConnectResponseSchema, group);
         for (const message of group) await this.#check(message);
       }
     } finally {
@@ -317,14 +311,6 @@ class Connection {
 
   #send(message: ConnectRequest["message"]): Promise<boolean> {
     return this.#outgoing.push(create(ConnectRequestSchema, { message }));
-  }
-
-  #record(
-    direction: border.Direction,
-    schema: typeof ConnectRequestSchema | typeof ConnectResponseSchema,
-    group: readonly (ConnectRequest | ConnectResponse)[],
-  ) {
-    return this.#options.ledger.record(group.map((message) => ({ direction, method, schema, message })));
   }
 
   #beat(): void {

@@ -1,4 +1,5 @@
 /** The data plane's end against control planes that misbehave: each is a real server that does one thing wrong. */
+import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +15,7 @@ import {
   IntentOutcome,
   LinkService,
 } from "@biplane/control-wire";
+import { border } from "@biplane/data-wire";
 import {
   createConnectServer,
   createRootAuthority,
@@ -199,14 +201,48 @@ test("what the ledger shows is what crossed: same messages, same bytes, same ord
   await outbox.drained();
   const entries = await entriesOf(ledger);
   const bytesOf = (direction: number) =>
-    entries.filter((entry) => entry.direction === direction).map((entry) => Buffer.from(entry.message));
+    entries
+      .filter((entry) => entry.direction === direction && entry.message.length > 0)
+      .map((entry) => Buffer.from(entry.message));
   expect(bytesOf(1)).toEqual(up.map((bytes) => Buffer.from(bytes)));
   expect(bytesOf(2)).toEqual(sentDown.map((bytes) => Buffer.from(bytes)));
 });
 
-test("the oldest entries of a full ledger make room, the newest stay", async () => {
+test("a token crosses, and only its hash is kept (claim BORDER-1)", async () => {
+  const { link, ledger } = await linkTo(async function* (requests) {
+    yield welcome();
+    for await (const _ of requests);
+  });
+  await link.ready();
+  await link
+    .index("ada")
+    .getProject({ id: "flights" })
+    .catch(() => undefined);
+  const entry = (await entriesOf(ledger)).find((one) => one.messageType.endsWith("GetProjectRequest"));
+  const headers = Object.fromEntries(entry!.headers.map(({ name, value }) => [name, value]));
+  const hash = createHash("sha256").update("token").digest("hex");
+  expect(headers).toMatchObject({
+    authorization: `Bearer sha256:${hash}`,
+    "content-type": "application/proto",
+    ":path": "/biplane.control.v1.IndexService/GetProject",
+  });
+  const all = (await entriesOf(ledger)).flatMap((one) => one.headers.map(({ value }) => value));
+  expect(all.join()).not.toContain("Bearer token");
+  const answer = (await entriesOf(ledger)).find((one) => one.call === entry!.call && one.direction === 2);
+  expect(answer?.status).toBe(200);
+});
+
+test("the oldest entries of a full ledger make room, leave a seal, and are audited; the newest stay (claim BORDER-1)", async () => {
+  const sealed: string[] = [];
   const folder = await mkdtemp(join(tmpdir(), "biplane-ledger-"));
-  const ledger = await openLedger({ folder, key: newKey(), bytesMax: 64 * 1024 });
+  const ledger = await openLedger({
+    folder,
+    key: newKey(),
+    bytesMax: 64 * 1024,
+    onDrop: async (seal) => {
+      sealed.push(`${seal.firstSequence}-${seal.lastSequence}`);
+    },
+  });
   closing.push(
     () => rm(folder, { recursive: true, force: true }),
     () => ledger.close(),
@@ -215,9 +251,19 @@ test("the oldest entries of a full ledger make room, the newest stay", async () 
     message: { case: "hello", value: { org: "x".repeat(200) } },
   } as MessageInitShape<typeof ConnectRequestSchema>);
   for (let count = 0; count < 1_500; count += 1) {
-    await ledger.record([{ direction: 1, method: "m", schema: ConnectRequestSchema, message }]);
+    const crossing = { direction: 1, method: "m", call: "c", messageType: ConnectRequestSchema.typeName };
+    await ledger.record([{ ...crossing, message: toBinary(ConnectRequestSchema, message) }]);
   }
-  const entries = await entriesOf(ledger);
+  const all = await entriesOf(ledger);
+  const seals = all.filter((one) => one.messageType === border.LedgerSealSchema.typeName);
+  const entries = all.filter((one) => !seals.includes(one));
+  const read = seals.map((one) => fromBinary(border.LedgerSealSchema, one.message));
+  expect(read.map((seal) => `${seal.firstSequence}-${seal.lastSequence}`)).toEqual(sealed);
+  expect(read[0]?.firstSequence).toBe(1n);
+  expect(read.at(-1)!.lastSequence + 1n).toBe(entries[0]?.sequence);
+  for (const [index, seal] of read.entries()) {
+    if (index > 0) expect(seal.firstSequence).toBe(read[index - 1]!.lastSequence + 1n);
+  }
   expect(entries.at(-1)?.sequence).toBe(1_500n);
   expect(entries.length).toBeGreaterThan(50);
   expect(entries.length).toBeLessThan(400);

@@ -4,13 +4,15 @@
  */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type BiplaneError, MiB } from "@biplane/base";
+import { MiB } from "@biplane/base";
 import { border } from "@biplane/data-wire";
 import { type Clock, type Key, systemClock } from "@biplane/kit";
 import { type Journal, openJournal } from "@biplane/kit/journal";
-import { create, type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { mentionsRun } from "./ledger-filter.ts";
+import type { NamedValue } from "./ledger-headers.ts";
+import { LedgerSeals } from "./ledger-seals.ts";
 
 export interface LedgerOptions {
   readonly folder: string;
@@ -18,14 +20,23 @@ export interface LedgerOptions {
   /** Size on disk that is kept about; 1 GiB by default. */
   readonly bytesMax?: number;
   readonly clock?: Clock;
+  /** Awaited before entries are dropped. */
+  readonly onDrop?: (seal: border.LedgerSeal) => Promise<void>;
+  readonly onFailure?: (error: unknown) => void;
 }
 
 export interface Crossing {
   readonly direction: border.Direction;
   /** `biplane.control.v1.LinkService/Connect` */
   readonly method: string;
-  readonly schema: DescMessage;
-  readonly message: Message;
+  /** Joins what belongs to one call. */
+  readonly call: string;
+  /** Empty where only headers cross. */
+  readonly messageType: string;
+  readonly message: Uint8Array;
+  readonly headers?: readonly NamedValue[];
+  /** HTTP status of an answer. */
+  readonly status?: number;
 }
 
 export interface LedgerQuery {
@@ -44,60 +55,61 @@ export async function openLedger(options: LedgerOptions): Promise<BorderLedger> 
   const segmentBytesMax = Math.ceil(bytesMax / segmentsKept);
   const { folder, key } = options;
   const journal = await openJournal({ folder, key, name: "border", segmentBytesMax });
-  return new BorderLedger(journal, folder, bytesMax, options.clock ?? systemClock);
+  const seals = await LedgerSeals.open(folder, key);
+  return new BorderLedger(journal, seals, { ...options, bytesMax });
 }
 
 export class BorderLedger {
   readonly #journal: Journal;
+  readonly #seals: LedgerSeals;
   readonly #folder: string;
   readonly #bytesMax: number;
   readonly #clock: Clock;
+  readonly #onDrop: LedgerOptions["onDrop"];
+  readonly #onFailure: LedgerOptions["onFailure"];
   #bytesSinceTrim = 0;
   #trimming: Promise<void> | undefined;
 
   /** Use `openLedger`. */
-  constructor(journal: Journal, folder: string, bytesMax: number, clock: Clock) {
+  constructor(journal: Journal, seals: LedgerSeals, options: LedgerOptions & { readonly bytesMax: number }) {
     this.#journal = journal;
-    this.#folder = folder;
-    this.#bytesMax = bytesMax;
-    this.#clock = clock;
+    this.#seals = seals;
+    this.#folder = options.folder;
+    this.#bytesMax = options.bytesMax;
+    this.#clock = options.clock ?? systemClock;
+    this.#onDrop = options.onDrop;
+    this.#onFailure = options.onFailure;
   }
 
   /** Resolves once they are on disk, in this order. What can't be recorded must not cross. */
   async record(crossings: readonly Crossing[]): Promise<void> {
     const recordedAt = timestampFromMs(this.#clock.now());
-    const records = crossings.map(({ direction, method, schema, message }) =>
+    const records = crossings.map(({ headers = [], ...crossing }) =>
       toBinary(
         border.LedgerEntrySchema,
         create(border.LedgerEntrySchema, {
           recordedAt,
-          direction,
-          method,
-          messageType: schema.typeName,
-          message: toBinary(schema, message),
+          ...crossing,
+          headers: headers.map(([name, value]) => ({ name, value })),
         }),
       ),
     );
     await this.#append(records);
   }
 
-  /** An answer that was an error: its code and text crossed as well. */
-  async recordFailure(method: string, error: BiplaneError): Promise<void> {
-    const text = JSON.stringify({ code: error.code, reason: error.reason, message: error.message });
-    const entry = create(border.LedgerEntrySchema, {
-      recordedAt: timestampFromMs(this.#clock.now()),
-      direction: border.Direction.DOWN,
-      method,
-      messageType: "connect.Error",
-      message: Buffer.from(text, "utf8"),
-    });
-    await this.#append([toBinary(border.LedgerEntrySchema, entry)]);
-  }
-
   async #append(records: readonly Uint8Array[]): Promise<void> {
     await this.#journal.appendMany(records);
     this.#bytesSinceTrim += records.reduce((sum, record) => sum + record.length, 0);
-    if (this.#bytesSinceTrim > this.#bytesMax / segmentsKept) this.#trimming ??= this.#trim();
+    if (this.#bytesSinceTrim > this.#bytesMax / segmentsKept) this.#startTrimming();
+  }
+
+  /** A ledger that can't be shortened grows for now: that is no reason to stop what waits to cross. */
+  #startTrimming(): void {
+    this.#trimming ??= this.#trim()
+      .catch((error: unknown) => this.#onFailure?.(error))
+      .finally(() => {
+        this.#trimming = undefined;
+      });
   }
 
   /** Oldest first. With `follow` it goes on with each new message until the signal aborts. */
@@ -105,7 +117,10 @@ export class BorderLedger {
     let next = query.fromSequence;
     do {
       const oldest = this.#journal.firstSequence;
-      if (next < oldest) next = oldest;
+      if (next < oldest) {
+        if (query.run === "") yield* this.#seals.entries(next);
+        next = oldest;
+      }
       for await (const { sequence, record } of this.#journal.read(next)) {
         if (signal.aborted) return;
         next = sequence + 1n;
@@ -119,21 +134,25 @@ export class BorderLedger {
   async close(): Promise<void> {
     await this.#trimming;
     await this.#journal.close();
+    await this.#seals.close();
   }
 
-  /** Drops about as many of the oldest messages as the files are too large; whole segments go. */
+  /**
+   * Drops about as many of the oldest messages as the files are too large; whole segments go, and leave a seal. What can't
+   * be audited stays.
+   */
   async #trim(): Promise<void> {
-    try {
-      this.#bytesSinceTrim = 0;
-      const bytes = await this.#bytesOnDisk();
-      if (bytes <= this.#bytesMax) return;
-      const { firstSequence, lastSequence } = this.#journal;
-      const excess = (bytes - this.#bytesMax) / bytes;
-      const count = Number(lastSequence - firstSequence + 1n);
-      await this.#journal.dropBefore(firstSequence + BigInt(Math.ceil(count * excess)));
-    } finally {
-      this.#trimming = undefined;
-    }
+    this.#bytesSinceTrim = 0;
+    const bytes = await this.#bytesOnDisk();
+    if (bytes <= this.#bytesMax) return;
+    const { firstSequence, lastSequence } = this.#journal;
+    const excess = (bytes - this.#bytesMax) / bytes;
+    const count = Number(lastSequence - firstSequence + 1n);
+    const kept = this.#journal.keptFrom(firstSequence + BigInt(Math.ceil(count * excess)));
+    if (kept === firstSequence) return;
+    const seal = await this.#seals.add(this.#journal, kept, this.#clock.now());
+    await this.#onDrop?.(seal);
+    await this.#journal.dropBefore(kept);
   }
 
   async #bytesOnDisk(): Promise<number> {

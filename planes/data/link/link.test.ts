@@ -273,7 +273,8 @@ test("every message of the link is in the border ledger, in order and with its b
   );
   const all = await ledgerOf(ledger);
   expect(all.map((entry) => Number(entry.sequence))).toEqual(all.map((_, position) => position + 1));
-  expect(all[0]?.messageType).toBe("biplane.control.v1.ConnectRequest");
+  expect(all[0]?.headers.map(({ name }) => name)).toContain("content-type");
+  expect(all[1]?.messageType).toBe("biplane.control.v1.ConnectRequest");
   expect(all.some((entry) => entry.messageType === "connect.Error")).toBe(true);
   expect(about.length).toBeLessThan(all.length);
 });

@@ -8,7 +8,6 @@ import {
   backoffMs,
   type Clock,
   type Closeable,
-  createClientTransport,
   fromConnectError,
   type Logger,
   renewalMs,
@@ -23,6 +22,7 @@ import { createIndexClient } from "./calls.ts";
 import { type LinkDocuments, runConnection } from "./connection.ts";
 import { type Enrollment, readEnrollment, writeEnrollment } from "./enrollment.ts";
 import type { BorderLedger } from "./ledger.ts";
+import { createRecordedTransport } from "./recorded-transport.ts";
 import type { LinkRecords } from "./records.ts";
 import { renewEnrollment } from "./renewal.ts";
 import type { ControlPlane } from "./types.ts";
@@ -91,7 +91,7 @@ class RunningLink implements Link {
   constructor(options: LinkOptions, enrollment: Enrollment) {
     this.#options = options;
     this.#enrollment = enrollment;
-    this.#transport = transportFor(enrollment);
+    this.#transport = transportFor(enrollment, options.ledger);
     this.#running = Promise.all([this.#run(), this.#keepFresh()]);
   }
 
@@ -100,8 +100,8 @@ class RunningLink implements Link {
   }
 
   index(subject: string) {
-    const { tokens, ledger } = this.#options;
-    return createIndexClient({ transport: () => this.#transport, tokens, ledger }, subject);
+    const { tokens } = this.#options;
+    return createIndexClient({ transport: () => this.#transport, tokens }, subject);
   }
 
   async ready(signal?: AbortSignal): Promise<void> {
@@ -180,10 +180,10 @@ class RunningLink implements Link {
   async #renew(): Promise<boolean> {
     const { enrollmentFolder, ledger, log } = this.#options;
     try {
-      const renewed = await renewEnrollment(this.#enrollment, this.#transport, ledger);
+      const renewed = await renewEnrollment(this.#enrollment, this.#transport);
       await writeEnrollment(enrollmentFolder, renewed);
       this.#enrollment = renewed;
-      this.#transport = transportFor(renewed);
+      this.#transport = transportFor(renewed, ledger);
       this.#rotating.abort();
       log.info({ event: "certificate_renewed" }, "certificate renewed");
       return true;
@@ -214,9 +214,13 @@ class RunningLink implements Link {
   }
 }
 
-function transportFor({ linkAddress, providerRootPem, identity }: Enrollment): Transport {
-  return createClientTransport({
-    baseUrl: `https://${linkAddress}`,
-    tls: { authorityPem: providerRootPem, identity },
-  });
+function transportFor(
+  { linkAddress, providerRootPem, identity }: Enrollment,
+  ledger: BorderLedger,
+): Transport {
+  return createRecordedTransport(
+    `https://${linkAddress}`,
+    { authorityPem: providerRootPem, identity },
+    ledger,
+  );
 }

@@ -9,6 +9,7 @@ import {
   LinkService,
   type RunRef,
 } from "@biplane/control-wire";
+import type { border } from "@biplane/data-wire";
 import { type AuditInput, eventOf } from "@biplane/kit/audit-log";
 
 /** Each resolves once it is on disk. */
@@ -22,6 +23,7 @@ export interface LinkRecords {
   /** Before it is carried out. */
   commandAllowed(command: Command): Promise<void>;
   commandAnswered(command: Command, outcome: CommandOutcome): Promise<void>;
+  sealed(seal: border.LedgerSeal): Promise<void>;
 }
 
 interface Details {
@@ -51,6 +53,10 @@ export function createLinkRecords(log: { record(event: AuditInput): Promise<void
             subject: createdBy,
             reason: IntentOutcome[outcome].toLowerCase(),
           }),
+    sealed: ({ firstSequence, lastSequence, sha256 }) =>
+      write("BORDER_SEALED", "allowed", {
+        reason: `${firstSequence}-${lastSequence} sha256:${Buffer.from(sha256).toString("hex")}`,
+      }),
     commandAllowed: ({ id, command }) =>
       write("RUN_ABORTED", "allowed", {
         subject: command.value?.requestedBy ?? "",
