@@ -3,6 +3,7 @@
  * knows the root can judge them; a certificate that was made for anything else than signing documents can't sign one.
  */
 import { X509Certificate } from "node:crypto";
+import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 import { CompactSign, type CryptoKey, compactVerify, decodeProtectedHeader, importPKCS8 } from "jose";
 import { documentSigningUse } from "./certificates.ts";

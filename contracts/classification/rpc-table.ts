@@ -151,7 +151,7 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
 
   "biplane.data.v1.UserService/CreateUser": change("identity.manage", organization, "USER_CREATED"),
   "biplane.data.v1.UserService/GetUser": read("identity.read", organization, "USER_READ"),
-  "biplane.data.v1.UserService/ListUsers": read("identity.read", organization, "USER_READ"),
+  "biplane.data.v1.UserService/ListUsers": read("identity.read", organization, "USERS_LISTED"),
   "biplane.data.v1.UserService/InviteUser": change("identity.manage", organization, "USER_INVITED"),
   "biplane.data.v1.UserService/DisableUser": change("identity.manage", organization, "USER_DISABLED"),
   "biplane.data.v1.UserService/EnableUser": change("identity.manage", organization, "USER_ENABLED"),
@@ -161,7 +161,7 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
   "biplane.data.v1.UserService/RevokeSession": change("identity.manage", organization, "SESSION_REVOKED"),
   "biplane.data.v1.ApiKeyService/CreateApiKey": change("identity.manage", organization, "API_KEY_CREATED"),
   "biplane.data.v1.ApiKeyService/GetApiKey": read("identity.read", organization, "API_KEY_READ"),
-  "biplane.data.v1.ApiKeyService/ListApiKeys": read("identity.read", organization, "API_KEY_READ"),
+  "biplane.data.v1.ApiKeyService/ListApiKeys": read("identity.read", organization, "API_KEYS_LISTED"),
   "biplane.data.v1.ApiKeyService/DeleteApiKey": change("identity.manage", organization, "API_KEY_DELETED"),
   "biplane.data.v1.AuthorityService/ListSigningKeys": read(
     "identity.read",
