@@ -63,12 +63,6 @@ export class Revocations {
     return this.#sealing.hash("grant", grantId);
   }
 
-  /** All that is denied now, for the signed list that other routers and the control plane get. */
-  get list(): readonly Denial[] {
-    const now = this.#clock.now();
-    return [...this.#denials.values()].filter(({ expiresAtMs }) => expiresAtMs > now);
-  }
-
   /** Called after each change. */
   onChange(listener: () => void): void {
     this.#listeners.add(listener);
