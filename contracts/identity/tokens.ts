@@ -7,6 +7,13 @@ export const audiences = {
   control: "biplane:control",
 } as const;
 
+/** What the header of a signed token says that it is (RFC 8725 section 3.11): no kind passes for another. */
+export const tokenTypes = {
+  router: "at+jwt",
+  task: "biplane-task+jwt",
+  control: "biplane-control+jwt",
+} as const;
+
 export type TokenKind = "user" | "service" | "task";
 
 interface CommonClaims {

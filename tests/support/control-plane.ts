@@ -7,6 +7,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EnrollmentService } from "@biplane/control-wire";
+import { tokenTypes } from "@biplane/identity";
 import {
   type Clock,
   createCertificateRequest,
@@ -90,7 +91,7 @@ export interface TestOrganization {
   /** The root, and what each cluster of it enrolls with. */
   certificatesOf(cluster: string): Promise<OrganizationCertificates>;
   readonly tokenKeys: string;
-  token(subject: string, claims?: Record<string, unknown>): Promise<string>;
+  token(subject: string, claims?: Record<string, unknown>, header?: Record<string, unknown>): Promise<string>;
 }
 
 export async function createOrganization(name: string): Promise<TestOrganization> {
@@ -106,17 +107,23 @@ export async function createOrganization(name: string): Promise<TestOrganization
       return { root, intermediate: { certificatePem, privateKeyPem } };
     },
     tokenKeys: JSON.stringify({ keys: [jwk] }),
-    token: (subject, claims = {}) => signToken(privateKey, { sub: subject, org: name, ...claims }),
+    token: (subject, claims = {}, header = {}) =>
+      signToken(privateKey, { sub: subject, org: name, ...claims }, header),
   };
 }
 
 let tokenCount = 0;
 
-function signToken(key: CryptoKey, claims: Record<string, unknown>): Promise<string> {
+function signToken(
+  key: CryptoKey,
+  claims: Record<string, unknown>,
+  header: Record<string, unknown>,
+): Promise<string> {
   const now = Math.floor(Date.now() / 1_000);
   tokenCount += 1;
   const all = { aud: "biplane:control", iat: now, exp: now + 300, jti: `token-${tokenCount}`, ...claims };
-  return new SignJWT(all).setProtectedHeader({ alg: "EdDSA", kid: "control-1" }).sign(key);
+  const honest = { alg: "EdDSA", kid: "control-1", typ: tokenTypes.control };
+  return new SignJWT(all).setProtectedHeader({ ...honest, ...header }).sign(key);
 }
 
 export interface TestCluster {

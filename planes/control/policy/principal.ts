@@ -2,7 +2,8 @@
  * Who a call of the index acts for: a `control` token of the organization's own identity authority, whose keys were
  * pinned at enrollment. The control plane can check such a token and can't make one (claims IDN, architecture 3).
  */
-import { BiplaneError, limits, minute, type OrgId, parseOrgId } from "@biplane/base";
+import { BiplaneError, limits, minute, type OrgId, parseOrgId, second } from "@biplane/base";
+import { audiences, tokenTypes } from "@biplane/identity";
 import type { Clock } from "@biplane/kit";
 import { createContextKey } from "@connectrpc/connect";
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTPayload, jwtVerify } from "jose";
@@ -16,7 +17,6 @@ export interface Principal {
   readonly tokenId: string;
 }
 
-export const controlAudience = "biplane:control";
 const skewSeconds = 30;
 
 export const principalKey = createContextKey<Principal | undefined>(undefined);
@@ -33,9 +33,11 @@ export async function verifyControlToken(
   const { sub, jti, iat, exp } = payload;
   if (!isName(sub) || !isName(jti)) throw refused("The control token names no subject or no token id.");
   if (payload["org"] !== peer.org) throw refused("The control token belongs to another organization.");
-  if (exp === undefined || iat === undefined || (exp - iat) * 1_000 > limits.controlTokenMs + minute) {
+  if (payload.aud !== audiences.control) throw refused("The control token is for other audiences too.");
+  if (exp === undefined || iat === undefined || (exp - iat) * second > limits.controlTokenMs + minute) {
     throw refused("The control token lives too long.");
   }
+  if (iat > clock.now() / second + skewSeconds) throw refused("The control token is dated ahead.");
   return { org: parseOrgId(peer.org), cluster: peer.cluster, subject: sub, tokenId: jti };
 }
 
@@ -55,7 +57,8 @@ async function keysOf(store: Store, { org, cluster }: ClusterPeer): Promise<JSON
 async function verify(keys: JSONWebKeySet, clock: Clock, token: string): Promise<JWTPayload> {
   try {
     const { payload } = await jwtVerify(token, createLocalJWKSet(keys), {
-      audience: controlAudience,
+      audience: audiences.control,
+      typ: tokenTypes.control,
       algorithms: ["EdDSA", "Ed25519", "ES256"],
       requiredClaims: ["sub", "jti", "iat", "exp", "org"],
       clockTolerance: skewSeconds,

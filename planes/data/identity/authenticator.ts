@@ -7,6 +7,7 @@ import {
   type AttemptId,
   BiplaneError,
   type ClusterId,
+  limits,
   type OrgId,
   parseActionName,
   parseDomainId,
@@ -14,18 +15,20 @@ import {
   parseRunName,
   second,
 } from "@biplane/base";
-import { audiences, type DeniableToken, isDenied } from "@biplane/identity";
+import { audiences, type DeniableToken, isDenied, tokenTypes } from "@biplane/identity";
 import type { Clock } from "@biplane/kit/clock";
 import { type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
 import { z } from "zod";
 import type { CurrentPolicy } from "../policy/policy.ts";
 import type { Revocations } from "./revocations.ts";
 import { type KeyUse, type SigningKeys, signingAlgorithm } from "./signing-keys.ts";
-import { attemptKey, type ClusterTokens, clusterIssuer, taskTokenType } from "./tokens.ts";
+import { attemptKey, type ClusterTokens, clusterIssuer } from "./tokens.ts";
 import type { Authenticator, Entrance, Principal } from "./types.ts";
 
 const common = {
   sub: z.string().min(1).max(255),
+  // Alone: a token for two audiences could be shown by the one to the other.
+  aud: z.literal(audiences.router),
   jti: z.string().min(1),
   iat: z.number(),
   exp: z.number(),
@@ -93,11 +96,11 @@ export class RouterAuthenticator implements Authenticator {
     this.#onUse = parts.onUse;
     this.#clock = parts.clock;
     const shared = { audience: audiences.router, algorithms: [signingAlgorithm] };
-    this.#publicOptions = { ...shared, issuer: parts.authority, typ: "at+jwt" };
+    this.#publicOptions = { ...shared, issuer: parts.authority, typ: tokenTypes.router };
     this.#sandboxOptions = {
       ...shared,
       issuer: clusterIssuer(parts.org, parts.cluster),
-      typ: taskTokenType,
+      typ: tokenTypes.task,
     };
   }
 
@@ -129,7 +132,7 @@ export class RouterAuthenticator implements Authenticator {
   async #verifyRouterToken(token: string): Promise<Verified> {
     const payload = await this.#checkSignature(token, "authority", this.#publicOptions);
     const claims = parseClaims(routerClaims, payload);
-    if (claims.org !== this.#org) throw refused("The token is another organization's.");
+    this.#requireOurs(claims, limits.accessTokenMs);
     return {
       token: tokenOf(claims, claims.grant),
       principal: {
@@ -151,6 +154,7 @@ export class RouterAuthenticator implements Authenticator {
   async #verifyTaskToken(token: string): Promise<Verified> {
     const payload = await this.#checkSignature(token, "task", this.#sandboxOptions);
     const claims = parseClaims(taskClaims, payload);
+    this.#requireOurs(claims, limits.taskTokenMs);
     const attempt: AttemptId = {
       org: this.#org,
       project: parseProjectId(claims.project),
@@ -159,7 +163,6 @@ export class RouterAuthenticator implements Authenticator {
       action: parseActionName(claims.action),
       attempt: claims.attempt,
     };
-    if (claims.org !== this.#org) throw refused("The token is another organization's.");
     return {
       token: tokenOf(claims, undefined),
       principal: {
@@ -191,6 +194,13 @@ export class RouterAuthenticator implements Authenticator {
       if ((error as { code?: string }).code === "ERR_JWT_EXPIRED") throw expired();
       throw refused("The token can't be verified here.", error);
     }
+  }
+
+  /** Denials reach as far as tokens live by rule: one that is dated ahead or lives longer would outlast its own. */
+  #requireOurs({ org, iat, exp }: { org: string; iat: number; exp: number }, lifetimeMsMax: number): void {
+    if (org !== this.#org) throw refused("The token is another organization's.");
+    if (iat > this.#clock.now() / second + clockToleranceSeconds) throw refused("The token is dated ahead.");
+    if ((exp - iat) * second > lifetimeMsMax) throw refused("The token lives longer than tokens may.");
   }
 
   #requireOwnSandbox(principal: Principal, inside: AttemptId | undefined): void {

@@ -1,14 +1,11 @@
 /** Mints the two kinds of token that this cluster issues itself: for its tasks, and for the control plane to see. */
 import { randomUUID } from "node:crypto";
 import { type AttemptId, type ClusterId, limits, type OrgId, Secret, second } from "@biplane/base";
-import { audiences } from "@biplane/identity";
+import { audiences, tokenTypes } from "@biplane/identity";
 import type { Clock } from "@biplane/kit/clock";
 import { SignJWT } from "jose";
 import { type SigningKey, type SigningKeys, signingAlgorithm } from "./signing-keys.ts";
 import type { TokenIssuer } from "./types.ts";
-
-export const taskTokenType = "biplane-task+jwt";
-export const controlTokenType = "biplane-control+jwt";
 
 /** Issuer of a cluster's own tokens. */
 export function clusterIssuer(org: string, cluster: string): string {
@@ -58,13 +55,13 @@ export class ClusterTokens implements TokenIssuer {
       acting_for: submitter,
     };
     const subject = `task:${project}/${domain}/${run}/${action}/${attempt.attempt}`;
-    return this.#sign(this.#keys.task, taskTokenType, audiences.router, subject, claims, this.taskTokenMs);
+    return this.#sign(this.#keys.task, tokenTypes.task, audiences.router, subject, claims, this.taskTokenMs);
   }
 
   controlToken(subject: string): Promise<Secret<string>> {
     return this.#sign(
       this.#keys.control,
-      controlTokenType,
+      tokenTypes.control,
       audiences.control,
       subject,
       {},
