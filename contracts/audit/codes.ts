@@ -73,7 +73,6 @@ export const auditCodes = {
     "The control plane knows less than it once acknowledged: it was restored from an older copy.",
   INTENT_ACCEPTED: "The control plane asked for a run that this data plane holds, and it was started.",
   INTENT_REFUSED: "The control plane asked for a run in a way that does not match what was submitted.",
-  COMMAND_REFUSED: "The control plane commanded something that was refused.",
   PLANE_STARTED: "The plane started.",
   PLANE_STOPPED: "The plane was told to stop.",
 
@@ -117,7 +116,6 @@ export const auditCodes = {
   INDEX_ACTIONS_LISTED: "Actions were listed from the index.",
   INDEX_ATTEMPTS_LISTED: "Attempts were listed from the index.",
   INDEX_TASKS_LISTED: "Tasks were listed from the index.",
-  INDEX_RUN_ABORTED: "The index was asked to have a run ended.",
   INDEX_AUDIT_STATE_READ: "The state of the control plane's audit log was read.",
   INDEX_AUDIT_RECORDS_READ: "Records of the control plane's audit log were read.",
   INDEX_AUDIT_TILE_READ: "Hashes of the control plane's audit log were read.",

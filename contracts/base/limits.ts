@@ -26,6 +26,8 @@ export const limits = {
   /** How long CreateRun waits for the control plane (rule of state 3), and until a pending run is withdrawn. */
   admissionWaitMs: 5 * second,
   pendingRunMs: 10 * minute,
+  /** How far an intent's expiry may be off: until then its nonce is remembered. */
+  intentLifetimeMsMax: hour,
   /** How long a repeated request gets its first answer again (rule of state 2). */
   repeatKeyMs: 24 * hour,
   accessTokenMs: 15 * minute,

@@ -26,7 +26,6 @@ const byName: Readonly<Record<string, Rule>> = {
   failure_code: code,
   created_by: subject,
   deployed_by: subject,
-  requested_by: subject,
   document_digest: digest,
   spec_digest: digest,
   certificate_fingerprint: digest,

@@ -9,7 +9,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AuditRecord } from "@biplane/audit";
 import type { ClusterId, OrgId } from "@biplane/base";
-import { CommandOutcome } from "@biplane/control-wire";
 import type { AssignmentScope, RoleName } from "@biplane/identity";
 import { createClientTransport } from "@biplane/kit/connect-client";
 import { readKeyFile } from "@biplane/kit/crypto";
@@ -196,7 +195,6 @@ function openLink(enrollmentFolder: string, stores: Stores): Promise<Link> {
     enrollmentFolder,
     outbox,
     intents,
-    onCommand: async () => CommandOutcome.REFUSED,
     records: createLinkRecords(stores.audit),
     tokens: stores.identity.tokens,
     ledger: stores.ledger,

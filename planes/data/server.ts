@@ -82,15 +82,13 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
 }
 
 function openLink({ options, paths, config }: OpenParts, stores: Stores): Promise<Link> {
-  const { outbox, intents, commands } = stores.runs;
+  const { outbox, intents } = stores.runs;
   const { region, addresses } = config;
-  const records = createLinkRecords(stores.audit);
   return startLink({
     enrollmentFolder: paths.link,
     outbox,
     intents,
-    onCommand: (command) => commands.obeyCommand(command, () => records.commandAllowed(command)),
-    records,
+    records: createLinkRecords(stores.audit),
     witness: stores.witness,
     tokens: stores.identity.tokens,
     ledger: stores.ledger,

@@ -16,7 +16,6 @@ const index: Readonly<Record<MethodsOf<typeof IndexService>, AuditCode>> = {
   listActions: "INDEX_ACTIONS_LISTED",
   listAttempts: "INDEX_ATTEMPTS_LISTED",
   listTasks: "INDEX_TASKS_LISTED",
-  abortRun: "INDEX_RUN_ABORTED",
   getAuditLog: "INDEX_AUDIT_STATE_READ",
   readAuditRecords: "INDEX_AUDIT_RECORDS_READ",
   readAuditTile: "INDEX_AUDIT_TILE_READ",

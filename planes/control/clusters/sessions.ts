@@ -1,9 +1,7 @@
 /** The live links by cluster. One cluster has one link: a newer connection ends the older one before it goes on. */
-import type { Command, SignedDocument } from "@biplane/control-wire";
+import type { SignedDocument } from "@biplane/control-wire";
 
 export interface LiveLink {
-  /** False where the link is too busy: it stays due and goes out at the next connection. */
-  sendCommand(command: Command): boolean;
   /** A later one of the same kind takes the place of one that still waits. */
   sendDocument(document: SignedDocument): void;
   /** Resolves when nothing of the link is at work any more. */

@@ -1,9 +1,9 @@
 /**
- * Applies what a cluster sent: events in their order, answers to intents and commands, all that came together in one
+ * Applies what a cluster sent: events in their order, answers to intents, all that came together in one
  * transaction. An event is applied once: cursor + 1 goes on, what is older was applied already, a gap is refused.
  */
 import { BiplaneError } from "@biplane/base";
-import type { CommandAnswer, Event, EventBatch, Intent, IntentAnswer } from "@biplane/control-wire";
+import type { Event, EventBatch, Intent, IntentAnswer } from "@biplane/control-wire";
 import { dueIntentsOf, recordAnswers } from "../placing/intents.ts";
 import { type AdmissionContext, admitRuns, type Request, type Verdict } from "../runs/admit.ts";
 import { Changes, writeChanges } from "../runs/changes.ts";
@@ -11,13 +11,11 @@ import { runKey, toMs } from "../runs/rows.ts";
 import { closeSnapshot } from "../runs/snapshots.ts";
 import { withdrawRun } from "../runs/withdraw.ts";
 import type { Store } from "../store/open.ts";
-import { removeCommands } from "./commands.ts";
 import { advancePosition, type Position, supersedeOthers } from "./positions.ts";
 
 export type Upward =
   | { readonly kind: "events"; readonly batch: EventBatch }
-  | { readonly kind: "intent_answer"; readonly answer: IntentAnswer }
-  | { readonly kind: "command_answer"; readonly answer: CommandAnswer };
+  | { readonly kind: "intent_answer"; readonly answer: IntentAnswer };
 
 export interface Source {
   readonly store: Store;
@@ -55,8 +53,6 @@ export async function applyGroup(
     // Answers are to what was sent before this group: they come first, so that no event overtakes them.
     const answers = group.flatMap((item) => (item.kind === "intent_answer" ? [item.answer] : []));
     const again = await recordAnswers(scope, answers);
-    const commands = group.flatMap((item) => (item.kind === "command_answer" ? [item.answer.id] : []));
-    await removeCommands(scope, commands);
     for (const item of group) if (item.kind === "events") await applying.addBatch(item.batch);
     await applying.flush();
     const { position, asOfMs, verdicts } = applying;

@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import {
-  CommandAnswerSchema,
   ConnectRequestSchema,
   EnrollmentService,
   EventBatchSchema,
@@ -145,7 +144,6 @@ test("what belongs to another organization is not found (claim ISO-1)", async ()
     () => others.getRun({ run: { org: "acme", project, domain, name: "r-secret" } }),
     () => others.getRun({ run: { org: "other", project, domain, name: "r-secret" } }),
     () => others.listActions({ run: { org: "", project, domain, name: "r-secret" } }),
-    () => others.abortRun({ run: { org: "acme", project, domain, name: "r-secret" } }),
   ];
   for (const ask of asked) await expect(ask()).rejects.toThrow(/not_found/);
   expect((await others.listRuns({})).runs).toEqual([]);
@@ -158,7 +156,6 @@ const upward = {
   events: { case: "events", value: create(EventBatchSchema, { incarnation: "first" }) },
   intentAnswer: { case: "intentAnswer", value: create(IntentAnswerSchema, { fence: 1n, outcome: 1 }) },
   heartbeat: { case: "heartbeat", value: create(HeartbeatSchema) },
-  commandAnswer: { case: "commandAnswer", value: create(CommandAnswerSchema, { id: "c-1", outcome: 1 }) },
 } as const;
 
 test.each(Object.values(upward))(

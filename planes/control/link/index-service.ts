@@ -1,17 +1,14 @@
 /** IndexService: the organization's index, asked by a router for a signed-in subject. */
 import type { IndexService, RunRef } from "@biplane/control-wire";
-import { isTerminal } from "@biplane/control-wire";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { listClusters } from "../clusters/clusters.ts";
 import { placeRun } from "../placing/placing.ts";
 import { authorize, type IndexMethod } from "../policy/authorize.ts";
 import { type Principal, principalKey } from "../policy/principal.ts";
 import { createProject, getProject, listProjects, updateProject } from "../projects/projects.ts";
-import { getRun, listActions, listAttempts, listRuns, requireRun } from "../runs/reads.ts";
-import { runKey } from "../runs/rows.ts";
+import { getRun, listActions, listAttempts, listRuns } from "../runs/reads.ts";
 import { listTasks } from "../tasks/tasks.ts";
 import { getAuditLog, readAuditRecords, readAuditTile } from "./audit-reads.ts";
-import { addAbort } from "./commands.ts";
 import type { LinkDependencies } from "./session.ts";
 
 export function createIndexService(dependencies: LinkDependencies): ServiceImpl<typeof IndexService> {
@@ -45,7 +42,6 @@ export function createIndexService(dependencies: LinkDependencies): ServiceImpl<
       readAuditRecords(audit, principal, request),
     ),
     readAuditTile: guarded("readAuditTile", (request, principal) => readAuditTile(audit, principal, request)),
-    abortRun: guarded("abortRun", (request, principal) => abortRun(dependencies, principal, request.run)),
   };
 }
 
@@ -64,21 +60,4 @@ function guarded<Request extends object, Response>(
 
 function orgNamedBy(request: { run?: RunRef }): string {
   return request.run?.org ?? "";
-}
-
-/** Ending an ended run answers as if it had worked (rule of state 6). */
-async function abortRun(
-  { store, clock, sessions }: LinkDependencies,
-  { org, subject }: Principal,
-  ref: RunRef | undefined,
-): Promise<Record<string, never>> {
-  const key = runKey(ref);
-  const due = await store.asOrg(org, async (transaction) => {
-    const { cluster, phase } = await requireRun(transaction, org, key);
-    if (isTerminal(phase)) return undefined;
-    const scope = { store, transaction, org, cluster, nowMs: clock.now() };
-    return { cluster, command: await addAbort(scope, key, subject) };
-  });
-  if (due !== undefined) sessions.find(org, due.cluster)?.sendCommand(due.command);
-  return {};
 }

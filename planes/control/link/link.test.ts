@@ -306,32 +306,6 @@ describeOnBothDatabases("the link", (fresh) => {
     expect([...second.nonce]).not.toEqual([...first.nonce]);
   });
 
-  test("an abort reaches the cluster at once, and again after a cut until it is answered", async () => {
-    const cluster = await newCluster();
-    const peer = await openPeer(cluster);
-    peer.events([runCreated(3, "r-abort")]);
-    await peer.next("ack");
-    await peer.next("intent");
-    await index("subject-2").abortRun({ run: ref("r-abort") });
-    const command = await peer.next("command");
-    expect(command.command.value).toMatchObject({ requestedBy: "subject-2", run: { name: "r-abort" } });
-    peer.close();
-    const again = peerOf(cluster);
-    again.hello({ acknowledgedSequence: 3n });
-    await again.next("welcome");
-    expect((await again.next("command")).id).toBe(command.id);
-    await again.next("intent");
-    again.send({ case: "commandAnswer", value: { id: command.id, outcome: 1 } });
-    again.events([runUpdated(4, "r-abort", { phase: Phase.ABORTED })]);
-    await again.next("ack");
-    await index().abortRun({ run: ref("r-abort") });
-    again.close();
-    const last = peerOf(cluster);
-    expect(await last.open({ acknowledgedSequence: 4n })).toBe(4);
-    last.events([runUpdated(5, "r-abort")]);
-    expect((await last.next("ack")).cursor).toBe(5n);
-  });
-
   test("a data plane that reads nothing for a while still gets every intent, each at least once", async () => {
     const peer = await openPeer();
     const names = Array.from({ length: 4_000 }, (_, count) => `r-jam-${count}`);

@@ -4,7 +4,6 @@
  */
 import { BiplaneError, limits } from "@biplane/base";
 import {
-  type Command,
   type ConnectRequest,
   type ConnectResponse,
   EventAckSchema,
@@ -95,10 +94,6 @@ export class LinkSession implements LiveLink {
   /** The connection broke. Whoever reads `run` may never ask again, so that this has to be told. */
   abandon(): void {
     this.#fail(new BiplaneError("canceled", "The data plane went away.", { reason: "link_gone" }));
-  }
-
-  sendCommand(command: Command): boolean {
-    return this.#downstream.sendIfRoom({ case: "command", value: command });
   }
 
   sendDocument(document: SignedDocument): void {
@@ -245,8 +240,6 @@ function upwardOf(request: ConnectRequest): Incoming | undefined {
       return { kind: "events", batch: message.value };
     case "intentAnswer":
       return { kind: "intent_answer", answer: message.value };
-    case "commandAnswer":
-      return { kind: "command_answer", answer: message.value };
     case "document":
       return { kind: "document", document: message.value };
     case "heartbeat":

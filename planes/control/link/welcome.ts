@@ -15,15 +15,12 @@ import {
 import { create } from "@bufbuild/protobuf";
 import { recordHello } from "../clusters/clusters.ts";
 import type { ClusterPeer } from "../clusters/peer.ts";
-import { dueCommands } from "./commands.ts";
 import { openPosition, type Position } from "./positions.ts";
 import type { LinkDependencies } from "./session.ts";
 import { unansweredAdmissions } from "./unanswered.ts";
 
 type Message = ConnectResponse["message"];
 
-/** What is more than this waits for the next connection. */
-const commandsMax = 256;
 const admissionsPerAck = 10_000;
 
 export async function openLink(
@@ -38,11 +35,9 @@ export async function openLink(
   return store.asOrg(org, async (transaction) => {
     await recordHello(store, transaction, peer, hello, nowMs);
     const position = await openPosition(transaction, org, cluster, hello);
-    const scope = { store, transaction, org, cluster, nowMs };
     const acknowledged = Number(hello.acknowledgedSequence);
     const { incarnation } = hello;
     const admissions = await unansweredAdmissions({ transaction, org, cluster, incarnation, acknowledged });
-    const commands = await dueCommands(scope, commandsMax);
     const welcome = create(WelcomeSchema, {
       protocolVersion: version,
       cursor: BigInt(position.cursor),
@@ -50,11 +45,7 @@ export async function openLink(
       region,
       nonce,
     });
-    const messages: Message[] = [
-      { case: "welcome", value: welcome },
-      ...ackMessages(position, admissions),
-      ...commands.map((value) => ({ case: "command", value }) as const),
-    ];
+    const messages: Message[] = [{ case: "welcome", value: welcome }, ...ackMessages(position, admissions)];
     return { position, messages, session: sessionOf(hello.nonce, nonce) };
   });
 }

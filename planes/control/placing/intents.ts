@@ -151,6 +151,7 @@ const meaning: Readonly<Record<IntentOutcome, "settled" | "again" | "gone" | "fa
   [IntentOutcome.DIGEST_MISMATCH]: "failed",
   [IntentOutcome.WRONG_CLUSTER]: "failed",
   [IntentOutcome.WRONG_ORGANIZATION]: "failed",
+  [IntentOutcome.LIVES_TOO_LONG]: "failed",
   [IntentOutcome.SUBJECT_MISMATCH]: "failed",
 };
 

@@ -21,7 +21,6 @@ export const permissions: Readonly<Record<IndexMethod, `${string}:${"read" | "wr
   listActions: "run:read",
   listAttempts: "run:read",
   listTasks: "task:read",
-  abortRun: "run:write",
   getAuditLog: "audit:read",
   readAuditRecords: "audit:read",
   readAuditTile: "audit:read",

@@ -22,5 +22,10 @@ export const controlMigrations: MigrationSet = {
         await protectTable(kysely, await createDocumentTable(kysely), applicationRole);
       },
     },
+    "2026-11-25-no-commands": {
+      async up(kysely: Kysely<unknown>) {
+        await kysely.schema.dropTable("command").execute();
+      },
+    },
   },
 };

@@ -155,18 +155,6 @@ export interface RefusalTable {
   outcome: Fixed<number>;
 }
 
-/** Commands that no answer came for yet. */
-export interface CommandTable {
-  org_id: Fixed<string>;
-  id: Fixed<string>;
-  cluster: Fixed<string>;
-  expires_at: Fixed<number>;
-  project: Fixed<string>;
-  domain: Fixed<string>;
-  run: Fixed<string>;
-  requested_by_sealed: Fixed<Bytes>;
-}
-
 /** The newest of each kind that the organization's authority signed. */
 export interface SignedDocumentTable {
   org_id: Fixed<string>;
@@ -189,5 +177,4 @@ export interface ControlSchema {
   action: ActionTable;
   attempt: AttemptTable;
   refusal: RefusalTable;
-  command: CommandTable;
 }

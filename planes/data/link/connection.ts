@@ -5,9 +5,6 @@ import {
   type AuditCheckpoint,
   AuditCheckpointSchema,
   AuditCountersignatureSchema,
-  type Command,
-  CommandAnswerSchema,
-  type CommandOutcome,
   type ConnectRequest,
   ConnectRequestSchema,
   type ConnectResponse,
@@ -46,7 +43,6 @@ export interface ConnectionOptions {
   readonly cluster: string;
   readonly outbox: Outbox;
   readonly intents: IntentHandler;
-  readonly onCommand: (command: Command) => Promise<CommandOutcome>;
   readonly documents: LinkDocuments;
   readonly records: LinkRecords;
   readonly hello: {
@@ -68,7 +64,7 @@ export interface LinkDocuments {
 type Ack = Extract<ConnectResponse["message"], { case: "ack" }>["value"];
 
 const queueMax = 256;
-/** Intents and commands that are being answered: they commit together, so many at once cost little more than one. */
+/** Intents that are being answered: they commit together, so many at once cost little more than one. */
 const answeringMax = 256;
 
 /** Resolves when the signal aborts or the control plane ends the stream; throws when the connection breaks. */
@@ -196,8 +192,6 @@ class Connection {
         return this.#acknowledge(message.value);
       case "intent":
         return this.#answer(() => this.#answerIntent(message.value));
-      case "command":
-        return this.#answer(() => this.#answerCommand(message.value));
       case "auditCheckpoint":
         return this.#answer(() => this.#countersign(message.value));
       case "auditCountersignature":
@@ -270,13 +264,6 @@ class Connection {
     const { run, fence } = intent;
     const value = create(IntentAnswerSchema, { ...(run === undefined ? {} : { run }), fence, outcome });
     await this.#send({ case: "intentAnswer", value });
-  }
-
-  async #answerCommand(command: Command): Promise<void> {
-    const outcome = await this.#options.onCommand(command);
-    await this.#options.records.commandAnswered(command, outcome);
-    const value = create(CommandAnswerSchema, { id: command.id, outcome });
-    await this.#send({ case: "commandAnswer", value });
   }
 
   async #sendCheckpoints(): Promise<void> {

@@ -5,8 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { limits, Secret } from "@biplane/base";
 import {
-  type Command,
-  CommandOutcome,
   ConnectRequestSchema,
   type ConnectResponse,
   ConnectResponseSchema,
@@ -73,7 +71,6 @@ async function linkTo(behaviour: Behaviour) {
   const outbox = new MemoryOutbox();
   const ledger = await openLedger({ folder: join(folder, "ledger"), key: newKey() });
   const intents: Intent[] = [];
-  const commands: Command[] = [];
   const audit = new NotedAudit();
   const link = await startLink({
     enrollmentFolder: folder,
@@ -84,10 +81,6 @@ async function linkTo(behaviour: Behaviour) {
         intents.push(intent);
         return IntentOutcome.ACCEPTED;
       },
-    },
-    onCommand: async (one) => {
-      commands.push(one);
-      return CommandOutcome.DONE;
     },
     records: audit.linkRecords(),
     documents: noDocuments,
@@ -101,7 +94,7 @@ async function linkTo(behaviour: Behaviour) {
     () => ledger.close(),
     () => link.close(),
   );
-  return { link, outbox, ledger, intents, commands, audit };
+  return { link, outbox, ledger, intents, audit };
 }
 
 const smuggled = new BinaryWriter().tag(99, WireType.LengthDelimited).string("obey this").finish();
@@ -152,6 +145,24 @@ test("an intent with an unknown field is recorded, not obeyed, and ends the conn
   expect(audit.reasons("LINK_REFUSED")).toContain("unfit_message");
   const texts = (await entriesOf(ledger)).map((entry) => Buffer.from(entry.message).toString("latin1"));
   expect(texts.join()).toContain("obey this");
+});
+
+test("a command in a user's name, as control planes once had, is no message of the link (claim TRUST-1)", async () => {
+  const { intents, audit } = await linkTo(async function* (requests) {
+    yield welcome();
+    const run = new BinaryWriter().tag(1, WireType.LengthDelimited).string("acme").finish();
+    const abort = new BinaryWriter().tag(1, WireType.LengthDelimited).bytes(run);
+    const requested = abort.tag(2, WireType.LengthDelimited).string("ada").finish();
+    const command = new BinaryWriter().tag(3, WireType.LengthDelimited).bytes(requested).finish();
+    yield fromBinary(
+      ConnectResponseSchema,
+      new BinaryWriter().tag(4, WireType.LengthDelimited).bytes(command).finish(),
+    );
+    for await (const _ of requests);
+  });
+  await eventually(() => audit.reasons("LINK_REFUSED").length >= 1);
+  expect(audit.reasons("LINK_REFUSED")[0]).toBe("unfit_message");
+  expect(intents).toEqual([]);
 });
 
 test("an answer of the index with an unknown field is recorded and refused (claim CLS-2)", async () => {
@@ -281,18 +292,13 @@ const intent = () =>
       fence: 1n,
     },
   });
-const command = () =>
-  down({
-    case: "command",
-    value: { id: "c-1", command: { case: "abortRun", value: { requestedBy: "ada" } } },
-  });
+const heartbeat = () => down({ case: "heartbeat", value: {} });
 /** Every type of message that comes down. */
 const types: Readonly<Record<NonNullable<ConnectResponse["message"]["case"]>, () => ConnectResponse>> = {
   welcome,
   ack: () => down({ case: "ack", value: { cursor: 0n } }),
   intent,
-  command,
-  heartbeat: () => down({ case: "heartbeat", value: {} }),
+  heartbeat,
   auditCheckpoint: () => down({ case: "auditCheckpoint", value: { size: 1n, rootHash: new Uint8Array(32) } }),
   document: () => down({ case: "document", value: { jws: "a.b.c" } }),
   auditCountersignature: () => down({ case: "auditCountersignature", value: { size: 1n } }),
@@ -304,7 +310,7 @@ test.each(Object.keys(types) as (keyof typeof types)[])(
   "a %s that came before is refused, in its own connection and in a later one, and audited (claim TRUST-3)",
   async (type) => {
     let recorded: ConnectResponse | undefined;
-    const { intents, commands, audit } = await linkTo(async function* (requests) {
+    const { intents, audit } = await linkTo(async function* (requests) {
       const fresh = welcome();
       yield fresh;
       if (recorded === undefined) {
@@ -319,7 +325,6 @@ test.each(Object.keys(types) as (keyof typeof types)[])(
     expect(inItsOwn).toBe(type === "welcome" ? "unexpected_message" : "message_replayed");
     expect(inALaterOne).toBe(type === "welcome" ? "unexpected_message" : "foreign_session");
     expect(intents).toHaveLength(type === "intent" ? 1 : 0);
-    expect(commands).toHaveLength(type === "command" ? 1 : 0);
     expect(audit.reasons("LINK_DISCONNECTED")).toContain(inItsOwn);
   },
 );
@@ -339,17 +344,17 @@ test("a whole recorded connection is refused at its welcome: the session needs t
 });
 
 test("messages that change places are refused (claim TRUST-3)", async () => {
-  const { intents, commands, audit } = await linkTo(async function* (requests) {
+  const { intents, audit } = await linkTo(async function* (requests) {
     const first = welcome();
     yield first;
     const { session } = first;
-    yield Object.assign(command(), { session, sequence: 3n });
-    yield Object.assign(intent(), { session, sequence: 2n });
+    yield Object.assign(intent(), { session, sequence: 3n });
+    yield Object.assign(heartbeat(), { session, sequence: 2n });
     for await (const _ of requests);
   });
   await eventually(() => audit.reasons("LINK_REFUSED").length >= 1);
   expect(audit.reasons("LINK_REFUSED")[0]).toBe("message_out_of_order");
-  expect([...intents, ...commands]).toEqual([]);
+  expect(intents).toEqual([]);
 });
 
 test.each([
@@ -369,11 +374,11 @@ test.each([
 );
 
 test("control: each type of message is obeyed when it comes in its place", async () => {
-  const { intents, commands, outbox, audit } = await linkTo(async function* (requests) {
+  const { intents, outbox, audit } = await linkTo(async function* (requests) {
     for (const make of Object.values(types)) yield make();
     for await (const _ of requests);
   });
-  await eventually(() => intents.length === 1 && commands.length === 1);
+  await eventually(() => intents.length === 1);
   expect(outbox.cursors).toEqual([0n]);
   expect(audit.reasons("LINK_REFUSED")).toEqual([]);
   expect(audit.all.map(({ code }) => code)).toContain("INTENT_ACCEPTED");

@@ -3,15 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Secret } from "@biplane/base";
-import {
-  AdmissionOutcome,
-  type Command,
-  CommandOutcome,
-  IndexService,
-  type Intent,
-  IntentOutcome,
-  Phase,
-} from "@biplane/control-wire";
+import { AdmissionOutcome, IndexService, type Intent, IntentOutcome, Phase } from "@biplane/control-wire";
 import { newKey, readFileIfAny } from "@biplane/kit";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -74,7 +66,6 @@ interface Started {
   readonly ledger: BorderLedger;
   readonly cluster: TestCluster;
   readonly intents: Intent[];
-  readonly commands: Command[];
 }
 
 let clusterCount = 0;
@@ -99,7 +90,6 @@ async function startOn(
   const ledger = await openLedger({ folder: join(cluster.folder, `ledger-${Math.random()}`), key: newKey() });
   const audit = new NotedAudit();
   const intents: Intent[] = [];
-  const commands: Command[] = [];
   const link = await startLink({
     enrollmentFolder: cluster.folder,
     outbox,
@@ -109,10 +99,6 @@ async function startOn(
         intents.push(intent);
         return IntentOutcome.ACCEPTED;
       },
-    },
-    onCommand: async (command) => {
-      commands.push(command);
-      return CommandOutcome.DONE;
     },
     records: audit.linkRecords(),
     documents: noDocuments,
@@ -125,7 +111,7 @@ async function startOn(
     () => ledger.close(),
     () => link.close(),
   );
-  return { link, outbox, ledger, cluster, intents, commands };
+  return { link, outbox, ledger, cluster, intents };
 }
 
 async function eventually(check: () => boolean | Promise<boolean>): Promise<void> {
@@ -228,15 +214,6 @@ test("a path that swallows everything is noticed, and left for a new one", { tim
   await outbox.drained();
   expect(proxy.connectionCount).toBeGreaterThan(1);
   expect((await index().getRun({ run: ref("r-swallowed") })).run?.phase).toBe(Phase.RUNNING);
-});
-
-test("an abort of the index reaches the data plane as a command", async () => {
-  const { outbox, commands, intents } = await startOne();
-  outbox.append(created("r-ended"));
-  await eventually(() => intents.length > 0);
-  await index().abortRun({ run: ref("r-ended") });
-  await eventually(() => commands.length === 1);
-  expect(commands[0]?.command.value).toMatchObject({ run: { name: "r-ended" }, requestedBy: "ada" });
 });
 
 test("an outbox that no longer holds what is missing sends a snapshot (rule of state 8)", async () => {

@@ -3,7 +3,6 @@
  * The rest of the data plane goes on whether it is connected or not.
  */
 import { BiplaneError, second } from "@biplane/base";
-import type { Command, CommandOutcome } from "@biplane/control-wire";
 import {
   backoffMs,
   type Clock,
@@ -32,7 +31,6 @@ export interface LinkOptions {
   readonly enrollmentFolder: string;
   readonly outbox: Outbox;
   readonly intents: IntentHandler;
-  readonly onCommand: (command: Command) => Promise<CommandOutcome>;
   readonly tokens: Pick<TokenIssuer, "controlToken">;
   readonly documents: LinkDocuments;
   readonly ledger: BorderLedger;

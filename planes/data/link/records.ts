@@ -1,14 +1,7 @@
 /** What the link writes into the audit log: what came from the control plane, and what this data plane made of it. */
 import type { AuditCode, AuditDecision } from "@biplane/audit";
 import type { BiplaneError } from "@biplane/base";
-import {
-  type Command,
-  CommandOutcome,
-  type Intent,
-  IntentOutcome,
-  LinkService,
-  type RunRef,
-} from "@biplane/control-wire";
+import { type Intent, IntentOutcome, LinkService, type RunRef } from "@biplane/control-wire";
 import type { border } from "@biplane/data-wire";
 import { type AuditInput, eventOf } from "@biplane/kit/audit-log";
 
@@ -20,22 +13,16 @@ export interface LinkRecords {
   /** Of the message nothing is taken over: it may hold anything. The border ledger has it. */
   refused(error: BiplaneError): Promise<void>;
   intentAnswered(intent: Intent, outcome: IntentOutcome): Promise<void>;
-  /** Before it is carried out. */
-  commandAllowed(command: Command): Promise<void>;
-  commandAnswered(command: Command, outcome: CommandOutcome): Promise<void>;
   sealed(seal: border.LedgerSeal): Promise<void>;
 }
 
 interface Details {
   readonly subject?: string;
   readonly run?: RunRef | undefined;
-  readonly requestId?: string;
   readonly reason?: string;
 }
 
 const method = `${LinkService.typeName}/Connect`;
-/** Answers to commands that were carried out, or had nothing to do. */
-const obeyed: ReadonlySet<CommandOutcome> = new Set([CommandOutcome.DONE, CommandOutcome.NOT_FOUND]);
 
 export function createLinkRecords(log: { record(event: AuditInput): Promise<void> }): LinkRecords {
   const write = (code: AuditCode, decision: AuditDecision, { run, ...details }: Details = {}) =>
@@ -57,22 +44,6 @@ export function createLinkRecords(log: { record(event: AuditInput): Promise<void
       write("BORDER_SEALED", "allowed", {
         reason: `${firstSequence}-${lastSequence} sha256:${Buffer.from(sha256).toString("hex")}`,
       }),
-    commandAllowed: ({ id, command }) =>
-      write("RUN_ABORTED", "allowed", {
-        subject: command.value?.requestedBy ?? "",
-        run: command.value?.run,
-        requestId: id,
-        reason: "control_plane_command",
-      }),
-    commandAnswered: async ({ id, command }, outcome) => {
-      if (obeyed.has(outcome)) return;
-      await write("COMMAND_REFUSED", "refused", {
-        subject: command.value?.requestedBy ?? "",
-        run: command.value?.run,
-        requestId: id,
-        reason: CommandOutcome[outcome].toLowerCase(),
-      });
-    },
   };
 }
 

@@ -110,9 +110,6 @@ export async function openFixture(fixtureOptions: FixtureOptions = {}): Promise<
     get intents() {
       return current.module.intents;
     },
-    get commands() {
-      return current.module.commands;
-    },
     reopen: async () => {
       await closeCurrent();
       current = await open();

@@ -1,6 +1,8 @@
+import { hour } from "@biplane/base";
 import { AdmissionOutcome, IntentOutcome, Phase, type RunProjection } from "@biplane/control-wire";
 import { document } from "@biplane/data-wire";
 import { fromBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeOnBothDatabases } from "../../../tests/support/postgres.ts";
 import {
@@ -129,10 +131,36 @@ describeOnBothDatabases("Intents", (fresh) => {
   test("rule 5: a run that was never submitted is refused", async () => {
     const { projection } = await admittedRun();
     const run = { ...projection.run!, name: "never-submitted" };
-    expect(await send({ ...projection, run })).toBe(IntentOutcome.DOCUMENT_MISSING);
-    expect(await send({ ...projection, run: { ...projection.run!, org: "other" } })).toBe(
-      IntentOutcome.WRONG_ORGANIZATION,
-    );
+    const documentDigest = new Uint8Array(32).fill(9);
+    expect(await send({ ...projection, run, documentDigest })).toBe(IntentOutcome.DOCUMENT_MISSING);
     expect(await send(projection)).toBe(IntentOutcome.ACCEPTED);
+  });
+
+  test.each([
+    ["name", { name: "never-submitted" }, "name_mismatch"],
+    ["project", { project: "elsewhere" }, "name_mismatch"],
+    ["organization", { org: "other" }, "wrong_organization"],
+  ])(
+    "a run that is asked for under another %s fails with the reason (claim TRUST-2)",
+    async (_, change, code) => {
+      const { run, projection } = await admittedRun();
+      const other = { ...projection, run: { ...projection.run!, ...change } };
+      const isForeign = code === "wrong_organization";
+      const refused = isForeign ? IntentOutcome.WRONG_ORGANIZATION : IntentOutcome.DOCUMENT_MISSING;
+      expect(await send(other)).toBe(refused);
+      const root = await fixture.runs.getAction(rootOf(run));
+      expect(root).toMatchObject({ phase: Phase.FAILED, failure: { code } });
+      expect(await send(projection)).toBe(IntentOutcome.RUN_ENDED);
+    },
+  );
+
+  test("an intent that hardly ever expires is refused; an hour is enough (claim TRUST-3)", async () => {
+    const at = (inMs: number) => timestampFromMs(fixture.clock.now() + inMs);
+    const one = await admittedRun();
+    expect(await send(one.projection, { expiresAt: at(2 * hour) })).toBe(IntentOutcome.LIVES_TOO_LONG);
+    const root = await fixture.runs.getAction(rootOf(one.run));
+    expect(root).toMatchObject({ phase: Phase.FAILED, failure: { code: "intent_lives_too_long" } });
+    const other = await admittedRun();
+    expect(await send(other.projection, { expiresAt: at(hour) })).toBe(IntentOutcome.ACCEPTED);
   });
 });

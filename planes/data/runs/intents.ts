@@ -2,7 +2,7 @@
  * Intents of the control plane (rule of state 5): references to what this data plane already holds. Each is checked
  * against the run document; what does not match is refused by name and starts nothing.
  */
-import { type RunId, rootAction } from "@biplane/base";
+import { limits, type RunId, rootAction } from "@biplane/base";
 import { type Intent, IntentOutcome, nonceBytes, Phase } from "@biplane/control-wire";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { readRun } from "../store/run-rows.ts";
@@ -12,48 +12,70 @@ import type { RunState } from "./state.ts";
 import { failed } from "./transitions.ts";
 import type { IntentHandler } from "./types.ts";
 
+interface Reason {
+  readonly code: string;
+  readonly message: string;
+}
+
 /** Refusals after which the run can't start any more, and what its failure says. */
-const fatalRefusals: ReadonlyMap<IntentOutcome, { readonly code: string; readonly message: string }> =
-  new Map([
-    [
-      IntentOutcome.DOCUMENT_MISSING,
-      { code: "document_missing", message: "What was submitted for this run is no longer stored here." },
-    ],
-    [
-      IntentOutcome.DIGEST_MISMATCH,
-      {
-        code: "digest_mismatch",
-        message: "The control plane asked for another document than the submitted one.",
-      },
-    ],
-    [
-      IntentOutcome.WRONG_CLUSTER,
-      {
-        code: "wrong_cluster",
-        message: "The control plane asked this cluster to run it in the name of another one.",
-      },
-    ],
-    [
-      IntentOutcome.REPLAYED,
-      { code: "intent_replayed", message: "The control plane used an old message again to start this run." },
-    ],
-    [
-      IntentOutcome.EXPIRED,
-      {
-        code: "intent_expired",
-        message:
-          "The control plane asked for this run with messages that had expired. " +
-          "Compare the clocks of data plane and control plane, then submit again.",
-      },
-    ],
-    [
-      IntentOutcome.SUBJECT_MISMATCH,
-      {
-        code: "subject_mismatch",
-        message: "The control plane named another person than the one who submitted it.",
-      },
-    ],
-  ]);
+const fatalRefusals: ReadonlyMap<IntentOutcome, Reason> = new Map([
+  [
+    IntentOutcome.DOCUMENT_MISSING,
+    { code: "document_missing", message: "What was submitted for this run is no longer stored here." },
+  ],
+  [
+    IntentOutcome.DIGEST_MISMATCH,
+    {
+      code: "digest_mismatch",
+      message: "The control plane asked for another document than the submitted one.",
+    },
+  ],
+  [
+    IntentOutcome.WRONG_CLUSTER,
+    {
+      code: "wrong_cluster",
+      message: "The control plane asked this cluster to run it in the name of another one.",
+    },
+  ],
+  [
+    IntentOutcome.REPLAYED,
+    { code: "intent_replayed", message: "The control plane used an old message again to start this run." },
+  ],
+  [
+    IntentOutcome.EXPIRED,
+    {
+      code: "intent_expired",
+      message:
+        "The control plane asked for this run with messages that had expired. " +
+        "Compare the clocks of data plane and control plane, then submit again.",
+    },
+  ],
+  [
+    IntentOutcome.SUBJECT_MISMATCH,
+    {
+      code: "subject_mismatch",
+      message: "The control plane named another person than the one who submitted it.",
+    },
+  ],
+  [
+    IntentOutcome.WRONG_ORGANIZATION,
+    {
+      code: "wrong_organization",
+      message: "The control plane asked for it in the name of another organization.",
+    },
+  ],
+  [
+    IntentOutcome.LIVES_TOO_LONG,
+    {
+      code: "intent_lives_too_long",
+      message: "The control plane asked for it with a message that hardly ever expires.",
+    },
+  ],
+]);
+const nameMismatch: Reason = {
+  code: "name_mismatch",
+  message: "The control plane asked for what was submitted here under another name or in another project.",
+};
 
 /** One may have waited in a buffer while this machine slept, and a newer one follows it; clocks apart never end. */
 const expiredIntentsMax = 3;
@@ -66,9 +88,10 @@ export class Intents implements IntentHandler {
   }
 
   async acceptIntent(intent: Intent): Promise<IntentOutcome> {
-    if (intent.run?.org !== this.#engine.options.org) return IntentOutcome.WRONG_ORGANIZATION;
+    const { org } = this.#engine.options;
+    if (intent.run?.org !== org) return this.#refuseOrganization(intent);
     const id = parseRunRef(intent.run);
-    if (id === undefined) return IntentOutcome.DOCUMENT_MISSING;
+    if (id === undefined) return this.#refuseName(intent);
     const known = this.#askedFor(id);
     if (known === undefined) return this.#judgeClosed(id, intent);
     const { record, taskSpecDigest, runSpecDigest } = known.stored;
@@ -98,7 +121,7 @@ export class Intents implements IntentHandler {
     if (intent.cluster !== this.#engine.options.cluster) return IntentOutcome.WRONG_CLUSTER;
     const { database, org } = this.#engine.options;
     const stored = await database.asOrg(org, (transaction) => readRun(transaction, this.#engine.sealer, id));
-    if (stored === undefined) return IntentOutcome.DOCUMENT_MISSING;
+    if (stored === undefined) return this.#refuseName(intent);
     if (stored.record.admission === "withdrawn" || !stored.granted) return IntentOutcome.WITHDRAWN;
     const repeated = stored.fence === intent.fence && matches(stored.record.documentDigest, intent);
     return repeated ? IntentOutcome.ACCEPTED : IntentOutcome.RUN_ENDED;
@@ -115,6 +138,8 @@ export class Intents implements IntentHandler {
     if (intent.expiresAt === undefined || timestampMs(intent.expiresAt) <= this.#engine.now()) {
       return IntentOutcome.EXPIRED;
     }
+    const leftMs = timestampMs(intent.expiresAt) - this.#engine.now();
+    if (leftMs > limits.intentLifetimeMsMax) return IntentOutcome.LIVES_TOO_LONG;
     const isFresh = intent.nonce.length === nonceBytes && !this.#engine.nonces.has(hex(intent.nonce));
     return isFresh ? IntentOutcome.ACCEPTED : IntentOutcome.REPLAYED;
   }
@@ -136,13 +161,35 @@ export class Intents implements IntentHandler {
     if (!wasStarted && root?.isWaiting) engine.makeReady(root);
   }
 
+  async #refuseOrganization({ run }: Intent): Promise<IntentOutcome> {
+    const { org } = this.#engine.options;
+    const id = run === undefined ? undefined : parseRunRef({ ...run, org });
+    const named = id === undefined ? undefined : this.#askedFor(id);
+    if (named !== undefined) this.#failVisibly(named, IntentOutcome.WRONG_ORGANIZATION);
+    await this.#engine.commit();
+    return IntentOutcome.WRONG_ORGANIZATION;
+  }
+
+  /** Nothing of this name is here. A digest stands for one run: what it was submitted as can't be asked for otherwise. */
+  async #refuseName(intent: Intent): Promise<IntentOutcome> {
+    for (const run of this.#engine.runs.values()) {
+      if (run.stored.granted && matches(run.record.documentDigest, intent)) this.#fail(run, nameMismatch);
+    }
+    await this.#engine.commit();
+    return IntentOutcome.DOCUMENT_MISSING;
+  }
+
   /** A run that can't start is shown as failed, not left waiting; one that started is not disturbed. */
   #failVisibly(run: RunState, outcome: IntentOutcome): void {
     if (outcome === IntentOutcome.EXPIRED) run.expiredIntents += 1;
     const mayCome = outcome === IntentOutcome.EXPIRED && run.expiredIntents < expiredIntentsMax;
     const reason = mayCome ? undefined : fatalRefusals.get(outcome);
+    if (reason !== undefined) this.#fail(run, reason);
+  }
+
+  #fail(run: RunState, reason: Reason): void {
     const root = run.actions.get(rootAction);
-    if (reason === undefined || root === undefined || run.isStarted || !root.isOpen) return;
+    if (root === undefined || run.isStarted || !root.isOpen) return;
     const engine = this.#engine;
     engine.changeRun(run, { record: { ...run.record, admission: "admitted" } });
     const failure = { ...reason, kind: "system", recoverable: false } as const;

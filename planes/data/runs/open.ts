@@ -6,7 +6,6 @@ import type { Closeable } from "@biplane/kit/lifecycle";
 import { writeIncarnation } from "../store/outbox-rows.ts";
 import { Aborts } from "./aborts.ts";
 import { Children } from "./children.ts";
-import { Commands } from "./commands.ts";
 import { RunCreation } from "./creation.ts";
 import { Engine, type EngineOptions } from "./engine.ts";
 import { EventOutbox } from "./event-outbox.ts";
@@ -17,7 +16,7 @@ import { Lists } from "./lists.ts";
 import { Reads } from "./reads.ts";
 import { Tasks } from "./tasks.ts";
 import { currentAttempt } from "./transitions.ts";
-import type { ActionQueue, CommandHandler, IntentHandler, Outbox, Runs } from "./types.ts";
+import type { ActionQueue, IntentHandler, Outbox, Runs } from "./types.ts";
 import { Watches } from "./watches.ts";
 
 export interface RunsModule extends Closeable {
@@ -25,7 +24,6 @@ export interface RunsModule extends Closeable {
   readonly queue: ActionQueue;
   readonly outbox: Outbox;
   readonly intents: IntentHandler;
-  readonly commands: CommandHandler;
 }
 
 /** The database stays the caller's to close, after this. */
@@ -41,7 +39,6 @@ export async function openRuns(options: EngineOptions): Promise<RunsModule> {
     queue,
     outbox: new EventOutbox(engine, creation),
     intents: new Intents(engine),
-    commands: new Commands(engine, aborts),
     close: async () => {
       await housekeeping.close();
       queue.close();

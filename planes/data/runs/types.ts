@@ -1,15 +1,6 @@
 /** What the runs module offers its neighbours: the router's services, the executor and the link. */
 import type { ActionId, ActionName, AttemptId, Digest, ProjectDomain, RunId, TaskId } from "@biplane/base";
-import type {
-  AdmissionOutcome,
-  Command,
-  CommandOutcome,
-  Event,
-  Intent,
-  IntentOutcome,
-  Phase,
-  RunRef,
-} from "@biplane/control-wire";
+import type { AdmissionOutcome, Event, Intent, IntentOutcome, Phase, RunRef } from "@biplane/control-wire";
 
 export interface ActionFailure {
   /** Stable code, e.g. `OOMKilled`; may cross to the control plane. */
@@ -262,9 +253,4 @@ export interface Outbox {
 export interface IntentHandler {
   /** Durable when answered; idempotent by (run, fence) (rule of state 5). */
   acceptIntent(intent: Intent): Promise<IntentOutcome>;
-}
-
-export interface CommandHandler {
-  /** `allowed` is awaited before anything happens; what it can't record does not. A command works once. */
-  obeyCommand(command: Command, allowed: () => Promise<void>): Promise<CommandOutcome>;
 }
