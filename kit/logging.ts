@@ -1,47 +1,22 @@
-/** Structured logs on stderr that let only named fields through. */
-import { type DestinationStream, type Logger as PinoLogger, pino } from "pino";
+/** Structured logs on stderr that let only fields of the register through. */
+import { type LogField, logFields } from "@biplane/base";
+import { type DestinationStream, pino } from "pino";
 
-export type Logger = Pick<PinoLogger, "trace" | "debug" | "info" | "warn" | "error" | "fatal">;
+/** Fields of a line. An error appears as its class, code and place; its text stays out. */
+export type LogFields = {
+  readonly [field in LogField]?: string | number | boolean | undefined;
+} & { readonly error?: unknown };
 
-/**
- * Fields that a log line may have; every other one is dropped (claim TLS-5). None of them can hold what a customer's
- * program or person wrote: an error appears as its class and code, its text stays out.
- */
-const allowedFields = new Set([
-  "event",
-  "component",
-  "pid",
-  "code",
-  "reason",
-  "method",
-  "status",
-  "durationMs",
-  "count",
-  "bytes",
-  "port",
-  "host",
-  "org",
-  "cluster",
-  "project",
-  "domain",
-  "run",
-  "action",
-  "attempt",
-  "phase",
-  "sequence",
-  "cursor",
-  "version",
-  "signal",
-  "exitCode",
-  "subject",
-  "requestId",
-  "service",
-  "connection",
-  "region",
-  "limit",
-  "delayMs",
-  "path",
-]);
+type Write = (fields: LogFields, text: string) => void;
+
+export interface Logger {
+  readonly trace: Write;
+  readonly debug: Write;
+  readonly info: Write;
+  readonly warn: Write;
+  readonly error: Write;
+  readonly fatal: Write;
+}
 
 export interface LoggingOptions {
   readonly component: string;
@@ -66,8 +41,9 @@ export function createLogger(options: LoggingOptions): Logger {
 function keepAllowed(fields: Record<string, unknown>): Record<string, unknown> {
   const kept: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(fields)) {
-    if (name === "error" || name === "err") Object.assign(kept, describeError(value));
-    else if (allowedFields.has(name) && typeof value !== "object") kept[name] = value;
+    if (name === "error") Object.assign(kept, describeError(value));
+    // Types end where JavaScript begins: what the register does not name is dropped whoever passes it (claim TLS-5).
+    else if (Object.hasOwn(logFields, name) && typeof value !== "object") kept[name] = value;
   }
   return kept;
 }

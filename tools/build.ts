@@ -1,8 +1,8 @@
 /**
- * Generates the wires from `proto/` and bundles each shipped entry into `dist/`, with its metafile in `dist/meta/`
- * for the boundary tests.
+ * Generates the wires from `proto/`, checks that everything has a class, and bundles each shipped entry into `dist/`, with
+ * its metafile in `dist/meta/` for the boundary tests.
  */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   existsSync,
@@ -109,6 +109,7 @@ export async function packDatabase(): Promise<void> {
   const librarySources = "node_modules/@electric-sql/pglite/package.json";
   const made = statSync(databaseTemplate, { throwIfNoEntry: false });
   if (made !== undefined && made.mtimeMs > statSync(librarySources).mtimeMs) return;
+  mkdirSync("dist", { recursive: true });
   const { PGlite } = await import("@electric-sql/pglite");
   const database = await PGlite.create();
   const archive = await database.dumpDataDir("gzip");
@@ -117,9 +118,19 @@ export async function packDatabase(): Promise<void> {
   renameSync(`${databaseTemplate}.new`, databaseTemplate);
 }
 
+/** Ends the build where something that is served, stored, logged or audited has no class (claim CLS-1). */
+export function checkRegister(): void {
+  const parameters = ["--import", "./tools/typescript.mjs", "tools/register/check.ts"];
+  const check = spawnSync(process.execPath, [...parameters, databaseTemplate, "dist/schemas.json"], {
+    stdio: "inherit",
+  });
+  if (check.status !== 0) process.exit(1);
+}
+
 if (import.meta.main) {
   if (!process.argv.includes("--no-generate")) generate();
+  await packDatabase();
+  checkRegister();
   await bundle();
   makeWorkerSnapshot();
-  await packDatabase();
 }

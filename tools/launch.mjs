@@ -13,6 +13,11 @@ const inherit = { cwd: root, stdio: "inherit" };
 /** What each word starts. `python`: the parts from PyPI are wanted too. `typed`: runs sources that hold enums. */
 const commands = {
   build: { program: ["tools/build.ts"], build: false, python: false },
+  classes: {
+    program: ["--import", "./tools/typescript.mjs", "tools/register/document.ts"],
+    build: true,
+    python: false,
+  },
   dependencies: { program: ["tools/dependencies.ts"], build: true, python: false },
   demo: { program: ["dist/demo.mjs"], build: true, python: false },
   test: { program: ["tools/testing/run.ts"], build: true, python: true },

@@ -39,5 +39,10 @@ function unwrap(error: ConnectError): unknown {
 // A reader that has seen enough, as in `biplane border | head`, is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
+const exitCode = await main(process.argv.slice(2));
+// A pipe takes what was written later than it was written: what is still on its way would end with the process.
+await Promise.all(
+  [process.stdout, process.stderr].map((stream) => new Promise((done) => stream.write("", done))),
+);
 // Connections that are kept open for the next request must not keep a finished command alive.
-process.exit(await main(process.argv.slice(2)));
+process.exit(exitCode);

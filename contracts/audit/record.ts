@@ -2,7 +2,7 @@
  * One audit record, of either plane: who did what to which resource, what was decided and why. It has no field for
  * data. Its JSON is pinned: a record's bytes are a leaf of the log, and people's alarms read them.
  */
-import { BiplaneError } from "@biplane/base";
+import { BiplaneError, type KnowableClass } from "@biplane/base";
 import { type AuditCode, auditCodes } from "./codes.ts";
 
 export type AuditPlane = "data" | "control";
@@ -47,35 +47,46 @@ export const auditRecordBytesMax = 16_384;
 const charactersMax = 256;
 const encoder = new TextEncoder();
 
+/**
+ * The class of each field (claim CLS-1); what is not here is not recorded. The order of these lines is the order of the
+ * JSON's members.
+ */
+export const auditFields = {
+  atMs: "platform",
+  plane: "public",
+  code: "public",
+  decision: "public",
+  subject: "platform",
+  actingFor: "platform",
+  method: "public",
+  org: "platform",
+  cluster: "platform",
+  project: "orchestration",
+  domain: "orchestration",
+  run: "orchestration",
+  action: "orchestration",
+  attempt: "orchestration",
+  phase: "orchestration",
+  requestId: "platform",
+  address: "platform",
+  addressFrom: "public",
+  reason: "public",
+  count: "platform",
+} as const satisfies Readonly<Record<keyof AuditRecord, KnowableClass>>;
+
+const fieldNames = Object.keys(auditFields) as (keyof AuditRecord)[];
+
 export function encodeAuditRecord(record: AuditRecord): Uint8Array {
-  // The order of these lines is the order of the JSON's members; what is undefined has none.
-  const members: Record<keyof AuditRecord, unknown> = {
-    atMs: record.atMs,
-    plane: record.plane,
-    code: record.code,
-    decision: record.decision,
-    subject: clip(record.subject),
-    actingFor: clip(record.actingFor),
-    method: clip(record.method),
-    org: clip(record.org),
-    cluster: clip(record.cluster),
-    project: clip(record.project),
-    domain: clip(record.domain),
-    run: clip(record.run),
-    action: clip(record.action),
-    attempt: record.attempt,
-    phase: record.phase,
-    requestId: clip(record.requestId),
-    address: clip(record.address),
-    addressFrom: record.addressFrom,
-    reason: clip(record.reason),
-    count: record.count,
-  };
+  const members: Partial<Record<keyof AuditRecord, unknown>> = {};
+  // What is undefined has no member.
+  for (const name of fieldNames) members[name] = clip(record[name]);
   return encoder.encode(JSON.stringify(members));
 }
 
-function clip(text: string | undefined): string | undefined {
-  return text === undefined || text.length <= charactersMax ? text : `${text.slice(0, charactersMax)}…`;
+function clip(value: string | number | undefined): string | number | undefined {
+  return typeof value !== "string" || value.length <= charactersMax
+    ? value
+    : `${value.slice(0, charactersMax)}…`;
 }
 
 export function decodeAuditRecord(bytes: Uint8Array): AuditRecord {

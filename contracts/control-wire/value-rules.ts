@@ -11,16 +11,29 @@ export interface Violation {
   readonly rule: string;
 }
 
-interface Rule {
+export interface ValueRule {
   readonly rule: string;
   holds(value: never): boolean;
 }
+type Rule = ValueRule;
 
 /** One line of printable text, as names and addresses are. */
 const line: Rule = text(/^[^\p{Cc}]{0,255}$/u, "at most 255 characters without control characters");
 const code: Rule = text(/^([A-Za-z][A-Za-z0-9_.-]{0,63})?$/, "a code: letters, digits, '_', '.', '-'");
 const subject: Rule = text(/^[^\s@\p{Cc}]{0,255}$/u, "a subject: no spaces, no mail address");
 const digest: Rule = bytes((length) => length === 0 || length === 32, "32 bytes");
+const nonce: Rule = bytes((length) => length === 16, "16 bytes");
+const jws: Rule = text(
+  /^(?=.{1,2097152}$)[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/,
+  "a compact JWS, at most 2 MiB",
+);
+const publicKeys: Rule = {
+  rule: "a set of public keys (RFC 7517), at most 65,536 characters",
+  holds: (value: string) => value === "" || (value.length <= 65_536 && isPublicKeySet(value)),
+};
+
+/** Rules that hold for columns as well. */
+export const valueRules = { line, code, subject, digest, nonce, jws, publicKeys } as const;
 
 const byName: Readonly<Record<string, Rule>> = {
   failure_code: code,
@@ -36,15 +49,12 @@ const byName: Readonly<Record<string, Rule>> = {
   witness_key: digest,
   signature: bytes((length) => length <= 76, "at most 76 bytes"),
   alarm_code: code,
-  nonce: bytes((length) => length === 16, "16 bytes"),
+  nonce,
   session: bytes((length) => length === 0 || length === 16, "16 bytes"),
   cursor: text(/^[A-Za-z0-9_-]{0,2048}$/, "base64url, at most 2,048 characters"),
   statement: text(/^[A-Za-z0-9_.-]{0,8192}$/, "a compact JWS of at most 8,192 characters"),
-  jws: text(
-    /^(?=.{1,2097152}$)[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/,
-    "a compact JWS, at most 2 MiB",
-  ),
-  control_token_keys: text(/^[\s\S]{0,65536}$/, "at most 65,536 characters"),
+  jws,
+  control_token_keys: publicKeys,
 };
 const anyBytes: Rule = bytes((length) => length <= 16_384, "at most 16,384 bytes");
 const knownNumber = (field: DescField): Rule => ({
@@ -116,4 +126,16 @@ function text(pattern: RegExp, rule: string): Rule {
 
 function bytes(allows: (length: number) => boolean, rule: string): Rule {
   return { rule, holds: (value: Uint8Array) => allows(value.length) };
+}
+
+/** Members that make a key private or symmetric (RFC 7518, section 6). */
+const secretMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+function isPublicKeySet(value: string): boolean {
+  try {
+    const { keys } = JSON.parse(value) as { keys: object[] };
+    return keys.every((key) => secretMembers.every((member) => !Object.hasOwn(key, member)));
+  } catch {
+    return false;
+  }
 }

@@ -68,8 +68,7 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
       folder: paths.ledger,
       key: ledgerKey,
       onDrop: createLinkRecords(audit).sealed,
-      onFailure: (error) =>
-        options.log.error({ event: "ledger_not_shortened", err: error }, "the ledger grows"),
+      onFailure: (error) => options.log.error({ event: "ledger_not_shortened", error }, "the ledger grows"),
     }),
   );
   const runsKey = deriveKey(systemKey, "runs");

@@ -2,6 +2,7 @@
  * The control plane's store: its database and the key of its sealed columns. `asOrg` is the only way to rows, so no
  * query runs without an organization.
  */
+import type { controlColumns, SealedPlace } from "@biplane/classification";
 import {
   type Database,
   type DatabaseLocation,
@@ -17,13 +18,16 @@ import type { ControlSchema } from "./schema.ts";
 
 export type ControlTransaction = Transaction<ControlSchema>;
 
-/** Where a sealed value belongs: its table, column, and primary key below the organization. */
-export interface Place {
-  readonly org: string;
-  readonly table: keyof ControlSchema;
-  readonly column: string;
-  readonly key: readonly string[];
-}
+/** Where a sealed value belongs: its table, column without `_sealed`, and primary key below the organization. */
+export type Place = { readonly org: string; readonly key: readonly string[] } & SealedColumn;
+
+/** As the register says: what is not sealed there can't be sealed here. */
+type SealedColumn = {
+  [P in SealedPlace<typeof controlColumns> as P[0]]: {
+    readonly table: P[0];
+    readonly column: P[1] extends `${infer Name}_sealed` ? Name : never;
+  };
+}[SealedPlace<typeof controlColumns>[0]];
 
 export interface Store {
   readonly kind: Database<ControlSchema>["kind"];

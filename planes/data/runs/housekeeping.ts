@@ -45,6 +45,6 @@ export class Housekeeping implements Closeable {
     const before = { repeatKeysMs: now - limits.repeatKeyMs, noncesMs: now };
     this.#forgetting = database
       .asOrg(org, (transaction) => deleteExpiredKeys(transaction, org, before))
-      .catch((error: unknown) => log.warn({ event: "keys_not_forgotten", err: error }, "expired keys stay"));
+      .catch((error: unknown) => log.warn({ event: "keys_not_forgotten", error }, "expired keys stay"));
   }
 }

@@ -16,7 +16,7 @@ const retryDelay = { firstMs: 100, lastMs: 5_000 } as const;
 /** Resolves when memory is what is on disk; goes on trying until then, or until the engine is closed. */
 export async function recover(engine: Engine, error: unknown): Promise<void> {
   const { log } = engine.options;
-  log.error({ event: "commit_failed", err: error }, "a transaction failed; reading the state again");
+  log.error({ event: "commit_failed", error }, "a transaction failed; reading the state again");
   for (let attempt = 0; !engine.isClosed; attempt += 1) {
     try {
       await engine.load();
@@ -25,7 +25,7 @@ export async function recover(engine: Engine, error: unknown): Promise<void> {
       setImmediate(() => afterRecovery(engine, orphans));
       return;
     } catch (cause) {
-      log.error({ event: "reload_failed", err: cause }, "the state could not be read");
+      log.error({ event: "reload_failed", error: cause }, "the state could not be read");
       await sleep(backoffMs(attempt, retryDelay));
     }
   }
@@ -51,7 +51,7 @@ function afterRecovery(engine: Engine, orphans: readonly ActionState[]): void {
   for (const id of engine.hub.watchedRuns) {
     if (engine.openRun(id) !== undefined) continue;
     publishEnded(engine, id).catch((error: unknown) =>
-      engine.options.log.warn({ event: "watch_behind", err: error }, "watchers were not told of a run's end"),
+      engine.options.log.warn({ event: "watch_behind", error }, "watchers were not told of a run's end"),
     );
   }
 }
