@@ -59,7 +59,10 @@ export interface TestPlaneOptions {
   readonly extraAuthorityPem?: string;
 }
 
-export async function startTestPlane(wanted: TestPlaneOptions = {}): Promise<TestPlane> {
+/** A port that was free may be somebody else's by the time it is listened on. */
+const startsMax = 3;
+
+export async function startTestPlane(wanted: TestPlaneOptions = {}, tries = startsMax): Promise<TestPlane> {
   const folder = await mkdtemp(join(tmpdir(), "biplane-plane-"));
   const closers = new Closers();
   closers.add({ close: () => rm(folder, { recursive: true, force: true }) });
@@ -67,7 +70,8 @@ export async function startTestPlane(wanted: TestPlaneOptions = {}): Promise<Tes
     return await start(folder, closers, wanted);
   } catch (error) {
     await closers.close();
-    throw error;
+    if ((error as { code?: string }).code !== "EADDRINUSE" || tries <= 1) throw error;
+    return startTestPlane(wanted, tries - 1);
   }
 }
 

@@ -56,7 +56,7 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
     closers.add(keepRecordsFor(audit, options.auditDays * day, systemClock, options.log));
   }
   const refusals = closers.add(new RefusalRecorder(audit, systemClock, options.log));
-  const identity = closers.add(await openOwnIdentity(parts, database, audit));
+  const identity = closers.add(await openOwnIdentity(parts, database, audit, refusals));
   closers.add(identity.documents);
   const keys = closers.add(await openProjectKeys(parts));
   const objects = await openOwnObjects(parts, keys, closers);
@@ -92,6 +92,7 @@ function openOwnIdentity(
   { options, paths, config, systemKey, certificates }: OpenParts,
   database: Database<DataSchema>,
   audit: AuditLog,
+  refusals: RefusalRecorder,
 ): Promise<Identity> {
   return openIdentity({
     org: config.org,
@@ -100,6 +101,7 @@ function openOwnIdentity(
     systemKey,
     database,
     audit,
+    refusals,
     rootPem: certificates.root.certificatePem,
     intermediate: certificates.intermediate,
     documentMs: options.documentMs ?? limits.documentMs,

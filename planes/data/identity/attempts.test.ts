@@ -1,6 +1,6 @@
 /** Guessing is slowed down, and the right person still gets in. */
 import { expect, test } from "vitest";
-import { AttemptLimiter, deviceCodeBudgets, passwordBudgets } from "./attempts.ts";
+import { AddressBudget, AttemptLimiter, passwordBudgets } from "./attempts.ts";
 
 const windowMs = 15 * 60_000;
 let now = 0;
@@ -64,8 +64,10 @@ test("tries that wait while others fail don't slip through", async () => {
 
 test("twenty wrong device codes of an address end its tries", () => {
   const limiter = new AttemptLimiter(clock);
-  const budgets = deviceCodeBudgets("192.0.2.1");
-  for (let count = 0; count < 20; count += 1) limiter.countFailure(budgets);
-  expect(() => limiter.require(budgets)).toThrow("Too many failed attempts.");
-  expect(() => limiter.require(deviceCodeBudgets("192.0.2.2"))).not.toThrow();
+  const codes = new AddressBudget(limiter, "device code", 20);
+  const from = (remoteAddress: string) => ({ socket: { remoteAddress } });
+  for (let count = 0; count < 20; count += 1) codes.count(from("192.0.2.1"));
+  expect(codes.isSpent(from("192.0.2.1"))).toBe(true);
+  expect(codes.isSpent(from("192.0.2.2"))).toBe(false);
+  expect(new AddressBudget(limiter, "invitation", 20).isSpent(from("192.0.2.1"))).toBe(false);
 });

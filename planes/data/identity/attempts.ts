@@ -3,7 +3,7 @@
  * address, and for a name; a browser in which the person has signed in before has a count of its own.
  */
 import { isIPv6 } from "node:net";
-import { BiplaneError, minute } from "@biplane/base";
+import { BiplaneError, isBiplaneError, minute } from "@biplane/base";
 import type { Clock } from "@biplane/kit/clock";
 
 /** What a failure counts against, and how many are borne. */
@@ -34,11 +34,6 @@ export function passwordBudgets({ name, address, knownBrowser }: PasswordAttempt
     { key: `address ${network}`, failuresMax: 30 },
     { key: `name ${name}`, failuresMax: 50 },
   ];
-}
-
-/** A code has 34 bits and lives for ten minutes: twenty guesses of an address find nothing. */
-export function deviceCodeBudgets(address: string): readonly Budget[] {
-  return [{ key: `device code at ${networkOf(address)}`, failuresMax: 20 }];
 }
 
 /** Whoever has one IPv6 address has the 2^64 of its network. */
@@ -117,6 +112,47 @@ export class AttemptLimiter {
     const next = this.#waiting.shift();
     if (next === undefined) this.#running -= 1;
     else next();
+  }
+}
+
+interface Requested {
+  readonly socket: { readonly remoteAddress?: string | undefined };
+}
+
+/** What strangers may do without a name: so many times from one address. */
+export class AddressBudget {
+  readonly #limiter: AttemptLimiter;
+  readonly #what: string;
+  readonly #countMax: number;
+
+  constructor(limiter: AttemptLimiter, what: string, countMax: number) {
+    this.#limiter = limiter;
+    this.#what = what;
+    this.#countMax = countMax;
+  }
+
+  isSpent(request: Requested): boolean {
+    return this.#limiter.isSpent(this.#budgets(request));
+  }
+
+  count(request: Requested): void {
+    this.#limiter.countFailure(this.#budgets(request));
+  }
+
+  /** Runs the check of a code unless too many were wrong; errors of that reason say that this one was. */
+  async attempt<T>(request: Requested, wrong: string, check: () => Promise<T>): Promise<T> {
+    this.#limiter.require(this.#budgets(request));
+    try {
+      return await check();
+    } catch (error) {
+      if (isBiplaneError(error) && error.reason === wrong) this.count(request);
+      throw error;
+    }
+  }
+
+  #budgets({ socket }: Requested): readonly Budget[] {
+    const key = `${this.#what} at ${networkOf(socket.remoteAddress ?? "")}`;
+    return [{ key, failuresMax: this.#countMax }];
   }
 }
 

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import type { AuditCode, AuditDecision } from "@biplane/audit";
 import type { OrgId } from "@biplane/base";
-import type { AuditLog } from "@biplane/kit/audit-log";
+import type { AuditLog, RefusalRecorder } from "@biplane/kit/audit-log";
 import type { Clock } from "@biplane/kit/clock";
 
 export type IdentityAudit = (
@@ -14,16 +14,20 @@ export type IdentityAudit = (
 
 export function createIdentityAudit(
   log: Pick<AuditLog, "record">,
+  /** For what strangers are refused: they can't fill the log. */
+  refusals: Pick<RefusalRecorder, "record">,
   org: OrgId,
   addressFrom: "edge" | "peer",
   clock: Clock,
 ): IdentityAudit {
-  return (code, decision, details, request) =>
-    log.record({
+  return (code, decision, details, request) => {
+    const subject = details.subject ?? "";
+    const recorder = subject === "" && decision !== "allowed" ? refusals : log;
+    return recorder.record({
       atMs: clock.now(),
       code,
       decision,
-      subject: details.subject ?? "",
+      subject,
       // The path alone: queries carry codes and states.
       method: `${request.method} ${(request.url ?? "").split("?")[0]!.slice(0, 100)}`,
       org,
@@ -32,4 +36,5 @@ export function createIdentityAudit(
       addressFrom,
       ...(details.reason === undefined ? {} : { reason: details.reason }),
     });
+  };
 }

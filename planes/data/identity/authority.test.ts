@@ -54,6 +54,7 @@ beforeAll(async () => {
     systemKey,
     database,
     audit,
+    refusals: audit,
     rootPem,
     intermediate: await createIntermediate(root, "home", 3_600_000, [authorityUri(org)]),
     documentMs: 900_000,

@@ -1,15 +1,18 @@
 /** The identity authority's web server: OpenID provider, sign-in pages, claim. It is fed connections, it opens no port. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
+import { isBiplaneError } from "@biplane/base";
 import { html, send, sendPage, serveStylesheet } from "@biplane/kit/html";
 import type { Logger } from "@biplane/kit/logging";
 import { serverTlsOptions, type TlsIdentity } from "@biplane/kit/tls";
 import type Provider from "oidc-provider";
+import type { AddressBudget } from "./attempts.ts";
 import { type ClaimPageParts, handleClaim } from "./claim-pages.ts";
 import { federationCallback } from "./federation.ts";
 import { handleFederationCallback } from "./federation-pages.ts";
 import { handleInteraction, type InteractionParts } from "./interactions.ts";
 import { handleInvitation, handlePasswordChange, type PasswordPageParts } from "./password-pages.ts";
+import { refusalStatus } from "./refusal-status.ts";
 
 export interface AuthorityParts {
   readonly tls: TlsIdentity;
@@ -18,8 +21,10 @@ export interface AuthorityParts {
   readonly claim: ClaimPageParts;
   readonly passwords: PasswordPageParts;
   readonly interactions: Omit<InteractionParts, "provider">;
-  /** Whether an address has tried too many device codes. */
-  readonly isGuessing: (address: string) => boolean;
+  /** Wrong device codes. */
+  readonly guesses: AddressBudget;
+  /** Sign-ins that were begun: each is kept for a while, and nobody may fill the database with them. */
+  readonly beginnings: AddressBudget;
   /** Makes a provider with the keys of now. */
   readonly createProvider: () => Provider;
   /** Calls when there are other keys. */
@@ -39,13 +44,15 @@ export function createAuthorityServer(parts: AuthorityParts): Server {
   const host = new URL(parts.issuer).host;
   const options = { ...serverTlsOptions({ identity: parts.tls }), requestTimeout: requestMs };
   return createServer(options, (request, response) => {
+    // Whatever was answered before its body had come: nobody reads the rest.
+    response.once("finish", () => request.complete || request.socket?.destroySoon());
     void answer(request, response).catch((error: unknown) => fail(parts.log, error, response));
   });
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.headers.host !== host) return misdirected(response);
     if (Number(request.headers["content-length"] ?? 0) > requestBytesMax) {
-      return sendPage(response, 413, { title: "Too large", body: html`<p>The request is too large.</p>` });
+      return refusePage(response, 413, "Too large", "The request is too large.");
     }
     if (serveStylesheet(request, response)) return;
     const path = (request.url ?? "").split("?")[0]!;
@@ -57,16 +64,16 @@ export function createAuthorityServer(parts: AuthorityParts): Server {
     if (path === federationCallback && federation !== undefined) {
       return handleFederationCallback(federation, request, response);
     }
-    const address = request.socket.remoteAddress ?? "";
-    if (path === "/device" && request.method === "POST" && parts.isGuessing(address)) {
-      await parts.interactions.audit(
-        "DEVICE_CODE_REFUSED",
-        "refused",
-        { reason: "too_many_attempts" },
-        request,
-      );
-      const body = html`<p class="error" role="alert">Too many wrong codes. Wait 15 minutes.</p>`;
-      return sendPage(response, 429, { title: "Sign in a device", body });
+    if (path === "/device" && request.method === "POST" && parts.guesses.isSpent(request)) {
+      const reason = "too_many_attempts";
+      await parts.interactions.audit("DEVICE_CODE_REFUSED", "refused", { reason }, request);
+      return refusePage(response, 429, "Sign in a device", "Too many wrong codes. Wait 15 minutes.");
+    }
+    if (path === "/auth" || path === "/device/auth") {
+      if (parts.beginnings.isSpent(request)) {
+        return refusePage(response, 429, "Sign in", "Too many sign-ins were begun. Wait 15 minutes.");
+      }
+      parts.beginnings.count(request);
     }
     const { provider, handleProtocol } = current;
     if (path.startsWith("/interaction/")) {
@@ -87,6 +94,10 @@ function openProvider(parts: AuthorityParts): CurrentProvider {
   return { provider, handleProtocol: provider.callback() };
 }
 
+function refusePage(response: ServerResponse, status: number, title: string, why: string): void {
+  sendPage(response, status, { title, body: html`<p class="error" role="alert">${why}</p>` });
+}
+
 /** RFC 9110 section 15.5.20: this connection is not for that host. */
 function misdirected(response: ServerResponse): void {
   send(
@@ -98,10 +109,17 @@ function misdirected(response: ServerResponse): void {
 }
 
 function fail(log: Logger, error: unknown, response: ServerResponse): void {
+  if (isBiplaneError(error) && !response.headersSent) {
+    refusePage(response, refusalStatus(error), "That did not work", error.message);
+    return;
+  }
   // An interaction that has expired or belongs to another browser: a page, not a failure of ours.
   const expired = error instanceof Error && error.name === "SessionNotFound";
   if (!expired) log.error({ event: "authority_failed", error }, "a request to the authority failed");
-  if (response.headersSent) return void response.destroy();
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
   sendPage(response, expired ? 400 : 500, {
     title: expired ? "This page has expired" : "Something failed",
     body: html`<p class="error" role="alert">Go back to where you came from and begin again.</p>`,

@@ -4,8 +4,10 @@ import { BiplaneError, isBiplaneError, Secret } from "@biplane/base";
 import { type Html, html, sendJson, sendPage } from "@biplane/kit/html";
 import { readForm, readJson } from "@biplane/kit/http-body";
 import { z } from "zod";
+import type { AddressBudget } from "./attempts.ts";
 import type { IdentityAudit } from "./audit.ts";
 import type { ClaimRequest, ClaimResult, Claims } from "./claims.ts";
+import { refusalStatus } from "./refusal-status.ts";
 import { passwordCharactersMin } from "./subject-rules.ts";
 
 const bodyBytesMax = 8_192;
@@ -18,6 +20,8 @@ const jsonRequest = z.object({
 export interface ClaimPageParts {
   readonly org: string;
   readonly claims: Claims;
+  /** Wrong claims. */
+  readonly guesses: AddressBudget;
   readonly audit: IdentityAudit;
   /** After the redemption: the new assignments count. */
   readonly onRedeemed: () => Promise<void>;
@@ -34,7 +38,7 @@ export async function handleClaim(
   const isJson = (request.headers["content-type"] ?? "").startsWith("application/json");
   try {
     const claim = isJson ? await readJsonClaim(request) : await readFormClaim(request);
-    const result = await parts.claims.redeem(claim);
+    const result = await parts.guesses.attempt(request, "claim_refused", () => parts.claims.redeem(claim));
     const subject = result.person?.subject ?? result.client?.clientId ?? "";
     await parts.audit("CLAIM_REDEEMED", "allowed", { subject }, request);
     await parts.onRedeemed();
@@ -51,7 +55,7 @@ export async function handleClaim(
 }
 
 function refuse(error: BiplaneError, isJson: boolean, response: ServerResponse): void {
-  const status = error.code === "permission_denied" ? 403 : error.code === "resource_exhausted" ? 413 : 400;
+  const status = refusalStatus(error);
   if (isJson) {
     const name = status === 403 ? "claim_refused" : "invalid_request";
     sendJson(response, status, { error: name, message: error.message });

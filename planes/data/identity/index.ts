@@ -2,8 +2,8 @@
 import type { IncomingMessage } from "node:http";
 import type { Server } from "node:https";
 import { join } from "node:path";
-import { type ClusterId, day, limits, type OrgId } from "@biplane/base";
-import type { AuditLog } from "@biplane/kit/audit-log";
+import { type ClusterId, day, limits, minute, type OrgId } from "@biplane/base";
+import type { AuditLog, RefusalRecorder } from "@biplane/kit/audit-log";
 import type { Clock } from "@biplane/kit/clock";
 import type { Key } from "@biplane/kit/crypto";
 import type { Database } from "@biplane/kit/database";
@@ -13,7 +13,7 @@ import { Documents } from "../documents/documents.ts";
 import { Policy, type PolicyTransaction } from "../policy/policy.ts";
 import type { DataSchema } from "../store/schema.ts";
 import { ApiKeys, LastUses } from "./api-keys.ts";
-import { AttemptLimiter, deviceCodeBudgets } from "./attempts.ts";
+import { AddressBudget, AttemptLimiter } from "./attempts.ts";
 import { createIdentityAudit } from "./audit.ts";
 import { RouterAuthenticator } from "./authenticator.ts";
 import { createAuthorityServer } from "./authority.ts";
@@ -39,6 +39,7 @@ export interface IdentityOptions {
   readonly systemKey: Key;
   readonly database: Database<DataSchema>;
   readonly audit: AuditLog;
+  readonly refusals: Pick<RefusalRecorder, "record">;
   readonly rootPem: string;
   /** This cluster's own, which certifies the key of documents. */
   readonly intermediate: TlsIdentity;
@@ -74,6 +75,12 @@ export interface Identity {
   flushUses(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** Device codes have 34 bits and live for ten minutes, other codes have 192: twenty guesses find nothing. */
+const wrongCodesMax = 20;
+/** Of one address in a quarter of an hour: a large office behind one address, and no flood. */
+const beginningsMax = 1_000;
+const cleaningMs = 10 * minute;
 
 export function signingKeysPath(folder: string): string {
   return join(folder, "signing-keys.sealed");
@@ -119,6 +126,7 @@ function serveIdentity(options: ServedOptions, stores: IdentityStores): Identity
   const onUse = (subject: string) => uses.note(subject);
   const known = { org, cluster, authority, keys, policy, revocations, tokens, clock };
   const rotating = rotateKeys(options, keys);
+  const cleaning = keepClean(options, stores);
   return {
     ...stores,
     tokens,
@@ -127,6 +135,7 @@ function serveIdentity(options: ServedOptions, stores: IdentityStores): Identity
     flushUses: () => uses.flush(),
     close: () => {
       clearInterval(rotating);
+      clearInterval(cleaning);
       return uses.close();
     },
   };
@@ -169,26 +178,40 @@ function createServer(options: ServedOptions, stores: IdentityStores, tls: TlsId
   const { org, authority: issuer, router, database, clock, log } = options;
   const { keys, sealing, directory, people, claims, policy, revocations } = stores;
   const accessTokenMs = Math.min(options.accessTokenMs ?? limits.accessTokenMs, limits.accessTokenMs);
-  const audit = createIdentityAudit(options.audit, org, options.addressFrom, clock);
+  const audit = createIdentityAudit(options.audit, options.refusals, org, options.addressFrom, clock);
   const limiter = new AttemptLimiter(clock);
   const signIn = new PasswordSignIn(directory, limiter, sealing);
+  const budget = (what: string, countMax: number) => new AddressBudget(limiter, what, countMax);
+  const guesses = budget("device code", wrongCodesMax);
   const onWrongDeviceCode = async (request: IncomingMessage) => {
-    limiter.countFailure(deviceCodeBudgets(request.socket.remoteAddress ?? ""));
+    guesses.count(request);
     await audit("DEVICE_CODE_REFUSED", "refused", { reason: "wrong_code" }, request);
   };
   const stored = { org, database, sealing, directory, revocations, clock };
   return createAuthorityServer({
     tls,
     issuer,
-    claim: { org, claims, audit, onRedeemed: () => policy.reload() },
-    passwords: { people, signIn, audit },
+    claim: {
+      ...{ org, claims, audit, guesses: budget("claim", wrongCodesMax) },
+      onRedeemed: () => policy.reload(),
+    },
+    passwords: { people, signIn, audit, guesses: budget("invitation", wrongCodesMax) },
     interactions: { signIn, audit, federation: federationOf(options, directory) },
-    isGuessing: (address) => limiter.isSpent(deviceCodeBudgets(address)),
+    guesses,
+    beginnings: budget("sign-in", beginningsMax),
     createProvider: () =>
       createProvider({ ...stored, issuer, router, keys, accessTokenMs, onWrongDeviceCode }),
     onKeys: (renew) => keys.onRotation(renew),
     log,
   });
+}
+
+/** Sign-ins that nobody finished would pile up. */
+function keepClean(options: ServedOptions, stores: IdentityStores): NodeJS.Timeout {
+  const parts = { ...options, ...stores };
+  const report = (error: unknown) =>
+    options.log.error({ event: "cleaning_failed", error }, "expired sign-ins could not be deleted");
+  return setInterval(() => void deleteExpired(parts).catch(report), cleaningMs).unref();
 }
 
 /** Looks daily, and once at the start. */

@@ -5,7 +5,7 @@
 import { type OrgId, second } from "@biplane/base";
 import type { Clock } from "@biplane/kit/clock";
 import type { Database } from "@biplane/kit/database";
-import type { Adapter, AdapterPayload } from "oidc-provider";
+import { type Adapter, type AdapterPayload, errors } from "oidc-provider";
 import type { OidcModelTable } from "../store/identity.ts";
 import type { DataSchema } from "../store/schema.ts";
 import type { Directory } from "./directory.ts";
@@ -70,17 +70,23 @@ class ModelAdapter implements Adapter {
     return this.#findBy("uid_hash", this.#hash("uid", uid));
   }
 
+  /** Of two who show the same code or token at the same moment, both are refused and everything of it ends. */
   async consume(id: string): Promise<void> {
     const { org, clock, database } = this.#parts;
-    await database.asOrg(org, (transaction) =>
+    const { numUpdatedRows } = await database.asOrg(org, (transaction) =>
       transaction
         .updateTable(table)
         .set({ consumed_at_ms: clock.now() })
         .where("org_id", "=", org)
         .where("model", "=", this.#model)
         .where("id_hash", "=", this.#hash("id", id))
-        .execute(),
+        .where("consumed_at_ms", "is", null)
+        .executeTakeFirst(),
     );
+    if (numUpdatedRows === 1n) return;
+    const { grantId } = (await this.find(id)) ?? {};
+    if (grantId !== undefined) await this.revokeByGrantId(grantId);
+    throw new errors.InvalidGrant("it was used before");
   }
 
   async destroy(id: string): Promise<void> {
@@ -99,11 +105,18 @@ class ModelAdapter implements Adapter {
   async revokeByGrantId(grantId: string): Promise<void> {
     const { org, database, revocations } = this.#parts;
     await revocations.revokeGrant(grantId);
+    const { sealing } = this.#parts;
+    // The grant itself too: what a request under way still stores under it is worth nothing then.
     await database.asOrg(org, (transaction) =>
       transaction
         .deleteFrom(table)
         .where("org_id", "=", org)
-        .where("grant_hash", "=", this.#hash("grant", grantId))
+        .where((row) =>
+          row.or([
+            row("grant_hash", "=", this.#hash("grant", grantId)),
+            row("id_hash", "=", oidcHash(sealing, "id", "Grant", grantId)),
+          ]),
+        )
         .execute(),
     );
   }

@@ -3,9 +3,11 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type BiplaneError, isBiplaneError, Secret } from "@biplane/base";
 import { type Html, html, sendPage } from "@biplane/kit/html";
 import { readForm } from "@biplane/kit/http-body";
+import type { AddressBudget } from "./attempts.ts";
 import type { IdentityAudit } from "./audit.ts";
 import type { PasswordSignIn } from "./password-sign-in.ts";
 import type { People } from "./people.ts";
+import { refusalStatus } from "./refusal-status.ts";
 import { passwordCharactersMin } from "./subject-rules.ts";
 
 const formBytesMax = 8_192;
@@ -13,6 +15,8 @@ const formBytesMax = 8_192;
 export interface PasswordPageParts {
   readonly people: People;
   readonly signIn: PasswordSignIn;
+  /** Wrong invitation codes. */
+  readonly guesses: AddressBudget;
   readonly audit: IdentityAudit;
 }
 
@@ -24,7 +28,9 @@ export function handleInvitation(
   return handleForm(request, response, { title: "Your invitation", form: invitationForm }, async (form) => {
     try {
       const code = new Secret((form.get("code") ?? "").trim());
-      const { subject } = await parts.people.acceptInvitation(code, newPassword(form));
+      const { subject } = await parts.guesses.attempt(request, "invitation_refused", () =>
+        parts.people.acceptInvitation(code, newPassword(form)),
+      );
       await parts.audit("INVITATION_ACCEPTED", "allowed", { subject }, request);
       return undefined;
     } catch (error) {
@@ -80,7 +86,7 @@ async function handleForm(
     sendPage(response, 200, { title: "Done", body });
   } catch (error) {
     if (!isBiplaneError(error)) throw error;
-    sendPage(response, statusOf(error), { title, body: form(error.message) });
+    sendPage(response, refusalStatus(error), { title, body: form(error.message) });
   }
 }
 
@@ -90,11 +96,6 @@ function newPassword(form: URLSearchParams): Secret<string> {
 
 function reasonOf(error: BiplaneError): { reason: string } {
   return { reason: error.reason ?? error.code };
-}
-
-function statusOf({ code }: BiplaneError): number {
-  if (code === "permission_denied") return 403;
-  return code === "resource_exhausted" ? 429 : 400;
 }
 
 function invitationForm(problem?: string): Html {

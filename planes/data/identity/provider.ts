@@ -39,8 +39,18 @@ export function createProvider(parts: ProviderParts): Provider {
   clientPrototype.compareClientSecret = function (this: { clientSecret: string }, shown: string) {
     return equalInConstantTime(Buffer.from(hashSecret(shown).hash), Buffer.from(this.clientSecret));
   };
+  forgiveNewSessions(provider);
   provider.use(sayPollInterval);
   return provider;
+}
+
+/** A form that comes without a session fails twice otherwise: the one that was made for it was never stored. */
+function forgiveNewSessions(provider: Provider): void {
+  const prototype = provider.Session.prototype as { exp?: number; persist(): Promise<unknown> };
+  const persist = prototype.persist;
+  prototype.persist = async function (this: typeof prototype) {
+    return this.exp === undefined ? undefined : persist.call(this);
+  };
 }
 
 /** Optional in RFC 8628 section 3.2, but stock Flyte clients end with an error without it. */

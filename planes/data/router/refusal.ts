@@ -1,15 +1,12 @@
 /** Answers a request before its body is read, in the form that the client's protocol wants. */
 import type { ServerResponse } from "node:http";
-import { constants, type Http2ServerResponse } from "node:http2";
 import { isBiplaneError } from "@biplane/base";
 import { toConnectError } from "@biplane/kit/connect-errors";
 import type { HttpRequest, HttpResponse } from "@biplane/kit/connect-server";
+import { discardBody } from "@biplane/kit/http-body";
 import type { Code, ConnectError } from "@connectrpc/connect";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, endStreamToJson, errorToJson } from "@connectrpc/connect/protocol-connect";
-
-/** Bodies up to this size are read and dropped, so that the connection stays usable. */
-const drainedBytesMax = 1024 * 1024;
 
 export function refuse(request: HttpRequest, response: HttpResponse, error: unknown): void {
   const connectError = toConnectError(error);
@@ -61,16 +58,4 @@ function answerGrpc(
     ...headers,
   });
   plain.end();
-}
-
-function discardBody(request: HttpRequest, response: HttpResponse): void {
-  const declared = Number(request.headers["content-length"] ?? drainedBytesMax + 1);
-  if (declared <= drainedBytesMax) {
-    request.resume();
-  } else if (request.httpVersionMajor === 2) {
-    const { stream } = response as Http2ServerResponse;
-    response.once("finish", () => stream.close(constants.NGHTTP2_NO_ERROR));
-  } else {
-    response.once("finish", () => request.socket.destroySoon());
-  }
 }

@@ -4,6 +4,7 @@ import { BiplaneError, type ErrorCode, isBiplaneError, type OrgId, type RunId } 
 import type { RpcRow } from "@biplane/classification";
 import type { HttpRequest, HttpResponse } from "@biplane/kit/connect-server";
 import { html, send, sendPage, serveStylesheet } from "@biplane/kit/html";
+import { discardBody } from "@biplane/kit/http-body";
 import type { Logger } from "@biplane/kit/logging";
 import { runIdOf } from "../../api/names.ts";
 import type { Authenticator, Principal } from "../../identity/types.ts";
@@ -37,7 +38,7 @@ const readRun: RpcRow = {
 
 export function createPages(parts: PageParts): Pages {
   return async (request, response, address) => {
-    request.resume();
+    discardBody(request, response);
     if (request.method !== "GET" && request.method !== "HEAD") {
       return send(response, 405, { allow: "GET, HEAD, POST" }, "");
     }
