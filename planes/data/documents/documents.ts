@@ -56,6 +56,8 @@ const table = "signed_documents";
 export class Documents {
   readonly #options: DocumentsOptions;
   readonly #held: HeldByKind = {};
+  /** At home: the newest of what was signed here that came back over the link. */
+  readonly #returned: { [K in DocumentKind]?: SignedContent<DocumentContents[K]> } = {};
   readonly #listeners = new Set<Listener>();
   #timer: NodeJS.Timeout | undefined;
   #signing: Promise<void> = Promise.resolve();
@@ -137,9 +139,12 @@ export class Documents {
         return this.#goBeyond(kind, outcome.document.head.version);
       }
       // A control plane gives what it has had last, which is older than what was signed here since.
-      if (outcome.kind === "rolled_back") return;
+      if (outcome.kind === "rolled_back" && !(await this.#isBehind(kind, jws))) return;
     }
-    if (outcome.kind === "unchanged") return;
+    if (outcome.kind === "unchanged") {
+      this.#returned[kind] = outcome.document as never;
+      return;
+    }
     if (outcome.kind !== "accepted") return this.#record("DOCUMENT_REFUSED", outcome.kind, kind);
     await this.#options.database.asOrg(this.#options.org, (transaction) =>
       this.#write(transaction, kind, jws),
@@ -148,6 +153,12 @@ export class Documents {
     if (held?.head.version !== outcome.document.head.version) {
       await this.#record("DOCUMENT_ACCEPTED", undefined, kind);
     }
+  }
+
+  /** Whether the control plane had given a newer one: then it went back, which nothing honest does (claim TRUST-3). */
+  async #isBehind(kind: DocumentKind, jws: string): Promise<boolean> {
+    const returned = this.#returned[kind];
+    return returned !== undefined && (await this.#verify(kind, jws, returned)).kind === "rolled_back";
   }
 
   async close(): Promise<void> {
