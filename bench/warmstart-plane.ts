@@ -66,6 +66,7 @@ export async function openPlane(): Promise<WarmstartPlane> {
       org,
       cluster,
       keys: deriveKey(key, "runs"),
+      projectKeys: keys,
       bucket: "biplane",
       clock: systemClock,
       log,

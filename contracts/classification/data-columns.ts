@@ -18,7 +18,7 @@ const runKey = { org_id: org, project: name, domain: name, run: name };
 const runs = {
   incarnation: { org_id: org, id: plain("platform"), acknowledged: number },
   outbox: { org_id: org, first_sequence: number, last_sequence: number, events: plain("orchestration") },
-  document: { org_id: org, digest, content: sealed("inline_customer") },
+  document: { org_id: org, project: name, digest, content: sealed("inline_customer") },
   run: {
     org_id: org,
     project: name,

@@ -79,6 +79,7 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
       org,
       cluster,
       keys: runsKey,
+      projectKeys: keys,
       bucket,
       clock: systemClock,
       log,

@@ -31,6 +31,7 @@ for (const kind of providerKinds) {
     let client: RemoteClient;
     let other: RemoteClient;
     let run: RemoteRun;
+    let failed: RemoteRun;
     let otherRun: RemoteRun;
     let key: KeyVersion;
 
@@ -53,6 +54,11 @@ for (const kind of providerKinds) {
         clientSecret: new Secret(system.client.secret),
       });
       run = await finished(client);
+      failed = await client.run({ file: reports, task: "fails" }, {});
+      expect(await failed.wait()).toMatchObject({
+        succeeded: false,
+        error: expect.stringContaining("why it failed"),
+      });
       otherRun = await finished(other);
       key = await provider.currentVersion("customer");
     });
@@ -99,10 +105,17 @@ for (const kind of providerKinds) {
       await expect(run.outputs()).rejects.toThrow(kind.saysDisabled);
       await expect(linesOf(run)).rejects.toThrow(/key that protects/);
       await expect(open.rest()).rejects.toThrow();
+      // What was submitted and what was said of a failure lie in the database, under the same key.
+      await expect(run.details()).rejects.toThrow(/key that protects/);
+      await expect(failed.details()).rejects.toThrow(/key that protects/);
+      await expect(client.run({ file: reports, task: "fails" }, {})).rejects.toThrow(/refused/);
+      const names = await client.list();
+      expect(names.map(({ name }) => name)).toEqual(expect.arrayContaining([run.id.name, failed.id.name]));
 
       // The plane itself goes on: others' data, sign-in, policy and the record of all this.
       expect(await fetchReport(await reportLink(otherRun))).toMatchObject({ status: 200 });
       expect(await otherRun.outputs()).toBe("done");
+      expect(await otherRun.details()).toMatchObject({ status: { phase: 5 } });
       expect(await linesOf(otherRun)).toEqual(["a line of the log"]);
       await expect(requestToken(system.profile, system.client)).resolves.toMatch(/^ey/);
       const listed = await client.connection.keys.listKeys({});
@@ -115,6 +128,7 @@ for (const kind of providerKinds) {
       expect(await fetchReport(url)).toMatchObject({ status: 200, bytes: reportMebibytes * 1024 * 1024 });
       expect(await run.outputs()).toBe("done");
       expect(await linesOf(run)).toEqual(["a line of the log"]);
+      expect(await failed.wait()).toMatchObject({ error: expect.stringContaining("why it failed") });
     }, 120_000);
 
     test("the plane starts with the key disabled, signs people in, and reads again once it is enabled", async () => {

@@ -6,7 +6,8 @@ import { requireOwnLocation, runPrefix } from "@biplane/layout";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { type AuthorizedCall, authorizedCall } from "../router/call.ts";
 import { serve } from "../router/router.ts";
-import type { ActionFailure, ActionRecord, NewTrace } from "../runs/types.ts";
+import { textOf } from "../runs/texts.ts";
+import type { ActionFailure, ActionRecord, NewTrace, RecordedFailure } from "../runs/types.ts";
 import { actingSubject } from "./acting.ts";
 import { millisecondsOf } from "./messages/times.ts";
 import { actionIdentifier, actionIdOf } from "./names.ts";
@@ -30,7 +31,7 @@ export function actionsService(parts: ApiParts) {
       async *watchForUpdates(_request, context) {
         const parent = callingAttempt(authorizedCall(context));
         for await (const update of runs.watchChildren(parent, parent.action, context.signal)) {
-          for (const record of update.updates) yield updateMessage(record);
+          for (const record of update.updates) yield updateMessage(await runs.withTexts(record));
           if (update.snapshotEnd) yield sentinel();
         }
         // A stream that ends with `canceled` would leave the parent waiting for ever.
@@ -116,9 +117,9 @@ function updateMessage(record: ActionRecord): flyte.actions.WatchForUpdatesRespo
   });
 }
 
-function executionError(failure: ActionFailure): MessageInitShape<typeof flyte.core.ExecutionErrorSchema> {
+function executionError(failure: RecordedFailure): MessageInitShape<typeof flyte.core.ExecutionErrorSchema> {
   const kind = failure.kind === "user" ? ExecutionError_ErrorKind.USER : ExecutionError_ErrorKind.SYSTEM;
-  return { code: failure.code, message: failure.message, kind };
+  return { code: failure.code, message: textOf(failure.message), kind };
 }
 
 function sentinel(): flyte.actions.WatchForUpdatesResponse {

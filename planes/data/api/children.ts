@@ -21,6 +21,7 @@ import {
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { authorizedCall } from "../router/call.ts";
 import { serve } from "../router/router.ts";
+import { textOf } from "../runs/texts.ts";
 import type { ActionFailure, ActionRecord, NewChild, NewTrace } from "../runs/types.ts";
 import { callingAttempt, failureKind } from "./actions.ts";
 import { inChunks } from "./messages/lists.ts";
@@ -103,7 +104,7 @@ async function newChild(
 ): Promise<NewChild> {
   const name = parseActionName(child.name);
   const [taskSpec, inputUri] = await Promise.all([
-    specs.find(child.taskSpecDigest),
+    specs.find(parent.project, child.taskSpecDigest),
     inputUriOf(parts, parent, { ...child, name }),
   ]);
   return { name, group: child.group, taskSpec, inputUri };
@@ -151,13 +152,14 @@ function failureOf(error: children.ActionError): ActionFailure {
 type Update = MessageInitShape<typeof children.ChildUpdateSchema>;
 
 async function childUpdate(parts: ApiParts, record: ActionRecord): Promise<Update> {
-  return { name: record.action, phase: record.phase, result: await resultOf(parts, record) };
+  const opened = await parts.runs.withTexts(record);
+  return { name: record.action, phase: record.phase, result: await resultOf(parts, opened) };
 }
 
 async function resultOf(parts: ApiParts, record: ActionRecord): Promise<NonNullable<Update["result"]>> {
   if (record.failure !== undefined) {
     const { code, message, recoverable, kind } = record.failure;
-    return { case: "error", value: { code, message, recoverable, kind: failureKind(kind) } };
+    return { case: "error", value: { code, message: textOf(message), recoverable, kind: failureKind(kind) } };
   }
   const uri = outputsFileUri(record);
   if (uri === undefined || uri === "") return { case: undefined };

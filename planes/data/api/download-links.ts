@@ -39,7 +39,7 @@ async function targetOf(parts: ApiParts, org: OrgId, request: Request): Promise<
     const id = actionIdOf(org, source.value.actionId);
     const { specDigest } = await parts.runs.getAction(id);
     if (specDigest === undefined) throw nothing("code bundle");
-    return bundleOf(parts, projectPrefix(id), await parts.runs.document(specDigest));
+    return bundleOf(parts, projectPrefix(id), await parts.runs.document(id.project, specDigest));
   }
   throw new BiplaneError("invalid_argument", {
     what: "There are no links to this.",

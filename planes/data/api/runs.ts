@@ -131,10 +131,11 @@ async function runDetails(parts: ApiParts, root: ActionRecord): Promise<flyte.wo
   return create(flyte.workflow.RunDetailsSchema, { runSpec, action: await details(parts, root) });
 }
 
-async function details(parts: ApiParts, record: ActionRecord): Promise<flyte.workflow.ActionDetails> {
+async function details(parts: ApiParts, sealed: ActionRecord): Promise<flyte.workflow.ActionDetails> {
+  const record = await parts.runs.withTexts(sealed);
   const messages = await messageContext(parts, [record]);
   if (record.specDigest === undefined) return actionDetails(record, { case: undefined }, messages);
-  const bytes = await parts.runs.document(record.specDigest);
+  const bytes = await parts.runs.document(record.project, record.specDigest);
   if (record.kind === "trace") {
     const value = fromBinary(flyte.task.TraceSpecSchema, bytes);
     return actionDetails(record, { case: "trace", value }, messages);

@@ -26,12 +26,12 @@ export class SpecMemory {
     }
   }
 
-  async find(digestBytes: Uint8Array): Promise<Uint8Array> {
+  async find(project: string, digestBytes: Uint8Array): Promise<Uint8Array> {
     const digest = parseDigest(Buffer.from(digestBytes).toString("hex"));
     const known = this.#specs.get(digest);
     if (known !== undefined) return known;
     try {
-      const stored = await this.#runs.document(digest);
+      const stored = await this.#runs.document(project, digest);
       this.remember(stored);
       return stored;
     } catch (error) {

@@ -6,13 +6,7 @@
 import { BiplaneError, Secret, second } from "@biplane/base";
 import { type Clock, type Journal, type Key, newKey, openJournal, systemClock } from "@biplane/kit";
 import { keyDisabled, requireKeyName } from "./refusals.ts";
-import type { KeyProvider, KeyState, KeyVersion } from "./types.ts";
-
-export interface ProjectKey {
-  /** Stored beside what it encrypts. */
-  readonly id: string;
-  readonly key: Key;
-}
+import type { KeyProvider, KeyState, KeyVersion, ProjectKey, ScopedKeys } from "./types.ts";
 
 export interface ProjectKeysOptions {
   readonly folder: string;
@@ -54,7 +48,7 @@ const believedMs = second;
 /** A provider that does not answer counts as disabled after the same second. */
 const providerMsMax = second;
 
-export class ProjectKeys {
+export class ProjectKeys implements ScopedKeys {
   readonly #provider: KeyProvider;
   readonly #clock: Clock;
   readonly #journal: Journal;

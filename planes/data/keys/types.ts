@@ -3,6 +3,7 @@
  * cloud's key service or an HSM fits behind the same interface; whoever disables a key there makes all beneath it
  * unreadable (claims CMK-1, CMK-3).
  */
+import type { Key } from "@biplane/kit/crypto";
 import type { Closeable } from "@biplane/kit/lifecycle";
 
 /** One version of one of the customer's keys. */
@@ -15,6 +16,21 @@ export interface KeyVersion {
 
 export interface WrappedKey extends KeyVersion {
   readonly wrapped: Uint8Array;
+}
+
+/** A project's own key, which the customer's key wraps. */
+export interface ProjectKey {
+  /** Stored beside what it encrypts. */
+  readonly id: string;
+  readonly key: Key;
+}
+
+/** The keys of projects as stores use them; both calls are refused with reason `key_disabled`. */
+export interface ScopedKeys {
+  /** For new data; `scope` is `<org>/<project>`. */
+  current(scope: string): Promise<ProjectKey>;
+  /** For data that exists. */
+  get(id: string): Promise<Key>;
 }
 
 export type KeyState = "enabled" | "disabled" | "destroyed";

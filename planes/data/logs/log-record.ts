@@ -4,13 +4,8 @@
  */
 import type { AttemptId } from "@biplane/base";
 import { deriveKey, type Key, openRecord, sealRecord } from "@biplane/kit";
+import type { ScopedKeys } from "../keys/types.ts";
 import type { LogLine } from "./types.ts";
-
-/** The keys of projects, as `ProjectKeys` keeps them. */
-export interface LogKeys {
-  current(scope: string): Promise<{ readonly id: string; readonly key: Key }>;
-  get(id: string): Promise<Key>;
-}
 
 /** Names an attempt in the index. Ids never contain a slash, so two attempts never read alike. */
 export function attemptKey(id: AttemptId): string {
@@ -21,7 +16,7 @@ type StoredLine = readonly [atMs: number, system: 0 | 1, message: string];
 
 /** Lengths of attempt key and key id (2 bytes each), both, then the sealed lines. */
 export async function encodeBatch(
-  keys: LogKeys,
+  keys: ScopedKeys,
   attempt: string,
   lines: readonly LogLine[],
 ): Promise<Uint8Array> {
@@ -43,7 +38,7 @@ export function attemptOfBatch(record: Uint8Array): string {
 }
 
 /** Refused with reason `key_disabled` while the customer's key is. */
-export async function decodeBatch(keys: LogKeys, record: Uint8Array): Promise<readonly LogLine[]> {
+export async function decodeBatch(keys: ScopedKeys, record: Uint8Array): Promise<readonly LogLine[]> {
   const { attempt: attemptBytes, id: idBytes } = lengthsOf(record);
   const sealedFrom = 4 + attemptBytes + idBytes;
   const id = Buffer.from(record)

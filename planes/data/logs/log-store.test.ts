@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type AttemptId, BiplaneError } from "@biplane/base";
 import { type Key, newKey } from "@biplane/kit";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { LogKeys } from "./log-record.ts";
+import type { ScopedKeys } from "../keys/types.ts";
 import { openLogStore } from "./log-store.ts";
 import type { LogLine, LogStore } from "./types.ts";
 
@@ -12,7 +12,7 @@ const systemKey = newKey();
 let folder = "";
 
 /** Two projects' keys, which can be disabled. */
-class TestKeys implements LogKeys {
+class TestKeys implements ScopedKeys {
   disabled = false;
   readonly #keys = new Map<string, Key>();
 

@@ -4,10 +4,11 @@
  */
 import { type AttemptId, MiB } from "@biplane/base";
 import { type Closeable, type Journal, type Key, openJournal } from "@biplane/kit";
+import type { ScopedKeys } from "../keys/types.ts";
 import type { AttemptLog } from "./attempt-log.ts";
 import { LogIndex } from "./log-index.ts";
 import { readBatches } from "./log-reader.ts";
-import { attemptKey, decodeBatch, encodeBatch, type LogKeys } from "./log-record.ts";
+import { attemptKey, decodeBatch, encodeBatch } from "./log-record.ts";
 import type { LogLine, LogStore, LogWriter } from "./types.ts";
 
 const segmentBytesMax = 16 * MiB;
@@ -17,7 +18,7 @@ export interface LogStoreOptions {
   /** Protects the index: whose lines are where. */
   readonly systemKey: Key;
   /** Protect the lines. */
-  readonly keys: LogKeys;
+  readonly keys: ScopedKeys;
 }
 
 export async function openLogStore(options: LogStoreOptions): Promise<LogStore & Closeable> {
@@ -28,12 +29,12 @@ export async function openLogStore(options: LogStoreOptions): Promise<LogStore &
 }
 
 class JournalLogStore implements LogStore, Closeable {
-  readonly #keys: LogKeys;
+  readonly #keys: ScopedKeys;
   readonly #batches: Journal;
   readonly #places: Journal;
   readonly #index: LogIndex;
 
-  constructor(keys: LogKeys, batches: Journal, places: Journal, index: LogIndex) {
+  constructor(keys: ScopedKeys, batches: Journal, places: Journal, index: LogIndex) {
     this.#keys = keys;
     this.#batches = batches;
     this.#places = places;

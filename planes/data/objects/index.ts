@@ -12,12 +12,12 @@ import {
   type ServerTlsOptions,
   systemClock,
 } from "@biplane/kit";
+import type { ScopedKeys } from "../keys/types.ts";
 import { Authenticator } from "./s3/authenticate.ts";
 import { CredentialStore } from "./s3/credentials.ts";
 import { Grants } from "./s3/grants.ts";
 import { createS3Server } from "./s3/server.ts";
 import { Compaction } from "./store/compaction.ts";
-import type { ContentKeys } from "./store/content.ts";
 import { Engine } from "./store/engine.ts";
 import { EmbeddedObjectStore } from "./store/object-store.ts";
 import { Objects } from "./store/objects.ts";
@@ -31,7 +31,7 @@ export interface ObjectsOptions {
   /** Protects catalog and credentials. */
   readonly systemKey: Key;
   /** Protect content, one per project: `ProjectKeys`. */
-  readonly keys: ContentKeys;
+  readonly keys: ScopedKeys;
   readonly log: Logger;
   readonly bucket?: string;
   readonly region?: string;

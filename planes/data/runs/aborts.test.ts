@@ -9,6 +9,7 @@ import {
   failure,
   leaseNow,
   openFixture,
+  readAction,
   rootOf,
   startRun,
   success,
@@ -49,7 +50,7 @@ describeOnBothDatabases("Aborting", (fresh) => {
       waiting: Phase.ABORTED,
       grandchild: Phase.ABORTED,
     });
-    expect((await fixture.runs.getAction(rootOf(root))).abort).toEqual(abort);
+    expect((await readAction(fixture, rootOf(root))).abort).toEqual(abort);
     expect((await fixture.runs.getRun(root)).phase).toBe(Phase.ABORTED);
     expect(await fixture.queue.lease(AbortSignal.timeout(50))).toBeUndefined();
     await expect(fixture.runs.enqueueChildren(attemptOf(running), [child("late")])).rejects.toMatchObject({
@@ -104,7 +105,7 @@ describeOnBothDatabases("Aborting", (fresh) => {
     await fixture.reopen();
     expect(await fixture.queue.interrupted()).toEqual([]);
     expect(await fixture.queue.lease(AbortSignal.timeout(50))).toBeUndefined();
-    expect((await fixture.runs.getAction(rootOf(root))).abort).toEqual(abort);
+    expect((await readAction(fixture, rootOf(root))).abort).toEqual(abort);
   });
 
   test("what does not exist is not_found", async () => {

@@ -90,7 +90,7 @@ export async function writeBatch(context: WriterContext, batch: Batch, frozen: F
   const { database, sealer, org } = context;
   await database.writeAsOrg(org, async (transaction) => {
     await deleteRuns(transaction, batch.forgottenRuns);
-    await insertDocuments(transaction, sealer, org, batch.documents);
+    await insertDocuments(transaction, org, batch.documents.values());
     await upsertRuns(
       transaction,
       sealer,

@@ -1,11 +1,13 @@
 /** What one transaction writes: every change decided since the transaction before it began. */
-import type { Digest, RunId } from "@biplane/base";
+import type { RunId } from "@biplane/base";
+import type { NewDocument } from "../store/document-rows.ts";
 import type { RepeatKey, UsedNonce } from "../store/key-rows.ts";
 import type { StoredTask } from "../store/task-rows.ts";
 import type { ActionState, RunState } from "./state.ts";
 
 export interface Batch {
-  readonly documents: Map<Digest, Uint8Array>;
+  /** By their names. */
+  readonly documents: Map<string, NewDocument>;
   /** Forgotten before anything is written: their names may be taken again in the same batch. */
   readonly forgottenRuns: RunId[];
   readonly runs: Set<RunState>;

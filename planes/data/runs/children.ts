@@ -1,14 +1,16 @@
 /** Sub-actions and traces that a running attempt reports. Idempotent by name, refused from an attempt that is over. */
-import { type ActionId, type AttemptId, BiplaneError, limits } from "@biplane/base";
+import { type ActionId, type AttemptId, BiplaneError, limits, type RunId } from "@biplane/base";
 import { isTerminal } from "@biplane/control-wire";
+import type { ProjectKey } from "../keys/types.ts";
 import { attemptUri } from "../store/attempt-column.ts";
 import { digestOf } from "../store/document-rows.ts";
 import type { Engine } from "./engine.ts";
+import { noRetries } from "./specs.ts";
 import { ActionState } from "./state.ts";
 import { newTaskAction } from "./transitions.ts";
-import type { ActionRecord, NewChild, NewTrace } from "./types.ts";
+import type { ActionRecord, NewChild, NewTrace, RecordedFailure } from "./types.ts";
 
-const noRetries = { retries: 0, baseMs: 0, factor: 1, capMs: 0 } as const;
+type SealedTrace = Omit<NewTrace, "failure"> & { readonly failure: RecordedFailure | undefined };
 
 export class Children {
   readonly #engine: Engine;
@@ -21,13 +23,14 @@ export class Children {
     const engine = this.#engine;
     // Parsed before anything is decided: one unreadable specification refuses the whole request.
     for (const child of children) engine.summaries.of(child.taskSpec);
+    const key = await engine.documents.keyOf(parent.project);
     engine.requireUsable();
     const owner = this.#requireRunning(parent);
     const fresh = this.#withoutKnown(owner, children);
     this.#requireRoom(owner, fresh);
     for (const child of fresh) {
       const task = engine.summaries.of(child.taskSpec);
-      engine.storeDocument(task.digest, child.taskSpec);
+      engine.storeDocument(key, parent.project, task.digest, child.taskSpec);
       const record = newTaskAction({
         id: { ...idOf(parent), action: child.name },
         parent: parent.action,
@@ -45,18 +48,25 @@ export class Children {
 
   async recordTraces(parent: AttemptId, traces: readonly NewTrace[]): Promise<void> {
     const engine = this.#engine;
+    const key = await engine.documents.keyOf(parent.project);
+    const sealed = await Promise.all(traces.map((trace) => this.#sealFailure(parent, trace)));
     engine.requireUsable();
     const owner = this.#requireRunning(parent);
     for (const trace of traces) requireTerminal(trace);
-    const fresh = this.#withoutKnown(owner, traces);
+    const fresh = this.#withoutKnown(owner, sealed);
     this.#requireRoom(owner, fresh);
-    for (const trace of fresh) this.#add(owner, this.#traceRecord(owner, trace), noRetries);
+    for (const trace of fresh) this.#add(owner, this.#traceRecord(owner, trace, key), noRetries);
     await engine.commit();
   }
 
+  async #sealFailure(run: RunId, trace: NewTrace): Promise<SealedTrace> {
+    const failure = trace.failure && (await this.#engine.texts.sealFailure(run, trace.failure));
+    return { ...trace, failure };
+  }
+
   #add(owner: ActionState, record: ActionRecord, retry: ActionState["retry"]): void {
-    const stored = { record, depth: owner.depth + 1, notBeforeMs: 0, updatedAtMs: this.#engine.now() };
-    this.#engine.addAction(new ActionState(owner.run, owner, stored, retry));
+    const stored = { record, depth: owner.depth + 1, retry, notBeforeMs: 0, updatedAtMs: this.#engine.now() };
+    this.#engine.addAction(new ActionState(owner.run, owner, stored));
   }
 
   /** An attempt that was given up must not go on adding to what its successor does. */
@@ -105,10 +115,10 @@ export class Children {
     }
   }
 
-  #traceRecord(owner: ActionState, trace: NewTrace): ActionRecord {
+  #traceRecord(owner: ActionState, trace: SealedTrace, key: ProjectKey): ActionRecord {
     const engine = this.#engine;
     const specDigest = trace.spec === undefined ? undefined : digestOf(trace.spec);
-    if (specDigest !== undefined) engine.storeDocument(specDigest, trace.spec!);
+    if (specDigest !== undefined) engine.storeDocument(key, owner.record.project, specDigest, trace.spec!);
     const ended = { phase: trace.phase, atMs: trace.endedAtMs };
     return {
       ...idOf(owner.record),

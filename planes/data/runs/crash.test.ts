@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { rm } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { type AttemptId, rootAction } from "@biplane/base";
 import { isTerminal, Phase } from "@biplane/control-wire";
@@ -11,7 +12,16 @@ import { describeOnBothDatabases, type TestDatabase } from "../../../tests/suppo
 import { dataMigrations } from "../store/migrations.ts";
 import type { DataSchema } from "../store/schema.ts";
 import type { Acknowledged } from "./crash.testing.ts";
-import { actionOf, cluster, org, scope, success, TestClock } from "./engine.testing.ts";
+import {
+  actionOf,
+  cluster,
+  keysFolder,
+  openProjectKeys,
+  org,
+  scope,
+  success,
+  TestClock,
+} from "./engine.testing.ts";
 import { openRuns, type RunsModule } from "./open.ts";
 import type { RunRecord } from "./types.ts";
 
@@ -30,8 +40,10 @@ describeOnBothDatabases("kill -9 of the engine", (fresh) => {
     expect(seen.filter(({ kind }) => kind === "finished").length, `seed ${seed}`).toBeGreaterThan(5);
     const database = await openDatabase<DataSchema>(place, dataMigrations);
     const log = createLogger({ component: "test", level: "silent" });
-    const options = { database, org, cluster, keys: key, bucket: "biplane", clock: new TestClock(), log };
-    const module = await openRuns(options);
+    const projectKeys = await openProjectKeys(place.folder, key);
+    const module = await openRuns({
+      ...{ database, org, cluster, keys: key, projectKeys, bucket: "biplane", clock: new TestClock(), log },
+    });
     try {
       // Control: a comparison that missed a lost run would prove nothing.
       const invented: Acknowledged = { kind: "created", run: "r-never-created" };
@@ -39,7 +51,9 @@ describeOnBothDatabases("kill -9 of the engine", (fresh) => {
       await compare(module, seen, `seed ${seed}`);
     } finally {
       await module.close();
+      await projectKeys.close();
       await database.close();
+      await rm(keysFolder(place.folder), { recursive: true });
     }
   }, 180_000);
 });

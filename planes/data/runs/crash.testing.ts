@@ -13,6 +13,7 @@ import {
   child,
   cluster,
   newRun,
+  openProjectKeys,
   org,
   success,
   TestClock,
@@ -34,10 +35,12 @@ await main();
 
 async function main(): Promise<void> {
   const clock = new TestClock();
+  const keys = new Secret(new Uint8Array(Buffer.from(keyHex, "hex")));
   const database = await openDatabase<DataSchema>(url === "" ? { folder } : { folder, url }, dataMigrations);
   const module = await openRuns({
     ...{ database, org, cluster, clock, bucket: "biplane" },
-    keys: new Secret(new Uint8Array(Buffer.from(keyHex, "hex"))),
+    keys,
+    projectKeys: await openProjectKeys(folder, keys),
     log: createLogger({ component: "crash", level: "silent" }),
   });
   for (const id of await module.queue.interrupted()) await finish(module, id, 0);

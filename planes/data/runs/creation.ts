@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { type Digest, limits, type RunId, type RunName, rootAction, runNameFrom } from "@biplane/base";
 import { AdmissionOutcome, Phase, type RunRef } from "@biplane/control-wire";
+import type { ProjectKey } from "../keys/types.ts";
 import { digestOf } from "../store/document-rows.ts";
 import { type RepeatKey, readRepeatKeys } from "../store/key-rows.ts";
 import { readRun, type StoredRun } from "../store/run-rows.ts";
@@ -44,17 +45,21 @@ export class RunCreation {
   async createRun(run: NewRun): Promise<RunRecord> {
     const earlier = await this.#findRepeat(run.repeatKey);
     if (earlier !== undefined) return this.#resume(earlier);
+    const key = this.#engine.documents.keyOf(run.scope.project);
+    // Awaited below, beside what the database is asked.
+    key.catch(() => undefined);
     const specs = { task: this.#engine.summaries.of(run.taskSpec), run: summarizeRunSpec(run.runSpec) };
     const name = (run.name as RunName | undefined) ?? runNameFrom(randomBytes(10));
     const id: RunId = { ...run.scope, run: name };
     const taken = run.name === undefined ? undefined : await this.#readRun(id);
+    const projectKey = await key;
     this.#engine.requireUsable();
     // Others may have come first while the database was asked.
     const raced = run.repeatKey === undefined ? undefined : this.#engine.repeats.get(run.repeatKey);
     if (raced !== undefined) return this.#resume(raced);
     if (this.#engine.openRun(id) !== undefined) throw nameTaken(name);
     if (taken !== undefined) this.#takeOverName(taken);
-    const state = this.#begin(id, run, specs);
+    const state = this.#begin(id, run, specs, projectKey);
     const answer = this.#wait(state);
     await this.#engine.commit();
     return answer;
@@ -120,7 +125,7 @@ export class RunCreation {
     this.#engine.committer.batch.forgottenRuns.push(taken.record);
   }
 
-  #begin(id: RunId, run: NewRun, specs: Specs): RunState {
+  #begin(id: RunId, run: NewRun, specs: Specs, key: ProjectKey): RunState {
     const engine = this.#engine;
     const { task } = specs;
     const runSpecDigest = digestOf(run.runSpec);
@@ -128,9 +133,9 @@ export class RunCreation {
     const bound = { id, cluster, taskSpecDigest: task.digest, runSpecDigest };
     const document = runDocumentOf(run, bound);
     const stored = newStoredRun(run, bound, specs, { digest: digestOf(document), atMs: engine.now() });
-    engine.storeDocument(stored.record.documentDigest, document);
-    engine.storeDocument(task.digest, run.taskSpec);
-    engine.storeDocument(runSpecDigest, run.runSpec);
+    engine.storeDocument(key, id.project, stored.record.documentDigest, document);
+    engine.storeDocument(key, id.project, task.digest, run.taskSpec);
+    engine.storeDocument(key, id.project, runSpecDigest, run.runSpec);
     const state = engine.addRun(stored);
     engine.committer.batch.createdRuns.add(state);
     const record = newTaskAction({
@@ -143,8 +148,8 @@ export class RunCreation {
       atMs: stored.record.createdAtMs,
       bucket: engine.options.bucket,
     });
-    const root = { record, depth: 0, notBeforeMs: 0, updatedAtMs: record.createdAtMs };
-    engine.addAction(new ActionState(state, undefined, root, task.retry));
+    const root = { record, depth: 0, retry: task.retry, notBeforeMs: 0, updatedAtMs: record.createdAtMs };
+    engine.addAction(new ActionState(state, undefined, root));
     this.#rememberRepeat(run.repeatKey, id, stored.record.createdAtMs);
     return state;
   }

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
+  type ActionId,
   type ActionName,
   type AttemptId,
   type ClusterId,
@@ -23,11 +24,13 @@ import {
   type RunProjection,
 } from "@biplane/control-wire";
 import { flyte, supplement } from "@biplane/data-wire";
-import { newKey } from "@biplane/kit/crypto";
+import { type Key, newKey } from "@biplane/kit/crypto";
 import { type Database, openDatabase } from "@biplane/kit/database";
 import { createLogger } from "@biplane/kit/logging";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { FileKeyProvider } from "../keys/file-provider.ts";
+import { ProjectKeys } from "../keys/project-keys.ts";
 import { dataMigrations } from "../store/migrations.ts";
 import type { DataSchema } from "../store/schema.ts";
 import type { EngineOptions } from "./engine.ts";
@@ -63,6 +66,8 @@ export class TestClock {
 export interface Fixture extends RunsModule {
   readonly options: EngineOptions;
   readonly clock: TestClock;
+  /** Over key files of the customer's, beside the database. */
+  readonly projectKeys: ProjectKeys;
   /** Closes the engine and its database, and opens both again over the same files. */
   reopen(): Promise<void>;
 }
@@ -85,18 +90,25 @@ export async function openFixture(fixtureOptions: FixtureOptions = {}): Promise<
     const opened = await openDatabase<DataSchema>({ url: fixtureOptions.url, folder }, dataMigrations);
     const database = fixtureOptions.wrap?.(opened) ?? opened;
     const log = createLogger({ component: "test", level: "silent" });
-    const options: EngineOptions = { database, org, cluster, keys, bucket: "biplane", clock, log };
-    return { options, module: await openRuns(options) };
+    const projectKeys = await openProjectKeys(folder, keys);
+    const options: EngineOptions = {
+      ...{ database, org, cluster, keys, projectKeys, bucket: "biplane", clock, log },
+    };
+    return { options, projectKeys, module: await openRuns(options) };
   };
   let current = await open();
   const closeCurrent = async () => {
     await current.module.close();
+    await current.projectKeys.close();
     await current.options.database.close();
   };
   return {
     clock,
     get options() {
       return current.options;
+    },
+    get projectKeys() {
+      return current.projectKeys;
     },
     get runs() {
       return current.module.runs;
@@ -117,8 +129,20 @@ export async function openFixture(fixtureOptions: FixtureOptions = {}): Promise<
     close: async () => {
       await closeCurrent();
       await rm(own, { recursive: true, force: true });
+      await rm(keysFolder(folder), { recursive: true, force: true });
     },
   };
+}
+
+/** The keys of projects as the plane has them, in a folder beside the database's. */
+export async function openProjectKeys(databaseFolder: string, systemKey: Key): Promise<ProjectKeys> {
+  const folder = keysFolder(databaseFolder);
+  const provider = await FileKeyProvider.open(join(folder, "customer"));
+  return ProjectKeys.open({ folder: join(folder, "projects"), systemKey, provider });
+}
+
+export function keysFolder(databaseFolder: string): string {
+  return `${databaseFolder}-keys`;
 }
 
 export interface TaskOptions {
@@ -144,6 +168,7 @@ export interface RunOptions extends TaskOptions {
   readonly actionConcurrencyMax?: number;
   readonly createdBy?: string;
   readonly runName?: string;
+  readonly project?: string;
   readonly repeatKey?: string;
 }
 
@@ -153,7 +178,7 @@ export function newRun(options: RunOptions = {}): NewRun {
     maxActionConcurrency: options.actionConcurrencyMax ?? 0,
   });
   return {
-    scope,
+    scope: { ...scope, project: (options.project ?? scope.project) as ProjectId },
     name: options.runName,
     createdBy: options.createdBy ?? "user-1",
     request: randomBytes(32),
@@ -288,6 +313,11 @@ export function rootOf(run: RunId | RunRecord): RunId & { readonly action: Actio
 
 export function actionOf(run: RunId, name: string): RunId & { readonly action: ActionName } {
   return { ...rootOf(run), action: name as ActionName };
+}
+
+/** With its texts, as whoever reads details gets it. */
+export async function readAction({ runs }: Pick<Fixture, "runs">, id: ActionId): Promise<ActionRecord> {
+  return runs.withTexts(await runs.getAction(id));
 }
 
 export function phaseOf(record: ActionRecord | RunRecord): number {

@@ -8,7 +8,10 @@ import type { Clock } from "@biplane/kit/clock";
 import type { Key } from "@biplane/kit/crypto";
 import type { Database } from "@biplane/kit/database";
 import type { Logger } from "@biplane/kit/logging";
+import type { ProjectKey, ScopedKeys } from "../keys/types.ts";
+import { documentName } from "../store/document-rows.ts";
 import type { UsedNonce } from "../store/key-rows.ts";
+import { ProjectSealer } from "../store/project-sealing.ts";
 import type { StoredRun } from "../store/run-rows.ts";
 import type { DataSchema } from "../store/schema.ts";
 import { Sealer } from "../store/sealing.ts";
@@ -29,14 +32,17 @@ import { parseRunRef } from "./run-ref.ts";
 import { Signal } from "./signal.ts";
 import { TaskSummaries } from "./specs.ts";
 import { type ActionState, RunState, runKey } from "./state.ts";
+import { Texts } from "./texts.ts";
 import type { ActionRecord, AttemptRecord } from "./types.ts";
 
 export interface EngineOptions {
   readonly database: Database<DataSchema>;
   readonly org: OrgId;
   readonly cluster: ClusterId;
-  /** Root of the keys of this module's sealed columns. */
+  /** Root of the keys of this module's sealed columns: names, URIs and whatever the queue needs. */
   readonly keys: Key;
+  /** Protect documents and texts. */
+  readonly projectKeys: ScopedKeys;
   readonly bucket: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -48,6 +54,7 @@ export class Engine {
   readonly options: EngineOptions;
   readonly sealer: Sealer;
   readonly documents: Documents;
+  readonly texts: Texts;
   readonly summaries = new TaskSummaries();
   readonly hub = new WatchHub();
   readonly leases = new Leases();
@@ -73,7 +80,9 @@ export class Engine {
     this.#database = options.database;
     this.options = { ...options, database: withReadableFailures(options.database) };
     this.sealer = new Sealer(options.keys, options.org);
-    this.documents = new Documents(this.options.database, this.sealer, options.org);
+    const projectSealer = new ProjectSealer(options.projectKeys, options.org);
+    this.documents = new Documents(this.options.database, projectSealer, options.org);
+    this.texts = new Texts(projectSealer);
     this.committer = new Committer<Batch>({
       newBatch,
       isEmpty: isEmptyBatch,
@@ -152,8 +161,12 @@ export class Engine {
     this.readyChanged.notify();
   }
 
-  storeDocument(digest: Digest, content: Uint8Array): void {
-    if (!this.documents.isKnown(digest)) this.committer.batch.documents.set(digest, content);
+  /** Sealed at once, so that the key need not be kept until the transaction. */
+  storeDocument(key: ProjectKey, project: string, digest: Digest, content: Uint8Array): void {
+    const { documents } = this.committer.batch;
+    const name = documentName(project, digest);
+    if (this.documents.isKnown(key, project, digest) || documents.has(name)) return;
+    documents.set(name, this.documents.seal(key, project, digest, content));
   }
 
   commit(): Promise<void> {
@@ -161,12 +174,7 @@ export class Engine {
   }
 
   async load(): Promise<Loaded> {
-    const loaded = await loadOpenRuns({
-      ...this.options,
-      sealer: this.sealer,
-      documents: this.documents,
-      summaries: this.summaries,
-    });
+    const loaded = await loadOpenRuns({ ...this.options, sealer: this.sealer });
     this.runs = new Map(loaded.runs.map((run) => [run.key, run]));
     this.ready = new ReadyQueue();
     this.recentEvents.clear();
@@ -223,7 +231,7 @@ export class Engine {
   #committed(batch: Batch, frozen: FrozenBatch): void {
     // Leases are held before their end is looked for: both may be in one batch.
     for (const run of batch.afterCommit) run();
-    for (const [digest, content] of batch.documents) this.documents.remember(digest, content);
+    for (const document of batch.documents.values()) this.documents.remember(document);
     this.lastSequence += BigInt(frozen.events.length);
     this.recentEvents.append(frozen.events);
     if (batch.acknowledged !== undefined) this.acknowledged = batch.acknowledged;

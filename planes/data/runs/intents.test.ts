@@ -89,7 +89,7 @@ describeOnBothDatabases("Intents", (fresh) => {
     expect(await send(one.projection)).toBe(IntentOutcome.ACCEPTED);
     const stored = fromBinary(
       document.RunDocumentSchema,
-      await fixture.runs.document(one.run.documentDigest),
+      await fixture.runs.document(one.run.project, one.run.documentDigest),
     );
     const { project, domain, run: name } = one.run;
     expect(stored).toMatchObject({ org, project, domain, name, cluster, createdBy: one.run.createdBy });

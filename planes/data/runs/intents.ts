@@ -95,7 +95,7 @@ export class Intents implements IntentHandler {
     const known = this.#askedFor(id);
     if (known === undefined) return this.#judgeClosed(id, intent);
     const { record, taskSpecDigest, runSpecDigest } = known.stored;
-    const present = await this.#engine.documents.arePresent([
+    const present = await this.#engine.documents.arePresent(id.project, [
       record.documentDigest,
       taskSpecDigest,
       runSpecDigest,

@@ -10,6 +10,7 @@ import {
   failure,
   leaseNow,
   openFixture,
+  readAction,
   rootOf,
   startRun,
   success,
@@ -56,7 +57,7 @@ describeOnBothDatabases("The action queue", (fresh) => {
     await fixture.queue.finish(attemptOf(second), failure({ code: "KeyError" }));
     const third = await leaseNow(fixture);
     await fixture.queue.finish(attemptOf(third), failure({ code: "TypeError" }));
-    const record = await fixture.runs.getAction(rootOf(root));
+    const record = await readAction(fixture, rootOf(root));
     expect(record).toMatchObject({
       phase: Phase.FAILED,
       failure: { code: "TypeError", message: "secret 42" },
@@ -101,7 +102,7 @@ describeOnBothDatabases("The action queue", (fresh) => {
     const root = await start();
     const why = { code: "timeout", message: "too long", kind: "user", recoverable: true } as const;
     await fixture.queue.finish(attemptOf(root), { kind: "timed_out", failure: why, hasReport: true });
-    const record = await fixture.runs.getAction(rootOf(root));
+    const record = await readAction(fixture, rootOf(root));
     expect(record).toMatchObject({ phase: Phase.TIMED_OUT, attempts: [{ hasReport: true }] });
   });
 

@@ -7,12 +7,16 @@ import type { Engine } from "./engine.ts";
 import { decideRetry } from "./retries.ts";
 import type { ActionState } from "./state.ts";
 import { currentAttempt, failed, givenBack, leased, retried, succeeded } from "./transitions.ts";
-import type { ActionFailure, ActionQueue, AttemptOutcome, Lease } from "./types.ts";
+import type { ActionFailure, ActionQueue, AttemptOutcome, Lease, RecordedFailure } from "./types.ts";
 
 interface Waiter {
   readonly signal: AbortSignal;
   readonly lease: PromiseWithResolvers<Lease | undefined>;
 }
+
+type FailureOutcome = Exclude<AttemptOutcome, { kind: "succeeded" }>;
+type RecordedFailureOutcome = Omit<FailureOutcome, "failure"> & { readonly failure: RecordedFailure };
+type RecordedOutcome = Extract<AttemptOutcome, { kind: "succeeded" }> | RecordedFailureOutcome;
 
 /** Node fires timers set further ahead at once. */
 const timerMsMax = 2 ** 31 - 1;
@@ -50,14 +54,20 @@ export class LeaseQueue implements ActionQueue {
   async finish(id: AttemptId, outcome: AttemptOutcome): Promise<void> {
     for (let attempt = 0; ; attempt += 1) {
       try {
+        const recorded = await this.#sealed(id, outcome);
         this.#engine.requireUsable();
-        this.#finish(id, outcome);
+        this.#finish(id, recorded);
         return await this.#engine.commit();
       } catch (error) {
         if (!(error instanceof BiplaneError && error.retryable) || this.#engine.isClosed) throw error;
         await sleep(backoffMs(attempt, { firstMs: 50, lastMs: 5_000 }));
       }
     }
+  }
+
+  async #sealed(id: AttemptId, outcome: AttemptOutcome): Promise<RecordedOutcome> {
+    if (outcome.kind === "succeeded") return outcome;
+    return { ...outcome, failure: await this.#engine.texts.sealFailure(id, outcome.failure) };
   }
 
   interrupted(): Promise<readonly AttemptId[]> {
@@ -156,8 +166,8 @@ export class LeaseQueue implements ActionQueue {
     const { record, run } = action;
     const { org, project, domain, run: name } = record;
     const [taskSpec, runSpec] = await Promise.all([
-      documents.read(record.specDigest!),
-      documents.read(run.stored.runSpecDigest),
+      documents.read(project, record.specDigest!),
+      documents.read(project, run.stored.runSpecDigest),
     ]);
     return {
       ...{ org, project, domain, run: name, action: record.action, attempt },
@@ -172,7 +182,7 @@ export class LeaseQueue implements ActionQueue {
     };
   }
 
-  #finish(id: AttemptId, outcome: AttemptOutcome): void {
+  #finish(id: AttemptId, outcome: RecordedOutcome): void {
     const engine = this.#engine;
     const action = engine.openRun(id)?.actions.get(id.action);
     if (action === undefined || !action.isRunning(id.attempt)) return;
@@ -183,7 +193,7 @@ export class LeaseQueue implements ActionQueue {
     } else this.#fail(action, outcome);
   }
 
-  #fail(action: ActionState, outcome: Exclude<AttemptOutcome, { kind: "succeeded" }>): void {
+  #fail(action: ActionState, outcome: RecordedFailureOutcome): void {
     const engine = this.#engine;
     const { record, retry } = action;
     const { failure, hasReport } = outcome;
@@ -204,7 +214,10 @@ function unreadableSpecification(error: unknown): ActionFailure {
   const code = (error instanceof BiplaneError ? error.reason : undefined) ?? "document_unreadable";
   return {
     code,
-    message: "The task's specification can't be read from the data plane's database.",
+    message:
+      code === "key_disabled"
+        ? "The task's specification can't be read: the key of its project is disabled."
+        : "The task's specification can't be read from the data plane's database.",
     kind: "system",
     recoverable: code !== "document_missing",
   };

@@ -82,7 +82,8 @@ function assemble(engine: Engine, creation: RunCreation, aborts: Aborts): Runs {
     recordTraces: (parent, traces) => children.recordTraces(parent, traces),
     getRun: (id) => reads.run(id),
     getAction: (id) => reads.action(id),
-    document: (digest) => reads.document(digest),
+    withTexts: (record) => engine.texts.open(record),
+    document: (project, digest) => reads.document(project, digest),
     runSpec: (id) => reads.runSpec(id),
     listRuns: (scope, query) => lists.runs(scope, query),
     listActions: async (id, query) => {

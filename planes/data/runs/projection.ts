@@ -17,7 +17,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { StoredRun } from "../store/run-rows.ts";
 import type { StoredTask } from "../store/task-rows.ts";
-import type { ActionFailure, ActionRecord, AttemptRecord, ActionKind as Kind } from "./types.ts";
+import type { ActionRecord, AttemptRecord, ActionKind as Kind, RecordedFailure } from "./types.ts";
 
 export type Change = NonNullable<MessageInitShape<typeof EventSchema>["change"]>;
 
@@ -118,7 +118,7 @@ export function projectedCode(code: string): string {
   return codePattern.test(code) ? code : "Unknown";
 }
 
-function failureOf(failure: ActionFailure | undefined): { failureCode: string; failureKind: FailureKind } {
+function failureOf(failure: RecordedFailure | undefined): { failureCode: string; failureKind: FailureKind } {
   return failure === undefined
     ? { failureCode: "", failureKind: FailureKind.UNSPECIFIED }
     : { failureCode: projectedCode(failure.code), failureKind: failureKind(failure.kind) };

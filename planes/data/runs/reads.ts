@@ -38,15 +38,15 @@ export class Reads {
     return states.flatMap(({ committed }) => (committed === undefined ? [] : [committed]));
   }
 
-  document(digest: Digest): Promise<Uint8Array> {
-    return this.#engine.documents.read(digest);
+  document(project: string, digest: Digest): Promise<Uint8Array> {
+    return this.#engine.documents.read(project, digest);
   }
 
   async runSpec(id: RunId): Promise<Uint8Array> {
     await this.run(id);
     const stored = this.#engine.openRun(id)?.stored ?? (await this.#stored(id));
     if (stored === undefined) throw runNotFound(id);
-    return this.document(stored.runSpecDigest);
+    return this.document(id.project, stored.runSpecDigest);
   }
 
   #stored(id: RunId): Promise<StoredRun | undefined> {

@@ -1,7 +1,7 @@
 /** Whether a failed attempt is followed by another one, and when. */
 import { limits, minute, second } from "@biplane/base";
 import type { RetryPolicy } from "./specs.ts";
-import type { ActionFailure, AttemptRecord } from "./types.ts";
+import type { AttemptRecord, RecordedFailure } from "./types.ts";
 
 export type RetryDecision = { readonly kind: "end" } | { readonly kind: "retry"; readonly delayMs: number };
 
@@ -12,7 +12,7 @@ const systemDelay = { baseMs: second, factor: 2, capMs: minute } as const;
  * the attempts before the one that failed now.
  */
 export function decideRetry(
-  failure: ActionFailure,
+  failure: RecordedFailure,
   earlier: readonly AttemptRecord[],
   policy: RetryPolicy,
 ): RetryDecision {

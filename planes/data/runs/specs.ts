@@ -13,6 +13,8 @@ export interface RetryPolicy {
   readonly capMs: number;
 }
 
+export const noRetries: RetryPolicy = { retries: 0, baseMs: 0, factor: 1, capMs: 0 };
+
 /** Shared by every action of the same task. */
 export interface TaskSummary {
   readonly digest: Digest;

@@ -75,11 +75,11 @@ export class ActionState {
   notBeforeMs: number;
   updatedAtMs: number;
 
-  constructor(run: RunState, parent: ActionState | undefined, stored: StoredAction, retry: RetryPolicy) {
+  constructor(run: RunState, parent: ActionState | undefined, stored: StoredAction) {
     this.run = run;
     this.parent = parent;
     this.depth = stored.depth;
-    this.retry = retry;
+    this.retry = stored.retry;
     this.notBeforeMs = stored.notBeforeMs;
     this.updatedAtMs = stored.updatedAtMs;
     this.#record = stored.record;
@@ -119,8 +119,8 @@ export class ActionState {
   }
 
   snapshot(): StoredAction {
-    const { depth, notBeforeMs, updatedAtMs } = this;
-    return { record: this.#record, depth, notBeforeMs, updatedAtMs };
+    const { depth, retry, notBeforeMs, updatedAtMs } = this;
+    return { record: this.#record, depth, retry, notBeforeMs, updatedAtMs };
   }
 
   get #isBusy(): boolean {

@@ -1,5 +1,6 @@
 /** Deployed tasks: a name and a version mean one specification for good. */
 import { BiplaneError, type TaskId } from "@biplane/base";
+import type { ProjectKey } from "../keys/types.ts";
 import { digestOf } from "../store/document-rows.ts";
 import { readTask, type StoredTask } from "../store/task-rows.ts";
 import type { Engine } from "./engine.ts";
@@ -22,10 +23,11 @@ export class Tasks {
     const specDigest = digestOf(task.spec);
     const known = await this.#find(task);
     if (known !== undefined) return requireSame(known, specDigest);
+    const key = await engine.documents.keyOf(task.project);
     engine.requireUsable();
     const raced = engine.committer.batch.tasks.find((other) => isSameTask(other, task));
     if (raced !== undefined) requireSame(raced, specDigest);
-    else this.#store(task, specDigest);
+    else this.#store(task, specDigest, key);
     await engine.commit();
     const stored = await this.#find(task);
     if (stored !== undefined) requireSame(stored, specDigest);
@@ -42,10 +44,10 @@ export class Tasks {
     return { items: await Promise.all(items.map((task) => this.#withSpec(task))), nextCursor };
   }
 
-  #store(task: DeployedTask, specDigest: StoredTask["specDigest"]): void {
+  #store(task: DeployedTask, specDigest: StoredTask["specDigest"], key: ProjectKey): void {
     const { org, project, domain, name, version, deployedBy, deployedAtMs, shortName, environmentName } =
       task;
-    this.#engine.storeDocument(specDigest, task.spec);
+    this.#engine.storeDocument(key, project, specDigest, task.spec);
     this.#engine.committer.batch.tasks.push({
       ...{ org, project, domain, name, version },
       ...{ specDigest, deployedBy, deployedAtMs, shortName, environmentName },
@@ -59,7 +61,7 @@ export class Tasks {
 
   async #withSpec(stored: StoredTask): Promise<DeployedTask> {
     const { specDigest, ...task } = stored;
-    return { ...task, spec: await this.#engine.documents.read(specDigest) };
+    return { ...task, spec: await this.#engine.documents.read(task.project, specDigest) };
   }
 }
 

@@ -3,7 +3,7 @@ import type { ActionId, AttemptId } from "@biplane/base";
 import { Phase } from "@biplane/control-wire";
 import { attemptUri } from "../store/attempt-column.ts";
 import type { TaskSummary } from "./specs.ts";
-import type { AbortInfo, ActionFailure, ActionRecord, AttemptRecord } from "./types.ts";
+import type { ActionRecord, AttemptRecord, RecordedAbort, RecordedFailure } from "./types.ts";
 
 export interface NewAction {
   readonly id: ActionId;
@@ -96,7 +96,7 @@ export function failed(
   record: ActionRecord,
   phase: typeof Phase.FAILED | typeof Phase.TIMED_OUT,
   atMs: number,
-  failure: ActionFailure,
+  failure: RecordedFailure,
   hasReport: boolean,
 ): ActionRecord {
   const attempt = endAttempt(currentAttempt(record), phase, atMs, failure, hasReport);
@@ -108,7 +108,7 @@ export function retried(
   record: ActionRecord,
   phase: typeof Phase.FAILED | typeof Phase.TIMED_OUT,
   atMs: number,
-  failure: ActionFailure,
+  failure: RecordedFailure,
   options: { readonly hasReport: boolean; readonly bucket: string },
 ): ActionRecord {
   const attempt = endAttempt(currentAttempt(record), phase, atMs, failure, options.hasReport);
@@ -117,7 +117,7 @@ export function retried(
   return { ...ended, phase: Phase.QUEUED, attempts: [...ended.attempts, next] };
 }
 
-export function aborted(record: ActionRecord, atMs: number, abort: AbortInfo): ActionRecord {
+export function aborted(record: ActionRecord, atMs: number, abort: RecordedAbort): ActionRecord {
   const attempt = currentAttempt(record);
   return {
     ...endedWith(record, endAttempt(attempt, Phase.ABORTED, atMs, undefined, attempt.hasReport)),
@@ -133,7 +133,7 @@ function endAttempt(
   attempt: AttemptRecord,
   phase: Phase,
   atMs: number,
-  failure: ActionFailure | undefined,
+  failure: RecordedFailure | undefined,
   hasReport: boolean,
 ): AttemptRecord {
   const moved = moveAttempt(attempt, phase, atMs);

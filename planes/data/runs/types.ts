@@ -16,6 +16,17 @@ export interface AbortInfo {
   readonly by: string;
 }
 
+/** In records: Biplane's own words as they are; what people and programs wrote under the project's key, base64. */
+export type Text = string | { readonly sealed: string };
+
+export interface RecordedFailure extends Omit<ActionFailure, "message"> {
+  readonly message: Text;
+}
+
+export interface RecordedAbort extends Omit<AbortInfo, "reason"> {
+  readonly reason: Text;
+}
+
 export interface RunRecord extends RunId {
   /** Pending runs are unlisted and never executed (rule of state 3). */
   readonly admission: "pending" | "admitted" | "withdrawn";
@@ -44,7 +55,7 @@ export interface AttemptRecord {
   readonly startedAtMs: number | undefined;
   readonly endedAtMs: number | undefined;
   readonly transitions: readonly PhaseTransition[];
-  readonly failure: ActionFailure | undefined;
+  readonly failure: RecordedFailure | undefined;
   /** Directory of this attempt's outputs, `s3://…/`. */
   readonly outputPrefix: string;
   readonly hasReport: boolean;
@@ -74,8 +85,8 @@ export interface ActionRecord extends ActionId {
   readonly endedAtMs: number | undefined;
   /** Dense from 1; never empty. */
   readonly attempts: readonly AttemptRecord[];
-  readonly failure: ActionFailure | undefined;
-  readonly abort: AbortInfo | undefined;
+  readonly failure: RecordedFailure | undefined;
+  readonly abort: RecordedAbort | undefined;
 }
 
 /** What CreateRun hands over, already authenticated, authorized and checked. */
@@ -175,8 +186,10 @@ export interface Runs {
 
   getRun(id: RunId): Promise<RunRecord>;
   getAction(id: ActionId): Promise<ActionRecord>;
-  /** Bytes of a stored document by digest: the client's request, a task spec, a run spec. */
-  document(digest: Digest): Promise<Uint8Array>;
+  /** The record with the texts of its failures and its abort opened. Refused with reason `key_disabled`. */
+  withTexts(record: ActionRecord): Promise<ActionRecord>;
+  /** Bytes of a stored document by digest: the client's request, a task spec, a run spec. Refused like texts. */
+  document(project: string, digest: Digest): Promise<Uint8Array>;
   runSpec(id: RunId): Promise<Uint8Array>;
   listRuns(
     scope: { org: string; project?: string; domain?: string },

@@ -2,7 +2,9 @@
 import type { ActionId, Digest, RunId } from "@biplane/base";
 import { Phase } from "@biplane/control-wire";
 import { type Selectable, sql, type Transaction } from "kysely";
-import type { AbortInfo, ActionFailure, ActionKind, ActionRecord } from "../runs/types.ts";
+import type { RetryPolicy } from "../runs/specs.ts";
+import { noRetries } from "../runs/specs.ts";
+import type { ActionKind, ActionRecord, RecordedAbort, RecordedFailure, Text } from "../runs/types.ts";
 import { decodeAttempts, encodeAttempts, failureTexts } from "./attempt-column.ts";
 import { assignments, type BulkColumn, base64, inChunks, type JsonRow, names, values } from "./bulk.ts";
 import { optionalNumber } from "./run-rows.ts";
@@ -15,6 +17,8 @@ export interface StoredAction {
   readonly record: ActionRecord;
   /** 0 for the root action. */
   readonly depth: number;
+  /** Kept beside the record: what says it, the specification, is under the customer's key. */
+  readonly retry: RetryPolicy;
   /** A retry waits until then. */
   readonly notBeforeMs: number;
   readonly updatedAtMs: number;
@@ -27,12 +31,14 @@ interface ActionDetail {
   readonly inputUri: string;
   /** Of traces; that of tasks follows from the successful attempt. */
   readonly outputUri: string | undefined;
+  /** Absent where there are none; no cap is null. */
+  readonly retry?: Omit<RetryPolicy, "capMs"> & { readonly capMs: number | null };
 }
 
 interface ActionOutcome {
-  readonly failure: ActionFailure | undefined;
-  readonly texts: readonly (string | null)[];
-  readonly abort: AbortInfo | undefined;
+  readonly failure: RecordedFailure | undefined;
+  readonly texts: readonly (Text | null)[];
+  readonly abort: RecordedAbort | undefined;
 }
 
 const keyColumns: readonly BulkColumn[] = [
@@ -152,6 +158,8 @@ export function actionFromRow(sealer: Sealer, bucket: string, row: Selectable<Ac
   const succeeded = attempts.at(-1)?.phase === row.phase && successful.has(row.phase);
   return {
     depth: row.depth,
+    retry:
+      detail.retry === undefined ? noRetries : { ...detail.retry, capMs: detail.retry.capMs ?? Infinity },
     notBeforeMs: Number(row.not_before_ms),
     updatedAtMs: Number(row.updated_at_ms),
     record: {
@@ -189,13 +197,16 @@ function keyOf(record: ActionRecord): JsonRow {
   };
 }
 
-function fixedOf(sealer: Sealer, { record, depth }: StoredAction): JsonRow {
+function fixedOf(sealer: Sealer, { record, depth, retry }: StoredAction): JsonRow {
   const detail: ActionDetail = {
     group: record.group,
     shortName: record.shortName,
     environmentName: record.environmentName,
     inputUri: record.inputUri,
     outputUri: record.kind === "trace" ? record.outputUri : undefined,
+    ...(retry.retries === 0
+      ? {}
+      : { retry: { ...retry, capMs: Number.isFinite(retry.capMs) ? retry.capMs : null } }),
   };
   return {
     parent: record.parent,

@@ -4,7 +4,7 @@
  */
 import type { AttemptId } from "@biplane/base";
 import { attemptPrefix, objectUri } from "@biplane/layout";
-import type { ActionFailure, AttemptRecord } from "../runs/types.ts";
+import type { AttemptRecord, RecordedFailure, Text } from "../runs/types.ts";
 
 interface PlainFailure {
   readonly code: string;
@@ -28,7 +28,7 @@ export function encodeAttempts(attempts: readonly AttemptRecord[]): string {
 }
 
 /** One text per attempt, in order; null for those without a failure. */
-export function failureTexts(attempts: readonly AttemptRecord[]): readonly (string | null)[] {
+export function failureTexts(attempts: readonly AttemptRecord[]): readonly (Text | null)[] {
   return attempts.map(({ failure }) => failure?.message ?? null);
 }
 
@@ -36,7 +36,7 @@ export function decodeAttempts(
   bucket: string,
   action: Omit<AttemptId, "attempt">,
   encoded: string,
-  texts: readonly (string | null)[],
+  texts: readonly (Text | null)[],
 ): readonly AttemptRecord[] {
   const plain = JSON.parse(encoded) as readonly PlainAttempt[];
   return plain.map((attempt, index) =>
@@ -68,7 +68,7 @@ function decodeAttempt(
   [phase, startedAtMs, endedAtMs, transitions, hasReport, logsAvailable, failure]: PlainAttempt,
   attempt: number,
   outputPrefix: string,
-  text: string | null | undefined,
+  text: Text | null | undefined,
 ): AttemptRecord {
   return {
     attempt,
@@ -76,7 +76,7 @@ function decodeAttempt(
     startedAtMs: startedAtMs ?? undefined,
     endedAtMs: endedAtMs ?? undefined,
     transitions: transitions.map(([at, atMs]) => ({ phase: at, atMs })),
-    failure: failure === null ? undefined : ({ ...failure, message: text ?? "" } satisfies ActionFailure),
+    failure: failure === null ? undefined : ({ ...failure, message: text ?? "" } satisfies RecordedFailure),
     outputPrefix,
     hasReport: hasReport === 1,
     logsAvailable: logsAvailable === 1,

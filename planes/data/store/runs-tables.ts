@@ -16,7 +16,8 @@ type Int64OrNull = ColumnType<
 export interface RunsTables {
   incarnation: { org_id: string; id: string; acknowledged: Int64 };
   outbox: { org_id: string; first_sequence: Int64; last_sequence: Int64; events: Uint8Array };
-  document: { org_id: string; digest: string; content: Uint8Array };
+  /** `content` is under the project's key. */
+  document: { org_id: string; project: string; digest: string; content: Uint8Array };
   run: RunTable;
   action: ActionTable;
   task: TaskTable;
@@ -90,9 +91,9 @@ export interface ActionTable {
   not_before_ms: Int64;
   /** JSON of phases, times and codes; the texts are in `outcome`. */
   attempts: string;
-  /** Sealed JSON: group, names of environment and function, URIs. */
+  /** Sealed JSON: group, names of environment and function, URIs, retries. */
   detail: Uint8Array;
-  /** Sealed JSON: error texts and abort reason; null while there are none. */
+  /** Sealed JSON: error texts and abort reason, each under the project's key too; null while there are none. */
   outcome: Uint8Array | null;
 }
 
@@ -116,7 +117,8 @@ const statements = [
     org_id text not null, first_sequence bigint not null, last_sequence bigint not null, events bytea not null,
     primary key (org_id, last_sequence))`,
   `create table document (
-    org_id text not null, digest text not null, content bytea not null, primary key (org_id, digest))`,
+    org_id text not null, project text not null, digest text not null, content bytea not null,
+    primary key (org_id, digest, project))`,
   `create table run (
     org_id text not null, project text not null, domain text not null, name text not null,
     admission text not null, granted boolean not null, fence bigint not null, phase smallint not null,

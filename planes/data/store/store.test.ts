@@ -1,3 +1,4 @@
+import type { ActionId, Digest } from "@biplane/base";
 import { Phase } from "@biplane/control-wire";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -10,6 +11,7 @@ import {
   leaseNow,
   openFixture,
   org,
+  scope,
   startRun,
 } from "../runs/engine.testing.ts";
 
@@ -79,7 +81,7 @@ describeOnBothDatabases("The data plane's database", (fresh) => {
     const forged = fixture.options.database.asOrg("other", (transaction) =>
       transaction
         .insertInto("document")
-        .values({ org_id: org, digest: "d", content: Buffer.alloc(1) })
+        .values({ org_id: org, project: "flights", digest: "d", content: Buffer.alloc(1) })
         .execute(),
     );
     await expect(forged).rejects.toThrow(/row-level security/);
@@ -96,16 +98,36 @@ describeOnBothDatabases("The data plane's database", (fresh) => {
     for (const { table, first } of rows) expect(first, table).toBe("org_id");
   });
 
+  test("refuses a document and a text under the project's key that were moved to another row (claim CMK-1)", async () => {
+    const { rows } = await sql<{ digest: Digest; content: Uint8Array }>`
+      select digest, content from document`.execute(fixture.options.database.kysely);
+    const [one, other] = rows;
+    const moveTo = (content: Uint8Array) =>
+      sql`update document set content = ${content} where digest = ${one!.digest}`.execute(
+        fixture.options.database.kysely,
+      );
+    await moveTo(other!.content);
+    await fixture.reopen();
+    await expect(fixture.runs.document("flights", one!.digest)).rejects.toMatchObject({ code: "data_loss" });
+    // Control: at its own place the same value opens.
+    await moveTo(one!.content);
+    await expect(fixture.runs.document("flights", one!.digest)).resolves.toBeInstanceOf(Uint8Array);
+
+    const part = await fixture.runs.getAction(idOf("part"));
+    expect(await fixture.runs.withTexts(part)).toMatchObject({ failure: { message: "canary-message" } });
+    const moved = fixture.runs.withTexts({ ...part, run: "another-run" as typeof part.run });
+    await expect(moved).rejects.toMatchObject({ code: "data_loss" });
+  });
+
   test("refuses a sealed value that was moved to another row", async () => {
     const { kysely } = fixture.options.database;
     await sql`update action set detail = (select detail from action where name = 'a0') where name = 'part'`.execute(
       kysely,
     );
-    const id = { org, project: "flights", domain: "development", run: "canary-run", action: "part" };
-    await expect(
-      fixture.runs.getAction(id as Parameters<typeof fixture.runs.getAction>[0]),
-    ).rejects.toMatchObject({
-      code: "data_loss",
-    });
+    await expect(fixture.runs.getAction(idOf("part"))).rejects.toMatchObject({ code: "data_loss" });
   });
+
+  function idOf(action: string): ActionId {
+    return { ...scope, run: "canary-run", action } as ActionId;
+  }
 });

@@ -9,3 +9,7 @@ export const largeReport = task(
     return "done";
   },
 );
+
+export const fails = task({ name: "fails", output: z.string(), retries: 0 }, async () => {
+  throw new Error("why it failed");
+});

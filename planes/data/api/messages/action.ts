@@ -3,7 +3,8 @@ import type { ActionId } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
 import { reportKey } from "@biplane/layout";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { ActionFailure, ActionRecord, AttemptRecord, PhaseTransition } from "../../runs/types.ts";
+import { textOf } from "../../runs/texts.ts";
+import type { ActionRecord, AttemptRecord, PhaseTransition, RecordedFailure } from "../../runs/types.ts";
 import { actionIdentifier, attemptOf } from "../names.ts";
 import type { NameOf } from "../subject-names.ts";
 import { timestamp } from "./times.ts";
@@ -36,6 +37,7 @@ export function enrichedAction(record: ActionRecord, context: MessageContext): f
   });
 }
 
+/** `record` with its texts opened. */
 export function actionDetails(
   record: ActionRecord,
   spec: MessageInitShape<typeof flyte.workflow.ActionDetailsSchema>["spec"],
@@ -101,15 +103,15 @@ function result(
 ): MessageInitShape<typeof flyte.workflow.ActionDetailsSchema>["result"] {
   if (record.abort !== undefined) {
     const { reason, by } = record.abort;
-    return { case: "abortInfo", value: { reason, abortedBy: context.nameOf(by) } };
+    return { case: "abortInfo", value: { reason: textOf(reason), abortedBy: context.nameOf(by) } };
   }
   if (record.failure !== undefined) return { case: "errorInfo", value: errorInfo(record.failure) };
   return { case: undefined };
 }
 
-function errorInfo(failure: ActionFailure) {
+function errorInfo(failure: RecordedFailure) {
   const kind = failure.kind === "user" ? ErrorInfo_Kind.USER : ErrorInfo_Kind.SYSTEM;
-  return { message: failure.message, kind };
+  return { message: textOf(failure.message), kind };
 }
 
 function attemptMessage(action: ActionId, attempt: AttemptRecord, context: MessageContext) {

@@ -1,7 +1,8 @@
 /** Encrypted content on disk: small streams in packs, large ones in files of their own. */
 import { join } from "node:path";
 import { KiB } from "@biplane/base";
-import { type Key, syncDirectory } from "@biplane/kit";
+import { syncDirectory } from "@biplane/kit";
+import type { ScopedKeys } from "../../keys/types.ts";
 import { ContentFiles } from "./content-files.ts";
 import { readRange } from "./content-reader.ts";
 import { writeSegments } from "./content-writer.ts";
@@ -10,12 +11,6 @@ import { associatedData, type Content, type Place } from "./entries.ts";
 import { Packs } from "./packs.ts";
 import { type SealingTarget, SealingThreads } from "./sealing.ts";
 import { cipherBytes, SegmentSealer } from "./stream-cipher.ts";
-
-/** Where the keys come from: one per project, checked at the customer's provider. */
-export interface ContentKeys {
-  current(scope: string): Promise<{ readonly id: string; readonly key: Key }>;
-  get(id: string): Promise<Key>;
-}
 
 /** What a stream belongs to. */
 export interface ContentTarget {
@@ -36,12 +31,12 @@ export const packedBytesMax = 64 * KiB;
 
 export class ContentStore {
   readonly #folder: string;
-  readonly #keys: ContentKeys;
+  readonly #keys: ScopedKeys;
   readonly #files: ContentFiles;
   readonly #packs: Packs;
   readonly #threads = new SealingThreads();
 
-  constructor(folder: string, keys: ContentKeys) {
+  constructor(folder: string, keys: ScopedKeys) {
     this.#folder = folder;
     this.#keys = keys;
     this.#files = new ContentFiles(join(folder, "files"));

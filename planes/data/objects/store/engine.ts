@@ -1,8 +1,9 @@
 /** What objects and uploads share: the catalog, the content, one lock per key, and care for content still being read. */
 import { type Clock, deriveKey, type Key } from "@biplane/kit";
+import type { ScopedKeys } from "../../keys/types.ts";
 import type { Catalog } from "./catalog.ts";
 import { CatalogLog } from "./catalog-log.ts";
-import { type ContentKeys, ContentStore } from "./content.ts";
+import { ContentStore } from "./content.ts";
 import { DiskSpace } from "./disk-space.ts";
 import type { Content, ObjectEntry } from "./entries.ts";
 import { KeyedLock } from "./keyed-lock.ts";
@@ -11,7 +12,7 @@ export interface EngineOptions {
   readonly folder: string;
   /** Protects the catalog: a system key. */
   readonly systemKey: Key;
-  readonly contentKeys: ContentKeys;
+  readonly contentKeys: ScopedKeys;
   readonly freeBytesMin: number;
   readonly clock: Clock;
   readonly snapshotEveryMin?: number;
