@@ -174,6 +174,25 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
     "SIGNING_KEYS_ROTATED",
   ),
 
+  "biplane.data.v1.MembershipService/CreateJoinCode": change(
+    "cluster.manage",
+    organization,
+    "JOIN_CODE_CREATED",
+  ),
+  "biplane.data.v1.MembershipService/RemoveCluster": change(
+    "cluster.manage",
+    organization,
+    "CLUSTER_REMOVED",
+  ),
+  "biplane.data.v1.MembershipService/GetClusterList": read(
+    "cluster.select",
+    organization,
+    "CLUSTER_LIST_READ",
+  ),
+  // Who calls is a cluster without anybody's token: it shows a code, and later its own certificate.
+  "biplane.data.v1.MembershipService/Join": change("anonymous", organization, "CLUSTER_JOIN_ASKED"),
+  "biplane.data.v1.MembershipService/UpdateMember": change("anonymous", organization, "CLUSTER_UPDATE_ASKED"),
+
   "biplane.data.v1.ControlPlaneRecordsService/ListProjects": index(
     "records.read",
     organization,

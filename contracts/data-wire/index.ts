@@ -4,6 +4,7 @@ export * as flyte from "./flyte/index.ts";
 export * as audit from "./gen/biplane/data/v1/audit_pb.ts";
 export * as border from "./gen/biplane/data/v1/border_pb.ts";
 export * as children from "./gen/biplane/data/v1/children_pb.ts";
+export * as clusters from "./gen/biplane/data/v1/clusters_pb.ts";
 export * as document from "./gen/biplane/data/v1/document_pb.ts";
 export * as identity from "./gen/biplane/data/v1/identity_pb.ts";
 export * as keys from "./gen/biplane/data/v1/keys_pb.ts";

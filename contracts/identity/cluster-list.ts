@@ -8,37 +8,54 @@ const address = z
   .regex(/^https:\/\/[^/\s?#@]+$/);
 const text = z.string().regex(/^[^\p{Cc}]{0,255}$/u);
 
-const cluster = z.strictObject({
+const publicKeys = z
+  .array(
+    z.strictObject({
+      kty: z.enum(["OKP", "EC"]),
+      crv: z.enum(["Ed25519", "P-256"]),
+      x: z.string().max(64),
+      y: z.string().max(64).optional(),
+      kid: z.string().max(128),
+      alg: z.enum(["EdDSA", "ES256"]),
+      use: z.literal("sig"),
+    }),
+  )
+  .max(16);
+
+export const listedCluster = z.strictObject({
   name: z
     .string()
     .max(63)
     .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/),
-  /** Hosts the authority; exactly one does. */
-  home: z.boolean(),
   region: text,
   router: address,
-  authority: address.optional(),
   objects: address,
+  /** Where people and programs sign in, and the keys of its access tokens: in the home cluster, and in no other one. */
+  authority: z.strictObject({ address, keys: publicKeys }).optional(),
   /** SHA-256 of its intermediate's DER form, lower-case hex. */
   fingerprint: z.string().regex(/^[0-9a-f]{64}$/),
-  /** Public keys of its own tokens. */
-  keys: z
-    .array(
-      z.strictObject({
-        kty: z.enum(["OKP", "EC"]),
-        crv: z.enum(["Ed25519", "P-256"]),
-        x: z.string().max(64),
-        y: z.string().max(64).optional(),
-        kid: z.string().max(128),
-        alg: z.enum(["EdDSA", "ES256"]),
-        use: z.literal("sig"),
-      }),
-    )
-    .max(16),
+  /** Public keys of its own tasks' tokens, which open its own router alone. */
+  taskKeys: publicKeys,
 });
 
-const content = { clusters: z.array(cluster).max(1_000) };
+export type ListedCluster = z.infer<typeof listedCluster>;
+export type PublicKeys = ListedCluster["taskKeys"];
+export const listedKeys = publicKeys;
+
+const content = {
+  clusters: z.array(listedCluster).max(1_000).refine(isWhole, "has one home, and each name once"),
+};
 
 export const clusterListDocument = documentSchema(content);
 export const clusterListContent = z.strictObject(content);
 export type ClusterListContent = z.infer<typeof clusterListContent>;
+
+/** The cluster that hosts the authority. */
+export function homeOf(list: ClusterListContent | undefined): ListedCluster | undefined {
+  return list?.clusters.find(({ authority }) => authority !== undefined);
+}
+
+function isWhole(clusters: readonly ListedCluster[]): boolean {
+  const homes = clusters.filter(({ authority }) => authority !== undefined);
+  return homes.length <= 1 && new Set(clusters.map(({ name }) => name)).size === clusters.length;
+}

@@ -4,6 +4,7 @@ export * from "./cluster-list.ts";
 export * from "./decide.ts";
 export * from "./documents.ts";
 export * from "./enrollment.ts";
+export * from "./membership.ts";
 export * from "./policy-document.ts";
 export * from "./profile.ts";
 export * from "./roles.ts";

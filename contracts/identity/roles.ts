@@ -26,6 +26,8 @@ export const permissions = [
   /** People, programs' credentials, sign-ins, and the authority's keys. */
   "identity.read",
   "identity.manage",
+  /** Which clusters the organization has. */
+  "cluster.manage",
 ] as const;
 
 export type Permission = (typeof permissions)[number];
@@ -56,6 +58,7 @@ const admin: readonly Permission[] = [
   "audit.read",
   "identity.read",
   "identity.manage",
+  "cluster.manage",
 ];
 
 export const roles = {

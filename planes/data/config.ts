@@ -14,6 +14,8 @@ const schema = z.object({
   region: z.string().min(1),
   bucket: z.string().regex(/^[a-z0-9][a-z0-9-]{2,62}$/),
   addresses: z.object({ router: address, authority: address, objects: address }),
+  /** The home cluster that this one joined; absent in the home cluster itself. */
+  home: z.object({ router: address }).optional(),
   /** Where the customer's keys are; files beside the state by default. */
   keys: keyProviderSchema.default({ kind: "file" }),
 });
@@ -24,6 +26,13 @@ export function isAddress(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const url = new URL(text);
   return url.protocol === "https:" && url.origin === text.replace(/:443$/, "");
+}
+
+/** Of the servers that this cluster itself runs, one for each of them. */
+export function ownHosts({ addresses, home }: DataPlaneConfig): string[] {
+  const { router, objects, authority } = addresses;
+  const own = home === undefined ? [router, authority, objects] : [router, objects];
+  return own.map((address) => new URL(address).hostname);
 }
 
 export async function readConfig(path: string): Promise<DataPlaneConfig> {

@@ -13,7 +13,7 @@ import { controlTokenKeySet, openSigningKeys } from "./identity/signing-keys.ts"
 import { type Enrollment, enroll, readEnrollment } from "./link/index.ts";
 import type { StatePaths } from "./state.ts";
 
-export interface HomeOptions {
+export interface ClusterEnrollment {
   readonly org: OrgId;
   readonly cluster: ClusterId;
   readonly region: string;
@@ -24,11 +24,22 @@ export interface HomeOptions {
 export async function enrollHome(
   paths: StatePaths,
   systemKey: Key,
-  options: HomeOptions,
+  options: ClusterEnrollment,
 ): Promise<{ enrollment: Enrollment; rootPem: string }> {
   const certificates = await openHomeCertificates(paths, systemKey, options);
+  const enrollment = await enrollOnce(paths, systemKey, certificates, options);
+  return { enrollment, rootPem: certificates.root.certificatePem };
+}
+
+/** With the control plane, under the cluster's own intermediate. */
+export async function enrollOnce(
+  paths: StatePaths,
+  systemKey: Key,
+  certificates: OrganizationCertificates,
+  options: ClusterEnrollment,
+): Promise<Enrollment> {
   const signingKeys = await openSigningKeys(signingKeysPath(paths.identity), systemKey);
-  const enrollment =
+  return (
     (await readEnrollment(paths.link)) ??
     (await enroll({
       code: options.enrollCode,
@@ -39,15 +50,15 @@ export async function enrollHome(
       region: options.region,
       folder: paths.link,
       log: options.log,
-    }));
-  return { enrollment, rootPem: certificates.root.certificatePem };
+    }))
+  );
 }
 
 /** Makes the organization's root where there is none. */
 export async function openHomeCertificates(
   paths: StatePaths,
   systemKey: Key,
-  names: Pick<HomeOptions, "org" | "cluster">,
+  names: Pick<ClusterEnrollment, "org" | "cluster">,
 ): Promise<OrganizationCertificates> {
   const present = await readCertificates(paths.certificates, systemKey);
   if (present !== undefined) return present;
@@ -58,7 +69,7 @@ export async function openHomeCertificates(
   return createCertificates(paths.certificates, systemKey, certificatePem, sign);
 }
 
-async function createRoot(paths: StatePaths, systemKey: Key, { org }: Pick<HomeOptions, "org">) {
+async function createRoot(paths: StatePaths, systemKey: Key, { org }: Pick<ClusterEnrollment, "org">) {
   const root = await OrganizationRoot.create(org);
   await root.write(paths.root, systemKey);
   return root;

@@ -8,15 +8,13 @@ import { BiplaneError } from "@biplane/base";
 import { eventOf } from "@biplane/kit/audit-log";
 import { type Closeable, Closers } from "@biplane/kit/lifecycle";
 import { type ConnectorEvent, feedTlsServer, startConnector, tunnelName } from "@biplane/tunnel-connector";
-import type { DataPlaneConfig } from "./config.ts";
+import { type DataPlaneConfig, ownHosts } from "./config.ts";
 import type { SandboxEntrances } from "./execution/types.ts";
 import type { ServingCertificate } from "./identity/certificates.ts";
 import { type Enrollment, readEnrollment } from "./link/index.ts";
 import type { Router } from "./router/router.ts";
-import type { Routing, Service } from "./routing.ts";
+import type { Servers, Service } from "./routing.ts";
 import type { OpenParts, Stores } from "./stores.ts";
-
-type Servers = Routing["servers"];
 
 export interface PublicEntrance extends Closeable {
   /** Resolves once the public can come in, or when the signal aborts. */
@@ -31,8 +29,9 @@ export async function openToPublic(
 ): Promise<PublicEntrance> {
   if (!parts.options.listen) return dialEdge(parts, stores, servers);
   const closers = new Closers();
-  for (const [service, address] of Object.entries(parts.config.addresses) as [Service, string][]) {
-    closers.add(await listenAt(servers[service], Number(new URL(address).port || 443)));
+  for (const [service, server] of Object.entries(servers) as [Service, Server][]) {
+    const { port } = new URL(parts.config.addresses[service]);
+    closers.add(await listenAt(server, Number(port || 443)));
   }
   return { open: async () => true, close: () => closers.close() };
 }
@@ -42,8 +41,8 @@ async function dialEdge(parts: OpenParts, stores: Stores, servers: Servers): Pro
   const read = async () => requireEnrollment(await readEnrollment(paths.link));
   const enrollment = await read();
   const services = Object.fromEntries(
-    (Object.keys(servers) as Service[]).flatMap((service) => {
-      const consumer = feedTlsServer(servers[service]);
+    (Object.entries(servers) as [Service, Server][]).flatMap(([service, server]) => {
+      const consumer = feedTlsServer(server);
       return namesOf(service, config, enrollment).map((name) => [name, consumer]);
     }),
   );
@@ -80,8 +79,7 @@ function namesOf(service: Service, config: DataPlaneConfig, enrollment: Enrollme
   const { cluster, org } = config;
   const { hostname } = new URL(config.addresses[service]);
   const own = tunnelName({ service, cluster, org });
-  const isShared =
-    Object.values(config.addresses).filter((one) => new URL(one).hostname === hostname).length > 1;
+  const isShared = ownHosts(config).filter((host) => host === hostname).length > 1;
   return isShared || enrollment.addresses[service] === undefined ? [own] : [own, hostname];
 }
 

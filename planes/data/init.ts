@@ -68,7 +68,8 @@ async function initializeLocked(options: InitOptions): Promise<InitResult> {
   return { config, profile: paths.profile, claim };
 }
 
-async function withFolder<T>(state: string, work: () => Promise<T>): Promise<T> {
+/** Alone in a state folder, which is made where there is none. */
+export async function withFolder<T>(state: string, work: () => Promise<T>): Promise<T> {
   await mkdir(state, { recursive: true, mode: 0o700 });
   const lock = await lockFolder(state);
   try {

@@ -1,7 +1,7 @@
 /** `biplane data`: makes a data plane (`init`) and runs it (`start`). Prints one JSON line when done or ready. */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join as joinPath, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { BiplaneError, isBiplaneError, parseClusterId, parseOrgId, second } from "@biplane/base";
 import { required } from "@biplane/kit/config";
@@ -20,6 +20,7 @@ import {
   writeFederation,
 } from "./identity/federation-config.ts";
 import { initialize, newClaim, prepareRoot } from "./init.ts";
+import { joinOrganization } from "./join.ts";
 import { readKeyProvider } from "./keys/open-provider.ts";
 import { startDataPlane } from "./server.ts";
 import type { Addresses } from "./setup.ts";
@@ -32,6 +33,8 @@ const usage = `biplane data init  --org O --cluster C --enroll-code CODE [--stat
                    [--router URL] [--authority URL] [--objects URL] [--database-url URL]
                    [--keys FILE]     where the customer's keys are, as JSON: {"kind": "aws-kms", "region": …}
 biplane data init  --org O --cluster C [--state DIR]      makes the root first, to bind an enrollment code to it
+biplane data join  CODE --enroll-code CODE [--state DIR] [--region R] [--keys FILE]
+                   a further cluster of an organization; CODE: see biplane create cluster
 biplane data init  --new-claim [--state DIR]     a new one-time claim, while the plane is stopped
 biplane data federate --issuer URL --client-id ID --client-secret-file FILE [--name TEXT] [--scopes "openid ..."]
                    [--groups-claim NAME] [--group NAME]... [--state DIR]   people sign in at your own provider
@@ -89,6 +92,7 @@ async function main(): Promise<void> {
   const [command = "start", ...words] = positionals;
   if (values.help) return void process.stdout.write(usage);
   if (command === "init") return values["new-claim"] ? renewClaim(values) : init(values);
+  if (command === "join") return join(words, values);
   if (command === "root") return root(words, values);
   if (command === "federate") return federate(values);
   if (command === "start") return start(values, log);
@@ -118,6 +122,24 @@ async function init(values: Options): Promise<void> {
   const { org, cluster, addresses } = result.config;
   const claimUrl = `${addresses.authority}/claim`;
   print({ initialized: true, org, cluster, profile: result.profile, claim: result.claim.reveal(), claimUrl });
+}
+
+async function join([code, ...others]: readonly string[], values: Options): Promise<void> {
+  if (code === undefined || others.length > 0) {
+    throw new BiplaneError("invalid_argument", {
+      what: "A cluster joins by one code.",
+      next: `An administrator makes it with \`biplane create cluster\`. Then:\n${usage}`,
+    });
+  }
+  const { config, profile } = await joinOrganization({
+    state: stateFolder(values),
+    code,
+    enrollCode: required(values["enroll-code"], "--enroll-code", "BIPLANE_ENROLL_CODE"),
+    region: values.region ?? process.env["BIPLANE_REGION"] ?? "local",
+    keys: await readKeyProvider(values.keys),
+    log,
+  });
+  print({ joined: true, org: config.org, cluster: config.cluster, profile, home: config.home?.router });
 }
 
 async function root([action, file, ...others]: readonly string[], values: Options): Promise<void> {
@@ -239,7 +261,7 @@ function findInstallation(taskModules: string | undefined): Installation {
 }
 
 function findModules(from: string): string | undefined {
-  const candidate = join(from, "node_modules");
+  const candidate = joinPath(from, "node_modules");
   if (existsSync(candidate)) return candidate;
   const parent = dirname(from);
   return parent === from ? undefined : findModules(parent);

@@ -48,6 +48,8 @@ export interface TestPlane {
   /** Connect to the router; `headers` go with every request. */
   transport(token: string | undefined, headers?: Record<string, string>): Transport;
   audit(): Promise<AuditRecord[]>;
+  /** For a further cluster, at the same control plane. */
+  enrollCode(cluster: string): Promise<string>;
   /** For good. */
   stopControlPlane(): Promise<void>;
   close(): Promise<void>;
@@ -111,7 +113,9 @@ async function start(folder: string, closers: Closers, wanted: TestPlaneOptions)
   const parts = { config, stores, controlPlane: link, serving, rootPem, addressFrom: "peer", log } as const;
   const routing = await createRouting(parts);
   await listenAll(routing, config, closers);
-  return assemble({ config, stores, routing, link, rootPem, stopControlPlane, close: () => closers.close() });
+  const enrollCode = (cluster: string) => control.code(testOrg, cluster);
+  const close = () => closers.close();
+  return assemble({ config, stores, routing, link, rootPem, enrollCode, stopControlPlane, close });
 }
 
 function assemble(parts: Omit<TestPlane, "client" | "transport" | "audit">): TestPlane {
@@ -209,8 +213,8 @@ function openLink(enrollmentFolder: string, stores: Stores): Promise<Link> {
 }
 
 async function listenAll(routing: Routing, config: DataPlaneConfig, closers: Closers): Promise<void> {
-  for (const [service, address] of Object.entries(config.addresses)) {
-    const server = routing.servers[service as keyof Routing["servers"]];
+  for (const [service, server] of Object.entries(routing.servers)) {
+    const address = config.addresses[service as keyof Routing["servers"]];
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(Number(new URL(address).port), "localhost", resolve);

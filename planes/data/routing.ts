@@ -1,15 +1,19 @@
 /** The public side of the plane: router, identity authority and object server, over what the plane keeps. */
 import type { Server } from "node:tls";
 import type { OrgId } from "@biplane/base";
+import { eventOf } from "@biplane/kit/audit-log";
 import { systemClock } from "@biplane/kit/clock";
 import type { Logger } from "@biplane/kit/logging";
 import { createServices } from "./api/index.ts";
+import type { MembershipRecords } from "./api/membership.ts";
 import { ProjectCache } from "./api/project-cache.ts";
 import { SubjectNames } from "./api/subject-names.ts";
+import type { IdentityAdministration } from "./api/users.ts";
 import type { AuditParts } from "./audit/sources.ts";
 import type { DataPlaneConfig } from "./config.ts";
 import type { ServingCertificate } from "./identity/certificates.ts";
 import { createCodeExchange } from "./identity/code-exchange.ts";
+import type { Identity } from "./identity/index.ts";
 import type { ControlPlane } from "./link/types.ts";
 import { createCallAudit } from "./router/call-audit.ts";
 import { createAuditFiles } from "./router/pages/audit-files.ts";
@@ -30,24 +34,29 @@ export interface RoutingParts {
   readonly log: Logger;
 }
 
+/** By service; a cluster that joined another one has no authority. */
+export type Servers = Readonly<Partial<Record<Service, Server>>>;
+
 export type Service = keyof DataPlaneConfig["addresses"];
 
 export interface Routing {
   readonly router: Router;
   /** They listen nowhere yet. */
-  readonly servers: Readonly<Record<Service, Server>>;
+  readonly servers: Servers;
 }
 
 export async function createRouting(parts: RoutingParts): Promise<Routing> {
   const { config, stores, serving, log } = parts;
   const { org, addresses } = config;
   const { identity } = stores;
-  const authority = serving.keepFresh(identity.createServer(serving.identity));
+  const { clusters } = identity;
+  const authority = clusters.isHome ? serving.keepFresh(identity.createServer(serving.identity)) : undefined;
   const objects = serving.keepFresh(stores.objects.createServer({ identity: serving.identity }));
   const audit = createCallAudit(stores.audit, stores.refusals, parts.addressFrom, systemClock);
   const sessions = new PageSessions({
-    ...addresses,
-    exchange: createCodeExchange(authority, addresses.authority, parts.rootPem),
+    router: addresses.router,
+    authority: () => clusters.authority,
+    exchange: createCodeExchange(authority, () => clusters.authority, parts.rootPem),
     clock: systemClock,
   });
   const { authenticator, policy } = identity;
@@ -68,14 +77,20 @@ export async function createRouting(parts: RoutingParts): Promise<Routing> {
       }),
     }),
   });
-  return { router, servers: { router: serving.keepFresh(router.server), authority, objects } };
+  const servers = { router: serving.keepFresh(router.server), objects };
+  return { router, servers: authority === undefined ? servers : { ...servers, authority } };
 }
 
 function auditParts(org: OrgId, { audit, witness }: Stores): AuditParts {
   return { org, own: audit, witness };
 }
 
-async function openServices({ config, stores, controlPlane }: RoutingParts): Promise<ServedService[]> {
+async function openServices({
+  config,
+  stores,
+  controlPlane,
+  addressFrom,
+}: RoutingParts): Promise<ServedService[]> {
   const { org, cluster, addresses } = config;
   const { identity, objects } = stores;
   const projects = new ProjectCache(org, stores.database, identity.sealing);
@@ -83,7 +98,7 @@ async function openServices({ config, stores, controlPlane }: RoutingParts): Pro
   return createServices({
     org,
     cluster,
-    authority: addresses.authority,
+    authority: () => identity.clusters.authority,
     runs: stores.runs.runs,
     objects: objects.store,
     grants: objects.grants(addresses.objects),
@@ -95,9 +110,47 @@ async function openServices({ config, stores, controlPlane }: RoutingParts): Pro
     policy: identity.policy,
     projects,
     subjects: new SubjectNames(identity.directory),
-    administration: identity,
+    administration: administrationOf(identity),
+    clusters: identity.clusters,
+    members: identity.clusters.isHome ? identity.members : undefined,
+    records: membershipRecords(stores, addressFrom),
     clock: systemClock,
   });
+}
+
+/** People, keys and sign-ins are the home cluster's; elsewhere whoever asks is told where that is. */
+function administrationOf(identity: Identity): IdentityAdministration {
+  if (identity.clusters.isHome) return identity;
+  const elsewhere = (): never => {
+    throw identity.clusters.notHome();
+  };
+  return {
+    get people() {
+      return elsewhere();
+    },
+    get apiKeys() {
+      return elsewhere();
+    },
+    get signIns() {
+      return elsewhere();
+    },
+    get keys() {
+      return elsewhere();
+    },
+  };
+}
+
+/** Strangers' refusals can't fill the log. */
+function membershipRecords({ audit, refusals }: Stores, addressFrom: "edge" | "peer"): MembershipRecords {
+  return {
+    outcome: (code, call, cluster, refusal) => {
+      const { method = "", requestId = "", address = "" } = call ?? {};
+      const shared = { subject: `cluster:${cluster}`, method, requestId, address, addressFrom };
+      if (refusal === undefined) return audit.record(eventOf(code, { ...shared, decision: "allowed" }));
+      const reason = refusal.reason ?? refusal.code;
+      return refusals.record(eventOf(code, { ...shared, decision: "refused", reason }));
+    },
+  };
 }
 
 function hostAndPort(address: string): string {

@@ -8,7 +8,9 @@ import { lockFolder } from "@biplane/kit/folder-lock";
 import { type Closeable, Closers } from "@biplane/kit/lifecycle";
 import { serveLocalOperations } from "@biplane/kit/local-operations";
 import { identityOperations } from "./backup/backup.ts";
-import { type DataPlaneConfig, readConfig } from "./config.ts";
+import { keepMembership } from "./clusters/membership-keeper.ts";
+import { localHosts } from "./clusters/places.ts";
+import { type DataPlaneConfig, ownHosts, readConfig } from "./config.ts";
 import { openToPublic, sandboxEntrances } from "./entrances.ts";
 import { type Executor, startExecutor } from "./execution/executor.ts";
 import {
@@ -16,8 +18,9 @@ import {
   readCertificates,
   renewIntermediate,
   ServingCertificate,
+  writeCertificates,
 } from "./identity/certificates.ts";
-import { OrganizationRoot } from "./identity/root.ts";
+import { requireRoot } from "./identity/root.ts";
 import { createLinkRecords, type Link, startLink } from "./link/index.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import type { Router } from "./router/router.ts";
@@ -54,6 +57,7 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
   const parts: OpenParts = { options, paths, config, systemKey, certificates };
   const serving = closers.add(await ServingCertificate.issue(certificates.intermediate, hostsOf(config)));
   const stores = await openStores(parts, closers);
+  if (config.home !== undefined) closers.add(keepOwnMembership(parts, stores, serving));
   const link = closers.add(await openLink(parts, stores));
   const rootPem = certificates.root.certificatePem;
   const addressFrom = options.listen ? "peer" : "edge";
@@ -127,6 +131,22 @@ function openExecutor(
   });
 }
 
+function keepOwnMembership(
+  { paths, config, systemKey, certificates, options }: OpenParts,
+  { identity }: Stores,
+  serving: ServingCertificate,
+): Closeable {
+  return keepMembership({
+    ...{ config, certificates, clusters: identity.clusters, keys: identity.keys },
+    onIntermediate: async (renewed) => {
+      await writeCertificates(paths.certificates, systemKey, renewed);
+      await serving.renewUnder(renewed.intermediate);
+    },
+    clock: systemClock,
+    log: options.log,
+  });
+}
+
 async function openCertificates({
   paths,
   config,
@@ -134,11 +154,10 @@ async function openCertificates({
 }: Omit<OpenParts, "options" | "certificates">): Promise<OrganizationCertificates> {
   const certificates = await readCertificates(paths.certificates, systemKey);
   if (certificates === undefined) throw incomplete(paths.certificates);
-  const signIntermediate = async (request: Uint8Array) => {
-    const root = await OrganizationRoot.read(paths.root, systemKey);
-    if (root === undefined) throw incomplete(paths.root);
-    return root.signHome(request, config);
-  };
+  // A joined cluster asks its home for that, once it runs (clusters/membership-keeper.ts).
+  if (config.home !== undefined) return certificates;
+  const signIntermediate = async (request: Uint8Array) =>
+    (await requireRoot(paths.root, systemKey)).signHome(request, config);
   return renewIntermediate(paths.certificates, systemKey, certificates, signIntermediate, systemClock.now());
 }
 
@@ -149,8 +168,7 @@ function recordLifecycle(stores: Stores, code: AuditCode): Promise<void> {
 
 /** Names that the certificates are good for: the public ones, and this machine's for tasks and tools on it. */
 function hostsOf(config: DataPlaneConfig): string[] {
-  const names = Object.values(config.addresses).map((address) => new URL(address).hostname);
-  return [...new Set([...names, "localhost", "127.0.0.1"])];
+  return [...new Set([...ownHosts(config), ...localHosts])];
 }
 
 function incomplete(path: string): BiplaneError {

@@ -16,7 +16,9 @@ export interface ClusterSettings {
   /** As given; what is absent comes from the provider. */
   readonly addresses: Partial<Addresses>;
   /** Where the customer's keys are; files by default. */
-  readonly keys?: DataPlaneConfig["keys"];
+  readonly keys?: DataPlaneConfig["keys"] | undefined;
+  /** Where this is no home cluster. */
+  readonly home?: DataPlaneConfig["home"];
 }
 
 const bucket = "biplane";
@@ -50,11 +52,12 @@ export function addressesOf(given: Partial<Addresses>, enrollment: Enrollment): 
 /** The configuration last: what is not complete can be begun again. */
 export async function writeProfileAndConfig(
   paths: StatePaths,
-  { org, cluster, region, keys = { kind: "file" } }: ClusterSettings,
+  { org, cluster, region, home, keys = { kind: "file" } }: ClusterSettings,
   addresses: Addresses,
   rootPem: string,
 ): Promise<DataPlaneConfig> {
-  const config: DataPlaneConfig = { version: 1, org, cluster, region, bucket, keys, addresses };
+  const shared = { version: 1, org, cluster, region, bucket, keys, addresses } as const;
+  const config: DataPlaneConfig = home === undefined ? shared : { ...shared, home };
   const profile = `${JSON.stringify(profileOf(config, rootPem), null, 2)}\n`;
   await writeFileDurably(paths.profile, profile, 0o644);
   await writeConfig(paths.config, config);

@@ -10,6 +10,7 @@ import { openControlPlaneWitness, openDataAudit } from "./audit/log.ts";
 import type { DataPlaneConfig } from "./config.ts";
 import type { OrganizationCertificates } from "./identity/certificates.ts";
 import { type Identity, openIdentity } from "./identity/index.ts";
+import { requireRoot } from "./identity/root.ts";
 import { openKeyProvider } from "./keys/open-provider.ts";
 import { ProjectKeys } from "./keys/project-keys.ts";
 import { type BorderLedger, createLinkRecords, openLedger } from "./link/index.ts";
@@ -103,11 +104,15 @@ function openOwnIdentity(
     database,
     audit,
     refusals,
+    isHome: config.home === undefined,
+    region: config.region,
     rootPem: certificates.root.certificatePem,
+    readRoot: () => requireRoot(paths.root, systemKey),
     intermediate: certificates.intermediate,
     documentMs: options.documentMs ?? limits.documentMs,
     authority: config.addresses.authority,
     router: config.addresses.router,
+    objects: config.addresses.objects,
     addressFrom: options.listen ? "peer" : "edge",
     accessTokenMs: options.accessTokenMs,
     taskTokenMs: options.taskTokenMs,

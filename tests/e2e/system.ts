@@ -4,7 +4,7 @@
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { Secret } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
 import { createClientTransport } from "@biplane/kit";
@@ -78,12 +78,12 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
 }
 
 async function startIn(folder: string, options: SystemOptions): Promise<System> {
-  const states = Object.fromEntries(["control", "edge", "data"].map((name) => [name, join(folder, name)]));
+  const states = { control: join(folder, "control"), edge: join(folder, "edge"), data: join(folder, "data") };
   for (const state of Object.values(states)) mkdirSync(state, { mode: 0o700 });
-  const control = await startControl(folder, states["control"]!, options);
+  const control = await startControl(folder, states.control, options);
   const edge = await startEdge(folder, states, options);
   const data = await startData(folder, states, { ...control, ...edge }, options);
-  const profilePath = join(states["data"]!, "profile.json");
+  const profilePath = join(states.data, "profile.json");
   const profile = JSON.parse(readFileSync(profilePath, "utf8")) as Profile;
   // The data plane is ready before its tunnel is: until then the edge closes connections at once.
   const client = await eventually(
@@ -107,7 +107,7 @@ async function startIn(folder: string, options: SystemOptions): Promise<System> 
     ports: { link: control.port, ...edge.portOf() },
     profile,
     profilePath,
-    customerKeysFolder: join(states["data"]!, "keys", "customer"),
+    customerKeysFolder: join(states.data, "keys", "customer"),
     client,
     connect: () =>
       connect({
@@ -154,12 +154,18 @@ function environmentOf(
   return url === undefined ? environment : { ...environment, BIPLANE_DATABASE_URL: url };
 }
 
-async function startEdge(folder: string, states: Record<string, string>, options: SystemOptions) {
-  const state = states["edge"]!;
+/** An edge that lets the public come to one cluster. */
+export async function startEdge(
+  folder: string,
+  states: { readonly control: string; readonly edge: string },
+  options: SystemOptions,
+  name = cluster,
+) {
+  const state = states.edge;
   await runProgram("control", [
     "edge-identity",
     "--state",
-    states["control"]!,
+    states.control,
     "--out",
     state,
     "--host",
@@ -169,10 +175,10 @@ async function startEdge(folder: string, states: Record<string, string>, options
   const ports = new Map<string, number>();
   const configPath = join(state, "edge.json");
   const writeConfig = () => {
-    const listeners = services.map((name) => ({
-      name,
-      port: ports.get(name) ?? 0,
-      tunnel: `${name}.${cluster}.${org}.tunnel.biplane.internal`,
+    const listeners = services.map((service) => ({
+      name: service,
+      port: ports.get(service) ?? 0,
+      tunnel: `${service}.${name}.${org}.tunnel.biplane.internal`,
     }));
     writeFileSync(
       configPath,
@@ -184,11 +190,11 @@ async function startEdge(folder: string, states: Record<string, string>, options
     program: "edge",
     parameters: () => ["--state", state, "--config", configPath],
     ...(options.environmentOf?.edge === undefined ? {} : { environment: options.environmentOf.edge }),
-    logPath: join(folder, "edge.log"),
+    logPath: join(folder, `${basename(state)}.log`),
   });
   const ready = await daemon.start<{ tunnel: Place; listeners: (Place & { name: string })[] }>();
   ports.set("tunnel", ready.tunnel.port);
-  for (const { name, port } of ready.listeners) ports.set(name, port);
+  for (const listener of ready.listeners) ports.set(listener.name, listener.port);
   writeConfig();
   const portOf = () => ({
     tunnel: ports.get("tunnel")!,
@@ -201,11 +207,11 @@ async function startEdge(folder: string, states: Record<string, string>, options
 
 async function startData(
   folder: string,
-  states: Record<string, string>,
+  states: { readonly data: string },
   neighbours: { state: string; environment: Record<string, string>; ports: Map<string, number> },
   options: SystemOptions,
 ) {
-  const state = states["data"]!;
+  const state = states.data;
   const address = (name: string) => `localhost:${neighbours.ports.get(name)}`;
   const { code } = await runProgram<{ code: string }>(
     "control",

@@ -3,6 +3,7 @@ import { defaultDomains, parseProjectId } from "@biplane/base";
 import { Command } from "commander";
 import { printRecord } from "../output/print.ts";
 import { createApiKeyCommand } from "./api-keys.ts";
+import { createClusterCommand } from "./clusters.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
 import { createUserCommand } from "./users.ts";
 
@@ -20,10 +21,11 @@ export function createCommand(): Command {
       .option("--description <text>", "kept in the data plane"),
   ).action(createProject);
   return new Command("create")
-    .description("make a project, a user, or a program's credentials")
+    .description("make a project, a user, a program's credentials, or a code for a further cluster")
     .addCommand(project)
     .addCommand(createUserCommand())
-    .addCommand(createApiKeyCommand());
+    .addCommand(createApiKeyCommand())
+    .addCommand(createClusterCommand());
 }
 
 async function createProject(id: string, options: ProjectOptions): Promise<void> {

@@ -6,7 +6,7 @@ import { type Program, programFile } from "../dev/installation.ts";
 const descriptions: Readonly<Record<Program, string>> = {
   control: "run the control plane (provider's side), or do one of its errands",
   edge: "run the edge (provider's blind end of the tunnel)",
-  data: "run the data plane (customer's side), or set it up: init, start",
+  data: "run the data plane (customer's side), or set it up: init, join, start",
 };
 
 export function planeCommands(): readonly Command[] {

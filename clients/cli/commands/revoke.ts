@@ -4,6 +4,7 @@ import { Command } from "commander";
 import * as oauth from "openid-client";
 import { printRecord } from "../output/print.ts";
 import { deleteApiKeyCommand } from "./api-keys.ts";
+import { deleteClusterCommand } from "./clusters.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
 import { deleteUserCommand, updateUserCommand } from "./users.ts";
 
@@ -40,7 +41,8 @@ export function deleteCommand(): Command {
   return new Command("delete")
     .description("remove what there is")
     .addCommand(deleteUserCommand())
-    .addCommand(deleteApiKeyCommand());
+    .addCommand(deleteApiKeyCommand())
+    .addCommand(deleteClusterCommand());
 }
 
 export function logoutCommand(): Command {

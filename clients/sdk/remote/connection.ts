@@ -3,6 +3,7 @@ import { BiplaneError, Secret } from "@biplane/base";
 import {
   audit,
   border,
+  clusters,
   flyte,
   keys,
   objects,
@@ -48,6 +49,7 @@ export interface Connection {
   readonly users: Client<typeof people.UserService>;
   readonly apiKeys: Client<typeof people.ApiKeyService>;
   readonly authority: Client<typeof people.AuthorityService>;
+  readonly membership: Client<typeof clusters.MembershipService>;
 }
 
 export async function openConnection(options: ConnectOptions = {}): Promise<Connection> {
@@ -83,6 +85,7 @@ function clientsOf(router: Transport) {
     users: createClient(people.UserService, router),
     apiKeys: createClient(people.ApiKeyService, router),
     authority: createClient(people.AuthorityService, router),
+    membership: createClient(clusters.MembershipService, router),
   };
 }
 

@@ -11,8 +11,7 @@ import {
   enrollmentStatementMs,
   enrollmentStatementType,
 } from "@biplane/identity";
-import { isIssuedByRoot, urisOf } from "@biplane/kit";
-import { compactVerify, decodeProtectedHeader } from "jose";
+import { openStatement } from "@biplane/kit/cluster-statements";
 import { z } from "zod";
 
 const schema = z.strictObject({
@@ -49,44 +48,16 @@ export async function verifyEnrollmentStatement(
 }
 
 async function readStatement(request: EnrollRequest, nowMs: number): Promise<EnrollmentStatement> {
-  const signer = signerOf(request.statement);
-  const root = parseCertificate(request.organizationRoot);
-  if (!isIssuedByRoot(signer, root, nowMs))
-    throw refused("The organization's root did not issue its signer.");
-  if (!urisOf(signer).includes(clusterUri(request.org, request.cluster))) {
-    throw refused("Its signer is another cluster.");
-  }
-  try {
-    const { payload } = await compactVerify(request.statement, signer.publicKey, { algorithms: ["ES256"] });
-    return schema.parse(JSON.parse(new TextDecoder().decode(payload)));
-  } catch (cause) {
-    throw refused("Its signature is not right.", cause);
-  }
-}
-
-function signerOf(statement: string): X509Certificate {
-  const header = headerOf(statement);
-  const [certificate, ...others] = header.x5c ?? [];
-  if (header.typ !== enrollmentStatementType || certificate === undefined || others.length > 0) {
-    throw refused("It is no such statement.");
-  }
-  return parseCertificate(Buffer.from(certificate, "base64"));
-}
-
-function headerOf(statement: string) {
-  try {
-    return decodeProtectedHeader(statement);
-  } catch (cause) {
-    throw refused("It can't be read.", cause);
-  }
-}
-
-function parseCertificate(der: Uint8Array): X509Certificate {
-  try {
-    return new X509Certificate(der);
-  } catch (cause) {
-    throw refused("A certificate of it can't be read.", cause);
-  }
+  const opened = await openStatement(request.statement, {
+    type: enrollmentStatementType,
+    root: request.organizationRoot,
+    signerUri: clusterUri(request.org, request.cluster),
+    nowMs,
+  });
+  if (opened.kind === "refused") throw refused(opened.why, opened.cause);
+  const parsed = schema.safeParse(opened.payload);
+  if (parsed.success) return parsed.data;
+  throw refused("Its form is another one.", parsed.error);
 }
 
 function hash(content: Uint8Array | string): string {

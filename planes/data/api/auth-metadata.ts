@@ -13,11 +13,11 @@ export function authMetadataService({ authority }: ApiParts) {
     flyte.auth.AuthMetadataService,
     {
       getOAuth2Metadata: () => ({
-        issuer: authority,
-        authorizationEndpoint: `${authority}/auth`,
-        tokenEndpoint: `${authority}/token`,
-        deviceAuthorizationEndpoint: `${authority}/device/auth`,
-        jwksUri: `${authority}/jwks`,
+        issuer: authority(),
+        authorizationEndpoint: `${authority()}/auth`,
+        tokenEndpoint: `${authority()}/token`,
+        deviceAuthorizationEndpoint: `${authority()}/device/auth`,
+        jwksUri: `${authority()}/jwks`,
         responseTypesSupported: ["code"],
         scopesSupported: ["openid", "offline_access"],
         tokenEndpointAuthMethodsSupported: ["client_secret_basic", "none"],

@@ -7,6 +7,7 @@ import { childrenService } from "./children.ts";
 import { dataProxyService } from "./data-proxy.ts";
 import { clusterService, identityService } from "./identity.ts";
 import { keysService } from "./keys.ts";
+import { membershipService } from "./membership.ts";
 import { objectsService } from "./objects.ts";
 import type { ApiParts } from "./parts.ts";
 import { projectService } from "./projects.ts";
@@ -35,5 +36,6 @@ export function createServices(parts: ApiParts): ServedService[] {
     userService(parts),
     apiKeyService(parts),
     authorityService(parts),
+    membershipService(parts),
   ];
 }

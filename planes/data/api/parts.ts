@@ -3,12 +3,15 @@ import type { ClusterId, OrgId } from "@biplane/base";
 import type { border } from "@biplane/data-wire";
 import type { Clock } from "@biplane/kit/clock";
 import type { AuditParts } from "../audit/sources.ts";
+import type { ClusterDirectory } from "../clusters/cluster-directory.ts";
+import type { Members } from "../clusters/members.ts";
 import type { ProjectKeys } from "../keys/project-keys.ts";
 import type { ControlPlane } from "../link/types.ts";
 import type { LogStore } from "../logs/types.ts";
 import type { ObjectGrants, ObjectStore } from "../objects/types.ts";
 import type { CurrentPolicy } from "../policy/policy.ts";
 import type { Runs } from "../runs/types.ts";
+import type { MembershipRecords } from "./membership.ts";
 import type { ProjectCache } from "./project-cache.ts";
 import type { SubjectNames } from "./subject-names.ts";
 import type { IdentityAdministration } from "./users.ts";
@@ -24,7 +27,7 @@ export interface ApiParts {
   readonly org: OrgId;
   readonly cluster: ClusterId;
   /** `https://host:port` of the identity authority. */
-  readonly authority: string;
+  readonly authority: () => string;
   readonly runs: Runs;
   readonly objects: ObjectStore;
   readonly grants: ObjectGrants;
@@ -37,5 +40,9 @@ export interface ApiParts {
   readonly projects: ProjectCache;
   readonly subjects: SubjectNames;
   readonly administration: IdentityAdministration;
+  readonly clusters: ClusterDirectory;
+  /** In the home cluster only. */
+  readonly members: Members | undefined;
+  readonly records: MembershipRecords;
   readonly clock: Clock;
 }

@@ -31,7 +31,7 @@ export function userService(parts: ApiParts) {
     {
       createUser: async ({ email, name, role }) => {
         const { user, invitation } = await people().create({ email, name, role });
-        return { user: userMessage(user), invitation: invitationMessage(invitation, authority) };
+        return { user: userMessage(user), invitation: invitationMessage(invitation, authority()) };
       },
       getUser: async ({ user }) => ({ user: userMessage(await people().get(user)) }),
       listUsers: async (request) => {
@@ -39,7 +39,7 @@ export function userService(parts: ApiParts) {
         return { users: page.items.map(userMessage), token: page.token };
       },
       inviteUser: async ({ user }) => ({
-        invitation: invitationMessage(await people().invite(user), authority),
+        invitation: invitationMessage(await people().invite(user), authority()),
       }),
       disableUser: async ({ user }, context) => {
         await people().setDisabled(user, true, by(context));

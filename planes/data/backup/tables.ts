@@ -16,6 +16,8 @@ const decisions: Readonly<Record<Table, string>> = {
   identity_denials: kept,
   policy_roles: kept,
   signed_documents: kept,
+  clusters: kept,
+  join_codes: "They expire within days; an administrator makes new ones.",
   identity_oidc: "An older copy would bring used codes and refresh tokens back to life.",
   project_cache: "The control plane is asked again.",
   incarnation: "A restored plane begins a new one.",

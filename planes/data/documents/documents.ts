@@ -47,6 +47,7 @@ type HeldByKind = { [K in DocumentKind]?: Held<K> };
 
 /** What was signed in a transaction; it counts once that has committed. */
 export interface Issued {
+  readonly jws: string;
   announce(): void;
 }
 
@@ -88,6 +89,11 @@ export class Documents {
     return this.#held[kind]?.document;
   }
 
+  /** The same as it was signed. */
+  text(kind: DocumentKind): string | undefined {
+    return this.#held[kind]?.jws;
+  }
+
   /** The newest that is in date; what is made here always is. */
   current<K extends DocumentKind>(kind: K): SignedContent<DocumentContents[K]> | undefined {
     const document = this.newest(kind);
@@ -127,7 +133,7 @@ export class Documents {
     const document = { head: { org, version, issuedAt, expiresAt }, content };
     const held = { jws: await signer.sign(kind, document), document };
     await this.#write(transaction, kind, held.jws);
-    return { announce: () => this.#announce(kind, held as unknown as Held) };
+    return { jws: held.jws, announce: () => this.#announce(kind, held as unknown as Held) };
   }
 
   /** A document from the link. Resolves once it is on disk, or on record as refused. */

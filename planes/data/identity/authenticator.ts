@@ -17,11 +17,11 @@ import {
 } from "@biplane/base";
 import { audiences, type DeniableToken, isDenied, tokenTypes } from "@biplane/identity";
 import type { Clock } from "@biplane/kit/clock";
-import { type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
+import { type CryptoKey, type JWK, type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
 import { z } from "zod";
 import type { CurrentPolicy } from "../policy/policy.ts";
 import type { Revocations } from "./revocations.ts";
-import { type KeyUse, type SigningKeys, signingAlgorithm } from "./signing-keys.ts";
+import { type KeyUse, signingAlgorithm } from "./signing-keys.ts";
 import { attemptKey, type ClusterTokens, clusterIssuer } from "./tokens.ts";
 import type { Authenticator, Entrance, Principal } from "./types.ts";
 
@@ -58,19 +58,24 @@ interface Verified {
   readonly token: DeniableToken;
 }
 
+/** Public keys by what their tokens are for; the one that signs where a token names none. */
+export interface VerifyingKeys {
+  find(use: KeyUse, kid: string | undefined): CryptoKey | JWK | undefined;
+}
+
 const verifiedMax = 10_000;
 const tokenCharactersMax = 8_192;
 const clockToleranceSeconds = 5;
 
 export class RouterAuthenticator implements Authenticator {
   readonly #org: OrgId;
-  readonly #keys: Pick<SigningKeys, "find">;
+  readonly #keys: VerifyingKeys;
   readonly #policy: CurrentPolicy;
   readonly #revocations: Pick<Revocations, "isDenied">;
   readonly #tokens: ClusterTokens;
   readonly #onUse: (subject: string) => void;
   readonly #clock: Clock;
-  readonly #publicOptions: JWTVerifyOptions;
+  readonly #publicOptions: () => JWTVerifyOptions;
   readonly #sandboxOptions: JWTVerifyOptions;
   /** Checked signatures by digest of the token; a signature costs more than the rest of a request. */
   readonly #verified = new Map<string, Verified>();
@@ -79,8 +84,8 @@ export class RouterAuthenticator implements Authenticator {
     org: OrgId;
     cluster: ClusterId;
     /** Issuer of people's and programs' tokens. */
-    authority: string;
-    keys: Pick<SigningKeys, "find">;
+    authority: () => string;
+    keys: VerifyingKeys;
     policy: CurrentPolicy;
     revocations: Pick<Revocations, "isDenied">;
     tokens: ClusterTokens;
@@ -96,7 +101,7 @@ export class RouterAuthenticator implements Authenticator {
     this.#onUse = parts.onUse;
     this.#clock = parts.clock;
     const shared = { audience: audiences.router, algorithms: [signingAlgorithm] };
-    this.#publicOptions = { ...shared, issuer: parts.authority, typ: tokenTypes.router };
+    this.#publicOptions = () => ({ ...shared, issuer: parts.authority(), typ: tokenTypes.router });
     this.#sandboxOptions = {
       ...shared,
       issuer: clusterIssuer(parts.org, parts.cluster),
@@ -130,7 +135,7 @@ export class RouterAuthenticator implements Authenticator {
   }
 
   async #verifyRouterToken(token: string): Promise<Verified> {
-    const payload = await this.#checkSignature(token, "authority", this.#publicOptions);
+    const payload = await this.#checkSignature(token, "authority", this.#publicOptions());
     const claims = parseClaims(routerClaims, payload);
     this.#requireOurs(claims, limits.accessTokenMs);
     return {
@@ -186,7 +191,7 @@ export class RouterAuthenticator implements Authenticator {
     const keyOf = ({ kid }: { kid?: string }) => {
       const key = this.#keys.find(use, kid);
       if (key === undefined) throw refused("The token's key is not one of this authority's.");
-      return key.publicKey;
+      return key;
     };
     try {
       return (await jwtVerify(token, keyOf, { ...options, ...times })).payload;

@@ -48,6 +48,10 @@ beforeAll(async () => {
   const port = await freePort();
   issuer = `https://localhost:${port}`;
   identity = await openIdentity({
+    isHome: true,
+    region: "local",
+    readRoot: () => Promise.reject(new Error("This test signs no intermediate.")),
+    objects: "https://localhost:1",
     org,
     cluster: "home" as ClusterId,
     folder: join(folder, "identity"),

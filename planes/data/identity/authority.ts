@@ -25,10 +25,10 @@ export interface AuthorityParts {
   readonly guesses: AddressBudget;
   /** Sign-ins that were begun: each is kept for a while, and nobody may fill the database with them. */
   readonly beginnings: AddressBudget;
-  /** Makes a provider with the keys of now. */
+  /** Makes a provider with the keys and routers of now. */
   readonly createProvider: () => Provider;
-  /** Calls when there are other keys. */
-  readonly onKeys: (renew: () => void) => void;
+  /** Calls when there are other keys, or other routers. */
+  readonly onChange: (renew: () => void) => void;
   readonly log: Logger;
 }
 
@@ -38,7 +38,7 @@ const requestBytesMax = 64 * 1024;
 export function createAuthorityServer(parts: AuthorityParts): Server {
   let current = openProvider(parts);
   // Everything that a provider remembers is in the database, so that another one goes on in its place.
-  parts.onKeys(() => {
+  parts.onChange(() => {
     current = openProvider(parts);
   });
   const host = new URL(parts.issuer).host;

@@ -54,9 +54,17 @@ export async function createCertificates(
   const { requestDer, privateKeyPem } = await createCertificateRequest("biplane");
   const certificatePem = await signIntermediate(requestDer);
   const certificates = { root: { certificatePem: rootPem }, intermediate: { certificatePem, privateKeyPem } };
+  await writeCertificates(path, key, certificates);
+  return certificates;
+}
+
+export async function writeCertificates(
+  path: string,
+  key: Key,
+  certificates: OrganizationCertificates,
+): Promise<void> {
   const bytes = new TextEncoder().encode(JSON.stringify(certificates));
   await writeFileDurably(path, sealRecord(deriveKey(key, place), place, bytes));
-  return certificates;
 }
 
 interface Rotating {
@@ -65,7 +73,7 @@ interface Rotating {
 
 /** What the plane's servers show; renewed by itself long before it expires. */
 export class ServingCertificate {
-  readonly #authority: TlsIdentity;
+  #authority: TlsIdentity;
   readonly #hosts: readonly string[];
   readonly #servers = new Set<Rotating>();
   #identity: TlsIdentity;
@@ -98,6 +106,12 @@ export class ServingCertificate {
     this.#identity = await issueLeaf(this.#authority, this.#hosts);
     const { certificatePem: cert, privateKeyPem: key } = this.#identity;
     for (const server of this.#servers) server.setSecureContext({ cert, key });
+  }
+
+  /** From now on below another intermediate. */
+  async renewUnder(authority: TlsIdentity): Promise<void> {
+    this.#authority = authority;
+    await this.renew();
   }
 
   async close(): Promise<void> {

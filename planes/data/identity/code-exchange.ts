@@ -1,12 +1,13 @@
 /**
- * Exchanges a sign-in's code for a token at the organization's own authority. The router and the authority are one
- * process, so the request goes over a connection inside it, TLS and names checked as on any other.
+ * Exchanges a sign-in's code for a token at the organization's own authority. In the home cluster the two are one
+ * process, so the request goes over a connection inside it; TLS and names are checked on it as on any other.
  */
 import { request } from "node:https";
 import { isIP } from "node:net";
 import { duplexPair } from "node:stream";
-import { connect, type Server } from "node:tls";
+import { connect, type Server, type TLSSocket } from "node:tls";
 import { BiplaneError, Secret, second } from "@biplane/base";
+import { clientTlsOptions } from "@biplane/kit/tls";
 import { z } from "zod";
 
 export interface CodeGrant {
@@ -27,7 +28,12 @@ const answerSchema = z.object({ access_token: z.string(), expires_in: z.number()
 const answerBytesMax = 64 * 1024;
 const exchangeMs = 10 * second;
 
-export function createCodeExchange(authority: Server, issuer: string, rootPem: string): ExchangeCode {
+/** `authority`: the server in this process, where there is one. */
+export function createCodeExchange(
+  authority: Server | undefined,
+  issuer: () => string,
+  rootPem: string,
+): ExchangeCode {
   return async (grant) => {
     const form = new URLSearchParams({
       grant_type: "authorization_code",
@@ -36,7 +42,7 @@ export function createCodeExchange(authority: Server, issuer: string, rootPem: s
       client_id: grant.clientId,
       redirect_uri: grant.redirectUri,
     });
-    const { status, body } = await post(authority, issuer, rootPem, form.toString());
+    const { status, body } = await post(authority, issuer(), rootPem, form.toString());
     const parsed = answerSchema.safeParse(status === 200 ? JSON.parse(body) : undefined);
     if (!parsed.success) {
       throw new BiplaneError("unauthenticated", {
@@ -51,16 +57,13 @@ export function createCodeExchange(authority: Server, issuer: string, rootPem: s
 }
 
 function post(
-  authority: Server,
+  authority: Server | undefined,
   issuer: string,
   rootPem: string,
   form: string,
 ): Promise<{ status: number; body: string }> {
-  const { hostname, host } = new URL(issuer);
-  const [ours, theirs] = duplexPair();
-  authority.emit("connection", theirs);
-  const servername = isIP(hostname) === 0 ? { servername: hostname } : {};
-  const socket = connect({ socket: ours, ca: rootPem, host: hostname, ...servername });
+  const { host } = new URL(issuer);
+  const socket = dial(authority, issuer, rootPem);
   return new Promise((resolve, reject) => {
     const headers = { host, "content-type": "application/x-www-form-urlencoded", connection: "close" };
     const outgoing = request(
@@ -81,4 +84,15 @@ function post(
     outgoing.on("error", reject);
     outgoing.end(form);
   });
+}
+
+function dial(authority: Server | undefined, issuer: string, rootPem: string): TLSSocket {
+  const { hostname, port } = new URL(issuer);
+  const host = hostname.replace(/^\[|\]$/g, "");
+  const servername = isIP(host) === 0 ? { servername: host } : {};
+  const trust = { ...clientTlsOptions({ authorityPem: rootPem }), host, ...servername };
+  if (authority === undefined) return connect({ ...trust, port: Number(port || 443) });
+  const [ours, theirs] = duplexPair();
+  authority.emit("connection", theirs);
+  return connect({ ...trust, socket: ours });
 }

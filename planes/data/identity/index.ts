@@ -9,13 +9,16 @@ import type { Key } from "@biplane/kit/crypto";
 import type { Database } from "@biplane/kit/database";
 import type { Logger } from "@biplane/kit/logging";
 import type { TlsIdentity } from "@biplane/kit/tls";
+import { ClusterDirectory } from "../clusters/cluster-directory.ts";
+import { Members } from "../clusters/members.ts";
+import { homeEntry } from "../clusters/own-entry.ts";
 import { Documents } from "../documents/documents.ts";
 import { Policy, type PolicyTransaction } from "../policy/policy.ts";
 import type { DataSchema } from "../store/schema.ts";
 import { ApiKeys, LastUses } from "./api-keys.ts";
 import { AddressBudget, AttemptLimiter } from "./attempts.ts";
 import { createIdentityAudit } from "./audit.ts";
-import { RouterAuthenticator } from "./authenticator.ts";
+import { RouterAuthenticator, type VerifyingKeys } from "./authenticator.ts";
 import { createAuthorityServer } from "./authority.ts";
 import { Claims } from "./claims.ts";
 import { Directory } from "./directory.ts";
@@ -27,6 +30,7 @@ import { PasswordSignIn } from "./password-sign-in.ts";
 import { People } from "./people.ts";
 import { createProvider } from "./provider.ts";
 import { Revocations, readDenials } from "./revocations.ts";
+import type { OrganizationRoot } from "./root.ts";
 import { createSealing, type Sealing } from "./sealing.ts";
 import { SignIns } from "./sign-ins.ts";
 import { openSigningKeys, type SigningKeys } from "./signing-keys.ts";
@@ -40,13 +44,19 @@ export interface IdentityOptions {
   readonly database: Database<DataSchema>;
   readonly audit: AuditLog;
   readonly refusals: Pick<RefusalRecorder, "record">;
+  /** Whether this cluster hosts the authority. */
+  readonly isHome: boolean;
+  readonly region: string;
   readonly rootPem: string;
+  /** The home cluster's; read for each signature. */
+  readonly readRoot: () => Promise<OrganizationRoot>;
   /** This cluster's own, which certifies the key of documents. */
   readonly intermediate: TlsIdentity;
   readonly documentMs: number;
   /** Addresses as clients dial them, `https://host:port`. */
   readonly authority: string;
   readonly router: string;
+  readonly objects: string;
   readonly addressFrom: "edge" | "peer";
   /** Shorter than usual: rights that were taken away end sooner where nobody hears of it. */
   readonly accessTokenMs?: number | undefined;
@@ -61,6 +71,8 @@ export interface Identity {
   readonly keys: SigningKeys;
   readonly sealing: Sealing;
   readonly documents: Documents;
+  readonly clusters: ClusterDirectory;
+  readonly members: Members;
   readonly policy: Policy;
   readonly claims: Claims;
   readonly directory: Directory;
@@ -93,6 +105,12 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
   const directory = new Directory(org, database, sealing, clock);
   const claims = new Claims({ org, database, sealing, directory, clock });
   const documents = await openDocuments(options, sealing);
+  const clusters = new ClusterDirectory({
+    cluster: options.cluster,
+    documents,
+    authority: options.authority,
+  });
+  const members = openMembers(options, { keys, sealing, documents });
   const denials = (transaction: PolicyTransaction) => readDenials(transaction, org);
   const policy = new Policy({ org, database, documents, denials });
   const revocations = new Revocations(org, database, sealing, clock);
@@ -102,13 +120,14 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
   const apiKeys = new ApiKeys({ directory, revocations, clock, onRolesChanged });
   await revocations.load();
   await policy.reload();
+  if (options.isHome) await members.publish();
   revocations.onChange(() => publishDenials(policy, options.log));
   await deleteExpired({ org, database, sealing, directory, revocations, clock });
   const stores = {
-    ...{ keys, sealing, documents, policy, claims, directory },
+    ...{ keys, sealing, documents, clusters, members, policy, claims, directory },
     ...{ people, apiKeys, signIns, revocations },
   };
-  const federation = await readFederation(federationPath(options.folder));
+  const federation = options.isHome ? await readFederation(federationPath(options.folder)) : undefined;
   return serveIdentity({ ...options, federation }, stores);
 }
 
@@ -119,12 +138,16 @@ interface ServedOptions extends IdentityOptions {
 type IdentityStores = Omit<Identity, "tokens" | "authenticator" | "createServer" | "flushUses" | "close">;
 
 function serveIdentity(options: ServedOptions, stores: IdentityStores): Identity {
-  const { org, cluster, clock, log, authority, taskTokenMs } = options;
-  const { keys, directory, policy, revocations } = stores;
+  const { org, cluster, clock, log, taskTokenMs } = options;
+  const { keys, directory, policy, revocations, clusters } = stores;
   const tokens = new ClusterTokens({ org, cluster, keys, clock, taskTokenMs });
   const uses = new LastUses(directory, clock, log);
   const onUse = (subject: string) => uses.note(subject);
-  const known = { org, cluster, authority, keys, policy, revocations, tokens, clock };
+  const known = {
+    ...{ org, cluster, policy, revocations, tokens, clock },
+    authority: () => clusters.authority,
+    keys: verifyingKeys(options, stores),
+  };
   const rotating = rotateKeys(options, keys);
   const cleaning = keepClean(options, stores);
   return {
@@ -144,7 +167,9 @@ function serveIdentity(options: ServedOptions, stores: IdentityStores): Identity
 async function openDocuments(options: IdentityOptions, sealing: Sealing): Promise<Documents> {
   const { org, systemKey, intermediate, clock, rootPem, database, audit, documentMs, log } = options;
   const path = join(options.folder, "document-key.sealed");
-  const signer = await DocumentSigner.open({ path, systemKey, org, intermediate, clock });
+  const signer = options.isHome
+    ? await DocumentSigner.open({ path, systemKey, org, intermediate, clock })
+    : undefined;
   return Documents.open({
     org,
     rootPem,
@@ -156,6 +181,32 @@ async function openDocuments(options: IdentityOptions, sealing: Sealing): Promis
     clock,
     log,
   });
+}
+
+function openMembers(
+  options: IdentityOptions,
+  stores: { keys: SigningKeys; sealing: Sealing; documents: Documents },
+): Members {
+  const { org, cluster, database, rootPem, readRoot, clock, intermediate, log } = options;
+  const { keys, sealing, documents } = stores;
+  const own = () => homeEntry(options, intermediate.certificatePem, keys);
+  const members = new Members({ org, cluster, database, sealing, documents, rootPem, own, readRoot, clock });
+  if (options.isHome) {
+    keys.onRotation(() => {
+      members.publish().catch((error: unknown) => {
+        log.error({ event: "list_not_signed", error }, "the list of clusters lacks the newest keys");
+      });
+    });
+  }
+  return members;
+}
+
+/** Whose signature a token may bear: the authority's as the signed list names it, a task's as this cluster made it. */
+function verifyingKeys({ isHome }: IdentityOptions, { keys, clusters }: IdentityStores): VerifyingKeys {
+  return {
+    find: (use, kid) =>
+      use === "authority" && !isHome ? clusters.authorityKey(kid) : keys.find(use, kid)?.publicKey,
+  };
 }
 
 /** Known here at once; other clusters and the control plane learn of it by the signed bundle. */
@@ -176,7 +227,8 @@ function federationOf(options: ServedOptions, directory: Directory): Federation 
 
 function createServer(options: ServedOptions, stores: IdentityStores, tls: TlsIdentity): Server {
   const { org, authority: issuer, router, database, clock, log } = options;
-  const { keys, sealing, directory, people, claims, policy, revocations } = stores;
+  const { keys, sealing, directory, people, claims, policy, revocations, documents, clusters } = stores;
+  const routers = () => [...new Set([router, ...clusters.all.map((cluster) => cluster.router)])];
   const accessTokenMs = Math.min(options.accessTokenMs ?? limits.accessTokenMs, limits.accessTokenMs);
   const audit = createIdentityAudit(options.audit, options.refusals, org, options.addressFrom, clock);
   const limiter = new AttemptLimiter(clock);
@@ -200,8 +252,11 @@ function createServer(options: ServedOptions, stores: IdentityStores, tls: TlsId
     guesses,
     beginnings: budget("sign-in", beginningsMax),
     createProvider: () =>
-      createProvider({ ...stored, issuer, router, keys, accessTokenMs, onWrongDeviceCode }),
-    onKeys: (renew) => keys.onRotation(renew),
+      createProvider({ ...stored, issuer, routers: routers(), keys, accessTokenMs, onWrongDeviceCode }),
+    onChange: (renew) => {
+      keys.onRotation(renew);
+      onOtherRouters(documents, routers, renew);
+    },
     log,
   });
 }
@@ -212,6 +267,16 @@ function keepClean(options: ServedOptions, stores: IdentityStores): NodeJS.Timeo
   const report = (error: unknown) =>
     options.log.error({ event: "cleaning_failed", error }, "expired sign-ins could not be deleted");
   return setInterval(() => void deleteExpired(parts).catch(report), cleaningMs).unref();
+}
+
+/** The provider knows where each router's pages send people back to. */
+function onOtherRouters(documents: Documents, routers: () => readonly string[], renew: () => void): void {
+  let known = routers().join(" ");
+  documents.onIssued((kind) => {
+    if (kind !== "clusters" || routers().join(" ") === known) return;
+    known = routers().join(" ");
+    renew();
+  });
 }
 
 /** Looks daily, and once at the start. */

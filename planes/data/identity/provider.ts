@@ -25,8 +25,8 @@ export interface ProviderParts extends AdapterParts {
   readonly org: OrgId;
   /** `https://host:port` of the authority; the issuer. */
   readonly issuer: string;
-  /** `https://host:port` of the router, whose pages sign people in too. */
-  readonly router: string;
+  /** `https://host:port` of each cluster's router, whose pages sign people in too. */
+  readonly routers: readonly string[];
   readonly keys: SigningKeys;
   readonly accessTokenMs: number;
   readonly onWrongDeviceCode: (request: IncomingMessage) => Promise<void>;
@@ -67,7 +67,7 @@ async function sayPollInterval(context: KoaContextWithOIDC, next: () => Promise<
 function configuration(parts: ProviderParts): Configuration {
   return {
     adapter: createAdapterFactory(parts),
-    clients: [publicClient(), routerClient(parts.router)],
+    clients: [publicClient(), routerClient(parts.routers)],
     // The signing key first; the others verify what is still in date.
     jwks: { keys: parts.keys.verifying("authority").map(({ privateJwk }) => privateJwk as never) },
     cookies: cookies(parts),
@@ -164,7 +164,7 @@ function publicClient(): ClientMetadata {
   };
 }
 
-function routerClient(router: string): ClientMetadata {
+function routerClient(routers: readonly string[]): ClientMetadata {
   return {
     client_id: routerClientId,
     client_name: "Biplane pages",
@@ -172,7 +172,7 @@ function routerClient(router: string): ClientMetadata {
     token_endpoint_auth_method: "none",
     grant_types: ["authorization_code"],
     response_types: ["code"],
-    redirect_uris: [`${router}/v2/callback`],
+    redirect_uris: routers.map((router) => `${router}/v2/callback`),
   };
 }
 

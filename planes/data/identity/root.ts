@@ -89,6 +89,16 @@ export class OrganizationRoot {
   }
 }
 
+/** Throws `failed_precondition` where the root is not. */
+export async function requireRoot(path: string, key: Key): Promise<OrganizationRoot> {
+  const root = await OrganizationRoot.read(path, key);
+  if (root !== undefined) return root;
+  throw new BiplaneError("failed_precondition", {
+    what: `The organization's root is missing: there is no ${path}.`,
+    next: "Restore it from a backup of the root.",
+  });
+}
+
 function titleOf({ org, cluster }: ClusterName): string {
   return `Biplane cluster ${cluster} of ${org}`;
 }

@@ -1,9 +1,9 @@
 /** Proves to a control plane that this cluster has the organization's root above it. */
-import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
+import { createHash } from "node:crypto";
 import { second } from "@biplane/base";
 import { type EnrollmentStatement, enrollmentStatementType } from "@biplane/identity";
+import { signStatement } from "@biplane/kit/cluster-statements";
 import type { TlsIdentity } from "@biplane/kit/tls";
-import { CompactSign } from "jose";
 
 export interface StatementParts {
   readonly org: string;
@@ -29,10 +29,7 @@ export function signEnrollmentStatement(
     tokenKeys: hash(parts.controlTokenKeys),
     iat: Math.floor(nowMs / second),
   };
-  const x5c = [new X509Certificate(intermediate.certificatePem).raw.toString("base64")];
-  return new CompactSign(new TextEncoder().encode(JSON.stringify(statement)))
-    .setProtectedHeader({ alg: "ES256", typ: enrollmentStatementType, x5c })
-    .sign(createPrivateKey(intermediate.privateKeyPem));
+  return signStatement(statement, enrollmentStatementType, intermediate);
 }
 
 function hash(content: Uint8Array | string): string {

@@ -17,6 +17,7 @@ import {
 import type { Database } from "@biplane/kit/database";
 import type { Selectable, Transaction } from "kysely";
 import { z } from "zod";
+import { notHome } from "../clusters/not-home.ts";
 import type { Documents } from "../documents/documents.ts";
 import type { AssignmentTable } from "../store/identity.ts";
 import type { DataSchema } from "../store/schema.ts";
@@ -70,7 +71,9 @@ export class Policy implements CurrentPolicy {
 
   async #change<T>(work: (transaction: PolicyTransaction) => Promise<T>): Promise<T> {
     const { org, database, documents } = this.#options;
-    if (!documents.isHome) throw notHome(documents.newest("clusters")?.content.clusters);
+    if (!documents.isHome) {
+      throw notHome("The policy can't be changed in this cluster.", documents);
+    }
     const { result, issued } = await database.asOrg(org, async (transaction) => {
       const result = await work(transaction);
       const content = await this.#readContent(transaction);
@@ -121,20 +124,6 @@ export function assignmentOf(row: Selectable<AssignmentTable>): Assignment {
 
 export function parsePermissions(text: string): CustomRole["permissions"] {
   return z.array(z.string()).parse(JSON.parse(text));
-}
-
-function notHome(clusters: readonly { home: boolean; router: string }[] | undefined): BiplaneError {
-  const router = clusters?.find(({ home }) => home)?.router;
-  return new BiplaneError(
-    "failed_precondition",
-    {
-      what: "The policy can't be changed in this cluster.",
-      why: "The organization's authority is in its home cluster.",
-      next:
-        router === undefined ? "Ask the home cluster's router." : `Ask the home cluster's router, ${router}.`,
-    },
-    { reason: "not_home" },
-  );
 }
 
 function unfit(why: string): BiplaneError {

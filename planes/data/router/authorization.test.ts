@@ -32,6 +32,7 @@ const onlyForAdmins = new Set([
   ...["CreateApiKey", "GetApiKey", "ListApiKeys", "DeleteApiKey"].map(
     (name) => `biplane.data.v1.ApiKeyService/${name}`,
   ),
+  ...["CreateJoinCode", "RemoveCluster"].map((name) => `biplane.data.v1.MembershipService/${name}`),
   ...["ListSigningKeys", "RotateSigningKeys"].map((name) => `biplane.data.v1.AuthorityService/${name}`),
 ]);
 const notForViewers = new Set([

@@ -31,11 +31,13 @@ test("no two methods share an audit code: an alarm on one is not set off by the 
   expect(codes.filter((code, index) => codes.indexOf(code) !== index)).toEqual([]);
 });
 
-test("only the methods that tell where to sign in are anonymous", () => {
+test("only the methods that tell where to sign in, and those that clusters join by, are anonymous", () => {
   const anonymous = Object.entries(rpcTable).filter(([, row]) => row.permission === "anonymous");
   expect(anonymous.map(([name]) => name)).toEqual([
     "flyteidl2.auth.AuthMetadataService/GetOAuth2Metadata",
     "flyteidl2.auth.AuthMetadataService/GetPublicClientConfig",
+    "biplane.data.v1.MembershipService/Join",
+    "biplane.data.v1.MembershipService/UpdateMember",
   ]);
 });
 

@@ -1,5 +1,6 @@
 /** The one list of migrations of the data plane's database. Names order them; a released one never changes. */
 import { createRoleIfAbsent, type MigrationSet } from "@biplane/kit/database";
+import { clustersMigration } from "./clusters.ts";
 import { identityMigration } from "./identity.ts";
 import { peopleMigration } from "./people.ts";
 import { policyMigration } from "./policy.ts";
@@ -16,5 +17,6 @@ export const dataMigrations: MigrationSet = {
     "0002-identity": identityMigration(applicationRole),
     "0003-people": peopleMigration(applicationRole),
     "0004-policy": policyMigration(applicationRole),
+    "0005-clusters": clustersMigration(applicationRole),
   },
 };

@@ -1,6 +1,7 @@
 /** Every table of the data plane's database, for Kysely. Each topic declares its own tables beside its migration. */
+import type { ClusterTables } from "./clusters.ts";
 import type { IdentityTables } from "./identity.ts";
 import type { PolicyTables } from "./policy.ts";
 import type { RunsTables } from "./runs-tables.ts";
 
-export interface DataSchema extends RunsTables, IdentityTables, PolicyTables {}
+export interface DataSchema extends RunsTables, IdentityTables, PolicyTables, ClusterTables {}

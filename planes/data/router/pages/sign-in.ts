@@ -25,7 +25,7 @@ interface Pending {
 }
 
 export interface SignInParts {
-  readonly authority: string;
+  readonly authority: () => string;
   readonly router: string;
   readonly exchange: ExchangeCode;
   readonly clock: Clock;
@@ -64,7 +64,7 @@ export class PageSessions {
       code_challenge: createHash("sha256").update(verifier).digest("base64url"),
       code_challenge_method: "S256",
     });
-    sendRedirect(response, `${this.#parts.authority}/auth?${query}`, {
+    sendRedirect(response, `${this.#parts.authority()}/auth?${query}`, {
       "set-cookie": setCookie(signInCookie, cookie, signInMs),
     });
   }
@@ -76,7 +76,7 @@ export class PageSessions {
     const code = query.get("code");
     // Without the comparisons a stranger could sign a browser in as somebody else, or hand over another authority's code.
     if (pending === undefined || code === null || query.get("state") !== pending.state) throw notBegun();
-    if (query.get("iss") !== this.#parts.authority) throw notBegun();
+    if (query.get("iss") !== this.#parts.authority()) throw notBegun();
     const signedIn = await this.#parts.exchange({
       code,
       verifier: pending.verifier,
