@@ -146,7 +146,29 @@ const identity = {
   },
 } as const satisfies Columns;
 
-export const dataColumns = { ...migrationColumns, ...runs, ...identity } as const satisfies Columns;
+const membership = {
+  clusters: {
+    org_id: org,
+    name: plain("platform"),
+    entry: sealed("platform"),
+    joined_at_ms: accountTime,
+  },
+  join_codes: {
+    org_id: org,
+    code_hash: hashed("capability"),
+    cluster: plain("platform"),
+    places: sealed("platform"),
+    expires_at_ms: accountTime,
+    request_hash: plain("platform"),
+  },
+} as const satisfies Columns;
+
+export const dataColumns = {
+  ...migrationColumns,
+  ...runs,
+  ...identity,
+  ...membership,
+} as const satisfies Columns;
 
 /** A table of the data plane and one of its encrypted columns. */
 export type DataSealedPlace = SealedPlace<typeof dataColumns>;
