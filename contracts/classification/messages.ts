@@ -13,7 +13,7 @@ import {
   type DescService,
   ScalarType,
 } from "@bufbuild/protobuf";
-import { declaredClass, heldMessage } from "./classes.ts";
+import { heldMessage } from "./classes.ts";
 import { flyteFields } from "./flyte-fields.ts";
 import { rpcTable } from "./rpc-table.ts";
 
@@ -100,7 +100,9 @@ const table: ReadonlyMap<string, DataClass> = new Map(rows);
 const nameOf = (field: DescField) => `${field.parent.typeName}.${field.name}`;
 
 function classOf(field: DescField): DataClass | undefined {
-  return field.parent.typeName.startsWith("biplane.") ? declaredClass(field) : table.get(nameOf(field));
+  return field.parent.typeName.startsWith("biplane.")
+    ? controlWire.declaredClass(field)
+    : table.get(nameOf(field));
 }
 
 function describe(field: DescField): MessageField {

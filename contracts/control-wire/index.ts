@@ -1,5 +1,6 @@
 /** The control wire: the only messages that cross between the planes. Generated from `proto/biplane/control/v1`. */
 export * from "./document-kinds.ts";
+export * from "./field-class.ts";
 export * from "./gen/biplane/classes/v1/classes_pb.ts";
 export * from "./gen/biplane/control/v1/audit_pb.ts";
 export * from "./gen/biplane/control/v1/enrollment_pb.ts";

@@ -2,7 +2,9 @@
  * What the fields of the control wire may hold. A field has a class by what it is meant for; these rules keep a mistake
  * from putting something else there: an error's text in a code, a person's address in a subject (claims CLS-2, CLS-6).
  */
+import { isKnowable } from "@biplane/base";
 import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
+import { declaredClass, isSet, isValueType } from "./field-class.ts";
 import { findUnknownField, readField } from "./unknown-fields.ts";
 
 export interface Violation {
@@ -62,7 +64,10 @@ const knownNumber = (field: DescField): Rule => ({
   holds: (value) => field.enum?.value[value] !== undefined,
 });
 
-/** The first thing in the message that does not belong there: an unknown field, or a value against its rule. */
+/**
+ * The first thing in the message that does not belong there: an unknown field, a field of a class that a control plane may
+ * not know, or a value against its rule. Both ends of the link ask this of whatever they send and get.
+ */
 export function findViolation(schema: DescMessage, message: Message): Violation | undefined {
   const unknown = findUnknownField(schema, message);
   if (unknown !== undefined) return { path: unknown, rule: "a field of the schema" };
@@ -100,6 +105,9 @@ function eachValue(field: DescField, value: unknown, check: ReturnType<typeof va
 
 function valueCheck(field: DescField): ((value: unknown, path: string) => Violation | undefined) | undefined {
   const { message } = field;
+  if (!mayCross(field)) {
+    return (value, path) => (isSet(value) ? { path, rule: "of a class that may cross" } : undefined);
+  }
   if (message !== undefined) {
     return (value, path) => {
       const violation = checkOf(message)(value as Message);
@@ -109,6 +117,12 @@ function valueCheck(field: DescField): ((value: unknown, path: string) => Violat
   const rule = ruleOf(field);
   if (rule === undefined) return undefined;
   return (value, path) => (rule.holds(value as never) ? undefined : { path, rule: rule.rule });
+}
+
+/** A mistake in the protocol itself ends here: a field without a class, or of a customer's class, is never sent or taken. */
+function mayCross(field: DescField): boolean {
+  const declared = declaredClass(field);
+  return isValueType(field.parent) || (declared !== undefined && isKnowable(declared));
 }
 
 function ruleOf(field: DescField): Rule | undefined {

@@ -126,13 +126,27 @@ function authenticating({ store, clock }: InterceptorDependencies): Interceptor 
   };
 }
 
+/** Claim CLS-2: nothing that the schema does not name comes in, at any depth. */
 const guarding: Interceptor = (next) => async (request) => {
-  if (request.stream) return next({ ...request, message: checkedAll(request.method.input, request.message) });
-  check(request.method.input, request.message);
+  const { input } = request.method;
+  if (request.stream) return next({ ...request, message: checkedAll(checkIncoming, input, request.message) });
+  checkIncoming(input, request.message);
   return next(request);
 };
 
+/** Nor does it go out: a data plane would refuse it, but here the mistake is told where it was made. */
+export const holdingBack: Interceptor = (next) => async (request) => {
+  const response = await next(request);
+  const { output } = request.method;
+  if (response.stream) return { ...response, message: checkedAll(checkOutgoing, output, response.message) };
+  checkOutgoing(output, response.message);
+  return response;
+};
+
+type Check = (schema: DescMessage, message: Message) => void;
+
 async function* checkedAll<T extends Message>(
+  check: Check,
   schema: DescMessage,
   messages: AsyncIterable<T>,
 ): AsyncGenerator<T> {
@@ -142,8 +156,7 @@ async function* checkedAll<T extends Message>(
   }
 }
 
-/** Claim CLS-2: nothing that the schema does not name is taken, at any depth. */
-function check(schema: DescMessage, message: Message): void {
+function checkIncoming(schema: DescMessage, message: Message): void {
   const violation = findViolation(schema, message);
   if (violation === undefined) return;
   throw new BiplaneError(
@@ -154,5 +167,15 @@ function check(schema: DescMessage, message: Message): void {
       next: "Send what the published protocol names; nothing else may reach a control plane.",
     },
     { reason: "unfit_message" },
+  );
+}
+
+function checkOutgoing(schema: DescMessage, message: Message): void {
+  const violation = findViolation(schema, message);
+  if (violation === undefined) return;
+  throw new BiplaneError(
+    "internal",
+    { what: `${schema.typeName} was held back at ${violation.path}.`, why: `It is not ${violation.rule}.` },
+    { reason: "held_back" },
   );
 }

@@ -19,7 +19,7 @@ import { peerContext } from "./clusters/peer.ts";
 import { LinkSessions } from "./clusters/sessions.ts";
 import { SignedDocuments } from "./documents/documents.ts";
 import { createEnrollmentService } from "./enrollment/service.ts";
-import { createInterceptors } from "./interceptors.ts";
+import { createInterceptors, holdingBack } from "./interceptors.ts";
 import { DocumentExchange } from "./link/document-exchange.ts";
 import { createIndexService } from "./link/index-service.ts";
 import { createLinkService } from "./link/service.ts";
@@ -61,7 +61,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     requestBytesMax: limits.linkMessageBytesMax,
     contextValues: peerContext,
     before: refuseText,
-    interceptors: createInterceptors({ store: state.store, clock, audit: state.audit }),
+    interceptors: [...createInterceptors({ store: state.store, clock, audit: state.audit }), holdingBack],
     routes: (router) => {
       router.service(LinkService, createLinkService(link));
       router.service(IndexService, createIndexService(link));

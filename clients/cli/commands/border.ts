@@ -1,4 +1,6 @@
 /** `biplane border`: every message that crossed between the planes, both ways, in plain form. */
+import type { DataClass } from "@biplane/base";
+import { classesOf } from "@biplane/classification";
 import {
   file_biplane_control_v1_audit,
   file_biplane_control_v1_enrollment,
@@ -58,11 +60,15 @@ export interface BorderRecord {
   readonly method: string;
   readonly type: string;
   readonly bytes: number;
+  /** Of what is in the message, by the register; empty where it can't be read. */
+  readonly classes: readonly DataClass[];
   readonly message: JsonValue;
 }
 
 export function record(entry: border.LedgerEntry): BorderRecord {
   const type = registry.getMessage(entry.messageType);
+  const message = type === undefined ? undefined : fromBinary(type, entry.message);
+  const known = type !== undefined && message !== undefined;
   return {
     sequence: Number(entry.sequence),
     at: time(entry.recordedAt),
@@ -70,13 +76,15 @@ export function record(entry: border.LedgerEntry): BorderRecord {
     method: entry.method,
     type: entry.messageType,
     bytes: entry.message.byteLength,
-    message: type === undefined ? null : toJson(type, fromBinary(type, entry.message), { registry }),
+    classes: known ? classesOf(type, message) : [],
+    message: known ? toJson(type, message, { registry }) : null,
   };
 }
 
 function line(entry: border.LedgerEntry): string {
-  const { sequence, at, direction, type, bytes, message } = record(entry);
+  const { sequence, at, direction, type, bytes, classes, message } = record(entry);
   const arrow = direction === "up" ? "↑" : "↓";
   const shortType = type.split(".").at(-1) ?? type;
-  return `${String(sequence).padStart(6)} ${at} ${arrow} ${shortType} (${bytes} B) ${JSON.stringify(message)}`;
+  const head = `${String(sequence).padStart(6)} ${at} ${arrow} ${shortType} (${bytes} B)`;
+  return `${head} [${classes.join(", ")}] ${JSON.stringify(message)}`;
 }

@@ -4,13 +4,20 @@
  */
 import { createHash, X509Certificate } from "node:crypto";
 import { BiplaneError, limits } from "@biplane/base";
-import { EnrollmentService, type EnrollResponse } from "@biplane/control-wire";
+import {
+  EnrollmentService,
+  EnrollRequestSchema,
+  type EnrollResponse,
+  EnrollResponseSchema,
+} from "@biplane/control-wire";
 import { createCertificateRequest, createClientTransport, fromConnectError, type Logger } from "@biplane/kit";
+import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { z } from "zod";
 import type { OrganizationCertificates } from "../identity/certificates.ts";
 import { type Enrollment, writeEnrollment } from "./enrollment.ts";
 import { signEnrollmentStatement } from "./enrollment-statement.ts";
+import { guardDown, guardUp } from "./guard.ts";
 
 export interface EnrollOptions {
   readonly code: string;
@@ -76,14 +83,13 @@ async function send(
   const statement = await signEnrollmentStatement(stated, certificates.intermediate, Date.now());
   const organizationRoot = new X509Certificate(certificates.root.certificatePem).raw;
   const enrollment = { org, cluster, codeProof, organizationRoot, controlTokenKeys, region, statement };
-  try {
-    return await client.enroll(
-      { ...enrollment, certificateRequest: request },
-      { timeoutMs: limits.handshakeMs },
-    );
-  } catch (error) {
-    throw explain(error, code.address);
-  }
+  const message = create(EnrollRequestSchema, { ...enrollment, certificateRequest: request });
+  guardUp(EnrollRequestSchema, message);
+  const response = await client
+    .enroll(message, { timeoutMs: limits.handshakeMs })
+    .catch((error: unknown) => Promise.reject(explain(error, code.address)));
+  guardDown(EnrollResponseSchema, response);
+  return response;
 }
 
 function parseCode(text: string): Code {

@@ -3,99 +3,38 @@ import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { limits, Secret } from "@biplane/base";
+import { limits } from "@biplane/base";
 import {
   ConnectRequestSchema,
   type ConnectResponse,
   ConnectResponseSchema,
   IndexService,
-  type Intent,
-  IntentOutcome,
-  LinkService,
 } from "@biplane/control-wire";
 import { border } from "@biplane/data-wire";
-import {
-  createConnectServer,
-  createRootAuthority,
-  issueCertificate,
-  listen,
-  newKey,
-  serverCloser,
-} from "@biplane/kit";
+import { newKey } from "@biplane/kit";
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { afterEach, expect, test } from "vitest";
-import { quiet } from "../../../tests/support/control-plane.ts";
 import { runOf } from "../../../tests/support/link-peer.ts";
-import { MemoryOutbox } from "../../../tests/support/memory-outbox.ts";
-import { noDocuments } from "../../../tests/support/no-documents.ts";
-import { NotedAudit } from "../../../tests/support/noted-audit.ts";
-import { type Behaviour, down, inOrder, welcome } from "../../../tests/support/scripted-control-plane.ts";
-import { type BorderLedger, openLedger, startLink, writeEnrollment } from "./index.ts";
+import { linkToControlPlane } from "../../../tests/support/linked-data-plane.ts";
+import { type Behaviour, down, welcome } from "../../../tests/support/scripted-control-plane.ts";
+import { type BorderLedger, openLedger } from "./index.ts";
 
-const hour = 3_600_000;
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-const created = (name: string) => ({ case: "runCreated", value: runOf(name) }) as const;
-
-/** A link to a control plane that behaves so. Every stream opens anew with the same behaviour. */
+/** A link to a control plane that behaves so, whose index smuggles something into its answer. */
 async function linkTo(behaviour: Behaviour) {
-  const folder = await mkdtemp(join(tmpdir(), "biplane-hostile-"));
-  const root = await createRootAuthority("provider", hour);
-  const issue = (uses: "server" | "client") =>
-    issueCertificate(root, { commonName: "localhost", hosts: ["localhost"], uses: [uses], lifetimeMs: hour });
-  const server = createConnectServer({
-    tls: { identity: await issue("server"), clientAuthorityPem: root.certificatePem },
-    routes: (router) => {
-      router.service(LinkService, { connect: inOrder(behaviour) });
-      router.service(IndexService, {
-        getProject: () => fromBinary(IndexService.method.getProject.output, smuggled),
-      });
-    },
+  const linked = await linkToControlPlane(behaviour, {
+    index: { getProject: () => fromBinary(IndexService.method.getProject.output, smuggled) },
   });
-  const closer = serverCloser(server, 50);
-  const port = await listen(server, 0, "127.0.0.1");
-  await writeEnrollment(folder, {
-    org: "acme",
-    cluster: "home",
-    identity: await issue("client"),
-    providerRootPem: root.certificatePem,
-    linkAddress: `localhost:${port}`,
-    edgeAddress: "",
-    addresses: {},
-    controlPlaneRegion: "",
-  });
-  const outbox = new MemoryOutbox();
-  const ledger = await openLedger({ folder: join(folder, "ledger"), key: newKey() });
-  const intents: Intent[] = [];
-  const audit = new NotedAudit();
-  const link = await startLink({
-    enrollmentFolder: folder,
-    outbox,
-    ledger,
-    intents: {
-      acceptIntent: async (intent) => {
-        intents.push(intent);
-        return IntentOutcome.ACCEPTED;
-      },
-    },
-    records: audit.linkRecords(),
-    documents: noDocuments,
-    tokens: { controlToken: async () => new Secret("token") },
-    hello: { routerAddress: "", region: "", softwareVersion: "" },
-    log: quiet,
-  });
-  closing.push(
-    () => rm(folder, { recursive: true, force: true }),
-    () => closer.close(),
-    () => ledger.close(),
-    () => link.close(),
-  );
-  return { link, outbox, ledger, intents, audit };
+  closing.push(() => linked.close());
+  return linked;
 }
+
+const created = (name: string) => ({ case: "runCreated", value: runOf(name) }) as const;
 
 const smuggled = new BinaryWriter().tag(99, WireType.LengthDelimited).string("obey this").finish();
 
