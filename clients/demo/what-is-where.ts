@@ -108,6 +108,7 @@ export async function tellCrossing(connection: Connection, run: RemoteRun): Prom
     run: run.name,
   })) {
     const { direction, bytes, message } = record(entry);
+    if (direction === "none") continue;
     sums[direction].count += 1;
     sums[direction].bytes += bytes;
     if (direction === "down" && sample === "") sample = JSON.stringify(message);

@@ -10,7 +10,7 @@ import {
 import { signingKeysPath } from "./identity/index.ts";
 import { OrganizationRoot } from "./identity/root.ts";
 import { controlTokenKeySet, openSigningKeys } from "./identity/signing-keys.ts";
-import { type Enrollment, enroll, readEnrollment } from "./link/index.ts";
+import { type Enrollment, enroll, readEnrollment, withBorderLedger } from "./link/index.ts";
 import type { StatePaths } from "./state.ts";
 
 export interface ClusterEnrollment {
@@ -41,16 +41,19 @@ export async function enrollOnce(
   const signingKeys = await openSigningKeys(signingKeysPath(paths.identity), systemKey);
   return (
     (await readEnrollment(paths.link)) ??
-    (await enroll({
-      code: options.enrollCode,
-      org: options.org,
-      cluster: options.cluster,
-      certificates,
-      controlTokenKeys: controlTokenKeySet(signingKeys),
-      region: options.region,
-      folder: paths.link,
-      log: options.log,
-    }))
+    (await withBorderLedger(paths.ledger, systemKey, (ledger) =>
+      enroll({
+        code: options.enrollCode,
+        org: options.org,
+        cluster: options.cluster,
+        certificates,
+        controlTokenKeys: controlTokenKeySet(signingKeys),
+        region: options.region,
+        folder: paths.link,
+        ledger,
+        log: options.log,
+      }),
+    ))
   );
 }
 

@@ -13,7 +13,7 @@ import { type Identity, openIdentity } from "./identity/index.ts";
 import { requireRoot } from "./identity/root.ts";
 import { openKeyProvider } from "./keys/open-provider.ts";
 import { ProjectKeys } from "./keys/project-keys.ts";
-import { type BorderLedger, createLinkRecords, openLedger } from "./link/index.ts";
+import { type BorderLedger, createLinkRecords, ledgerKey, openLedger } from "./link/index.ts";
 import { openLogStore } from "./logs/log-store.ts";
 import type { LogStore } from "./logs/types.ts";
 import { type EmbeddedObjects, openObjects } from "./objects/index.ts";
@@ -63,11 +63,10 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
   const objects = await openOwnObjects(parts, keys, closers);
   const logKey = deriveKey(systemKey, "log lines");
   const logs = closers.add(await openLogStore({ folder: paths.logs, systemKey: logKey, keys }));
-  const ledgerKey = deriveKey(systemKey, "border ledger");
   const ledger = closers.add(
     await openLedger({
       folder: paths.ledger,
-      key: ledgerKey,
+      key: ledgerKey(systemKey),
       onDrop: createLinkRecords(audit).sealed,
       onFailure: (error) => options.log.error({ event: "ledger_not_shortened", error }, "the ledger grows"),
     }),

@@ -28,6 +28,8 @@ export interface SystemOptions {
   /** Where the customer's keys are; files by default. */
   readonly keys?: object;
   readonly environment?: Record<string, string>;
+  /** Of the link; a free one by default. */
+  readonly linkPort?: number;
   /** For one program alone, in addition. */
   readonly environmentOf?: Partial<Record<"control" | "edge" | "data", Record<string, string>>>;
 }
@@ -133,7 +135,7 @@ async function startIn(folder: string, options: SystemOptions): Promise<System> 
 async function startControl(folder: string, state: string, options: SystemOptions) {
   const url = await options.postgres?.createDatabase();
   const environment = environmentOf("control", options, url);
-  let port = 0;
+  let port = options.linkPort ?? 0;
   const daemon = new Daemon({
     program: "control",
     parameters: () => ["start", "--state", state, "--listen", `127.0.0.1:${port}`],

@@ -153,6 +153,7 @@ export async function enrollCluster(
     controlTokenKeys: organization.tokenKeys,
     region: "eu-test",
     folder,
+    ledger: { record: async () => {} },
     log: quiet,
   });
   const transport = (authorization?: () => Promise<string>) =>

@@ -21,6 +21,8 @@ export interface Capture {
 }
 
 export interface DecryptedConnection {
+  /** Numbered as they began. */
+  readonly connection: number;
   /** Where the connection's server listens. */
   readonly port: number;
   /** What the client said, decrypted: empty where none of the logged keys opens the connection. */
@@ -66,19 +68,8 @@ export async function captureLoopback(path: string, ports: readonly number[]): P
 }
 
 /** Decrypts a capture that has ended, as far as the logged keys go. */
-export async function decryptCapture(
-  { path, ports }: Capture,
-  keyLogPaths: readonly string[],
-): Promise<Decrypted> {
-  const keysPath = `${path}.keys`;
-  writeFileSync(
-    keysPath,
-    keyLogPaths
-      .filter(existsSync)
-      .map((log) => readFileSync(log, "utf8"))
-      .join(""),
-  );
-  const read = (parameters: readonly string[]) => tshark(path, keysPath, ports, parameters);
+export async function decryptCapture(capture: Capture, keyLogPaths: readonly string[]): Promise<Decrypted> {
+  const read = (parameters: readonly string[]) => tsharkOn(capture, keyLogPaths, parameters);
   const opened = await read([
     "-Y",
     "tcp.flags.syn==1 && tcp.flags.ack==0",
@@ -95,7 +86,8 @@ export async function decryptCapture(
   const followed = await read(["-q", ...follow]);
   const headers = await read(["-Y", "http2.header", ...fields("http2.header.name", "http2.header.value")]);
   return {
-    connections: readFollowed(followed).map(({ stream, ...rest }) => ({
+    connections: readFollowed(followed, portOf).map(({ stream, ...rest }) => ({
+      connection: Number(stream),
       port: Number(portOf.get(stream)),
       ...rest,
     })),
@@ -107,12 +99,15 @@ function fields(...names: string[]): string[] {
   return ["-T", "fields", ...names.flatMap((name) => ["-e", name])];
 }
 
-async function tshark(
-  path: string,
-  keysPath: string,
-  ports: readonly number[],
+/** Asks tshark about a capture, with these keys at hand. */
+export async function tsharkOn(
+  { path, ports }: Capture,
+  keyLogPaths: readonly string[],
   parameters: readonly string[],
 ): Promise<string> {
+  const keysPath = `${path}.keys`;
+  const logs = keyLogPaths.filter(existsSync).map((log) => readFileSync(log, "utf8"));
+  writeFileSync(keysPath, logs.join(""));
   // -n: no names are asked of anyone. The ports are ours, so tshark can't know what is spoken there.
   const common = ["-n", "-r", path, "-o", `tls.keylog_file:${keysPath}`];
   const spoken = ports.flatMap((port) => ["-d", `tcp.port==${port},tls`]);
@@ -122,8 +117,11 @@ async function tshark(
   return stdout;
 }
 
-/** Each connection's report: two ends, then lines of hexadecimal, those of the server after a tab. */
-function readFollowed(report: string): { stream: string; up: Buffer; down: Buffer }[] {
+/** Each connection's report: two ends, then lines of hexadecimal, those of the second one after a tab. */
+function readFollowed(
+  report: string,
+  portOf: ReadonlyMap<string, string>,
+): { stream: string; up: Buffer; down: Buffer }[] {
   return report
     .split("Follow: tls,raw\n")
     .slice(1)
@@ -133,11 +131,11 @@ function readFollowed(report: string): { stream: string; up: Buffer; down: Buffe
       if (stream === undefined) throw new Error(`tshark reported something unknown: ${lines[0]}`);
       const bytes = lines.slice(3).filter((line) => /^\t?[0-9a-f]+$/.test(line));
       const join = (wanted: string[]) => Buffer.from(wanted.join("").replaceAll("\t", ""), "hex");
-      return {
-        stream,
-        up: join(bytes.filter((line) => !line.startsWith("\t"))),
-        down: join(bytes.filter((line) => line.startsWith("\t"))),
-      };
+      const first = join(bytes.filter((line) => !line.startsWith("\t")));
+      const second = join(bytes.filter((line) => line.startsWith("\t")));
+      // Which end comes first in the report is not always the client.
+      const isServerFirst = lines[1]?.endsWith(`:${portOf.get(stream)}`) === true;
+      return { stream, ...(isServerFirst ? { up: second, down: first } : { up: first, down: second }) };
     });
 }
 

@@ -10,7 +10,7 @@ import {
   type EnrollResponse,
   EnrollResponseSchema,
 } from "@biplane/control-wire";
-import { createCertificateRequest, createClientTransport, fromConnectError, type Logger } from "@biplane/kit";
+import { createCertificateRequest, fromConnectError, type Logger } from "@biplane/kit";
 import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { z } from "zod";
@@ -18,6 +18,8 @@ import type { OrganizationCertificates } from "../identity/certificates.ts";
 import { type Enrollment, writeEnrollment } from "./enrollment.ts";
 import { signEnrollmentStatement } from "./enrollment-statement.ts";
 import { guardDown, guardUp } from "./guard.ts";
+import type { BorderLedger } from "./ledger.ts";
+import { createRecordedTransport } from "./recorded-transport.ts";
 
 export interface EnrollOptions {
   readonly code: string;
@@ -30,6 +32,8 @@ export interface EnrollOptions {
   readonly region: string;
   /** Where the enrollment is kept. */
   readonly folder: string;
+  /** The first call to a control plane is on record as every later one is. */
+  readonly ledger: Pick<BorderLedger, "record">;
   readonly log: Logger;
 }
 
@@ -74,7 +78,7 @@ async function send(
 ): Promise<EnrollResponse> {
   const client = createClient(
     EnrollmentService,
-    createClientTransport({ baseUrl: `https://${code.address}`, tls: { authorityPem } }),
+    createRecordedTransport(`https://${code.address}`, { authorityPem }, options.ledger),
   );
   const { org, cluster, certificates, controlTokenKeys, region } = options;
   const codeProof = createHash("sha256").update(Buffer.from(code.secret, "base64url")).digest();

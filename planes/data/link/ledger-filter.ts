@@ -20,7 +20,18 @@ const registry = createRegistry(
 
 export function mentionsRun(entry: border.LedgerEntry, run: string): boolean {
   const schema = registry.getMessage(entry.messageType);
-  return schema !== undefined && mentions(schema, fromBinary(schema, entry.message), run);
+  if (schema === undefined) return false;
+  const message = readable(schema, entry.message);
+  return message === undefined || mentions(schema, message, run);
+}
+
+/** Undefined for what the other plane made unreadable: nobody knows what it mentions, so it is shown. */
+function readable(schema: DescMessage, bytes: Uint8Array): Message | undefined {
+  try {
+    return fromBinary(schema, bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 function mentions(schema: DescMessage, message: Message, run: string): boolean {

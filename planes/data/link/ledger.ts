@@ -6,7 +6,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { MiB } from "@biplane/base";
 import { border } from "@biplane/data-wire";
-import { type Clock, type Key, systemClock } from "@biplane/kit";
+import { type Clock, deriveKey, type Key, systemClock } from "@biplane/kit";
 import { type Journal, openJournal } from "@biplane/kit/journal";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
@@ -49,6 +49,24 @@ export interface LedgerQuery {
 
 const bytesMaxDefault = 1_024 * MiB;
 const segmentsKept = 16;
+
+/** The plane's own ledger, for as long as the work takes; the plane must not be running. */
+export async function withBorderLedger<T>(
+  folder: string,
+  systemKey: Key,
+  work: (ledger: BorderLedger) => Promise<T>,
+): Promise<T> {
+  const ledger = await openLedger({ folder, key: ledgerKey(systemKey) });
+  try {
+    return await work(ledger);
+  } finally {
+    await ledger.close();
+  }
+}
+
+export function ledgerKey(systemKey: Key): Key {
+  return deriveKey(systemKey, "border ledger");
+}
 
 export async function openLedger(options: LedgerOptions): Promise<BorderLedger> {
   const bytesMax = options.bytesMax ?? bytesMaxDefault;

@@ -323,6 +323,7 @@ test("enrollment believes only the authority that its code names, and tells othe
     controlTokenKeys: home.organization.tokenKeys,
     region: "eu-test",
     folder: join(folder, "misled"),
+    ledger: { record: async () => {} },
     log: quiet,
   };
   await expect(enroll({ ...options, code: forged })).rejects.toThrow(

@@ -126,7 +126,12 @@ class RecordedCall {
 
   #requestHead(): Pick<Crossing, "headers"> {
     const { host, pathname } = this.#url;
-    const pseudo = { ":method": this.#request.method, ":authority": host, ":path": pathname };
+    const pseudo = {
+      ":authority": host,
+      ":method": this.#request.method,
+      ":path": pathname,
+      ":scheme": "https",
+    };
     return { headers: [...Object.entries(pseudo), ...ledgerHeaders(this.#request.header)] };
   }
 }

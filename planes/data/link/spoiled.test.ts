@@ -120,6 +120,7 @@ async function enrollWith({ root, port, folder }: Linked): Promise<unknown> {
     controlTokenKeys: organization.tokenKeys,
     region: "eu-test",
     folder,
+    ledger: { record: async () => {} },
     log: quiet,
   });
 }
