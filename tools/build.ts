@@ -39,6 +39,7 @@ export const externalPackages: readonly string[] = [
   "pino",
   "pkcs11js",
   "oidc-provider",
+  "@cedar-policy/cedar-wasm/nodejs",
   "esbuild",
   "@duckdb/*",
 ];

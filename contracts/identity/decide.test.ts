@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Actor, decide, type Resource } from "./decide.ts";
+import { decide } from "./decide.ts";
 import type { Assignment, PolicyBundle } from "./policy-document.ts";
+import type { Actor, Resource } from "./requests.ts";
 import { type Permission, permissions, type RoleName, roles } from "./roles.ts";
 
 const org = "acme";

@@ -68,8 +68,22 @@ export interface PolicyBundle extends PolicyContent {
   readonly version: number;
 }
 
-export function bundleOf({ head, content }: SignedContent<PolicyContent>): PolicyBundle {
+/** The same bundle as before where it says the same: what was decided by it still holds. */
+export function bundleOf(
+  { head, content }: SignedContent<PolicyContent>,
+  before?: PolicyBundle,
+): PolicyBundle {
+  if (before?.org === head.org && before.version === head.version) return before;
   return { org: head.org, version: head.version, ...content };
+}
+
+/** Of somebody's groups those that decide anything; people may be in a thousand others. */
+export function groupsNamedIn(bundle: PolicyBundle, groups: readonly string[]): string[] {
+  if (groups.length === 0) return [];
+  const named = new Set(
+    bundle.assignments.flatMap(({ principal }) => (principal.kind === "group" ? [principal.id] : [])),
+  );
+  return groups.filter((group) => named.has(group));
 }
 
 /** What a token says of itself, as far as it can be denied. */

@@ -19,6 +19,14 @@ export const permissions = [
   /** What the control plane knows, and what was ever said to it. */
   "records.read",
   "border.read",
+  "trigger.read",
+  "trigger.write",
+  /** Their names; nobody reads back what is in them. */
+  "secret.read",
+  "secret.write",
+  /** Roles and assignments. */
+  "policy.read",
+  "policy.write",
   /** The customer's keys. */
   "keys.read",
   "keys.write",
@@ -40,6 +48,8 @@ const viewer: readonly Permission[] = [
   "run.read",
   "data.read",
   "records.read",
+  "trigger.read",
+  "secret.read",
 ];
 const contributor: readonly Permission[] = [
   ...viewer,
@@ -47,12 +57,16 @@ const contributor: readonly Permission[] = [
   "run.create",
   "run.abort",
   "data.upload",
+  "trigger.write",
+  "secret.write",
 ];
 const admin: readonly Permission[] = [
   ...contributor,
   "project.create",
   "project.update",
   "border.read",
+  "policy.read",
+  "policy.write",
   "keys.read",
   "keys.write",
   "audit.read",

@@ -45,4 +45,19 @@ export interface TaskClaims extends CommonClaims {
   readonly acting_for: string;
 }
 
-export type ControlClaims = CommonClaims;
+/** Everything that the policy decides by: the control plane decides what the router has decided. */
+export interface ControlClaims extends CommonClaims {
+  readonly kind: TokenKind;
+  /** Those that the policy names. */
+  readonly groups?: readonly string[];
+  readonly grant?: string;
+  /** Id and time of issue of the token that the router was shown: taken back, it is worth nothing here either. */
+  readonly origin: string;
+  readonly origin_iat: number;
+  /** Of a task: its attempt, and the submitter whose rights it has. */
+  readonly project?: string;
+  readonly domain?: string;
+  readonly run?: string;
+  readonly action?: string;
+  readonly acting_for?: string;
+}

@@ -57,11 +57,13 @@ async function recordRequest(
   reason: string,
 ): Promise<void> {
   const peer = peerIn(request.contextValues);
+  const principal = request.contextValues.get(principalKey);
   const input: AuditInput = {
     atMs: clock.now(),
     code,
     decision,
-    subject: request.contextValues.get(principalKey)?.subject ?? "",
+    subject: principal?.subject ?? "",
+    ...(principal?.actingFor === undefined ? {} : { actingFor: principal.actingFor }),
     method: `${request.service.typeName}/${request.method.name}`,
     ...(peer.kind === "cluster" ? { org: peer.org, cluster: peer.cluster } : {}),
     requestId: requestIdOf(request),

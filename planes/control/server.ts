@@ -23,6 +23,7 @@ import { createInterceptors, holdingBack } from "./interceptors.ts";
 import { DocumentExchange } from "./link/document-exchange.ts";
 import { createIndexService } from "./link/index-service.ts";
 import { createLinkService } from "./link/service.ts";
+import { Policies } from "./policy/policies.ts";
 import { keepCertificateFresh, listenerTls } from "./server-certificate.ts";
 import type { ControlState } from "./state.ts";
 
@@ -55,6 +56,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const exchange = new DocumentExchange(documents, sessions, log);
   const link = { store: state.store, audit: state.audit, sessions, documents: exchange, clock, log, region };
   const enrollment = { store: state.store, clock, authority: state.authority, region, linkAddress };
+  const policies = new Policies(documents, clock, (org) => sessions.of(org).next().done === false);
   const hosts = hostsOf(host, options.advertise);
   const server = createConnectServer({
     tls: await listenerTls(state.authority, hosts),
@@ -64,7 +66,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     interceptors: [...createInterceptors({ store: state.store, clock, audit: state.audit }), holdingBack],
     routes: (router) => {
       router.service(LinkService, createLinkService(link));
-      router.service(IndexService, createIndexService(link));
+      router.service(IndexService, createIndexService({ ...link, policies }));
       router.service(EnrollmentService, createEnrollmentService(enrollment));
     },
   });

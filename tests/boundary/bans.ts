@@ -83,6 +83,11 @@ const stranger = "clients and workers reach the planes over the wire, as any str
 const client: readonly Ban[] = [
   { forbidden: "planes", reason: stranger, remedy: "call the router, or start the plane's program" },
   { forbidden: "tunnel", reason: stranger, remedy: "dial the address that the profile names" },
+  {
+    forbidden: "@cedar-policy",
+    reason: "clients and tasks decide nothing, and would load a large engine for it",
+    remedy: "import @biplane/identity, not @biplane/identity/decide; ask the router",
+  },
 ];
 
 const inEveryTask: readonly Ban[] = [

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { IndexService } from "@biplane/control-wire";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createAuthority, policyFor } from "../support/authority.ts";
 import {
   createOrganization,
   enrollCluster,
@@ -96,9 +97,11 @@ describe.each(["PGlite", "PostgreSQL"])("a control plane process on %s", (kind) 
   });
 
   test("what it acknowledged is there after a sudden end, and the link goes on (rule of state 8)", async () => {
-    await index().createProject({ id: project });
     const before = new LinkPeer(home);
     await before.open();
+    const authority = await createAuthority(home.organization.name, home.organization.root);
+    await before.publishPolicy(await authority.sign("policy", 1, policyFor({ ada: "Admin" })));
+    await index().createProject({ id: project });
     before.events([runCreated(3, "r-kill"), actionUpdated(4, "r-kill", "a0")]);
     await before.next("ack");
     await daemon.kill();

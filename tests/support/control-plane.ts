@@ -13,17 +13,20 @@ import {
   createCertificateRequest,
   createClientTransport,
   createLogger,
+  systemClock,
   type TlsIdentity,
 } from "@biplane/kit";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from "jose";
 import { createLocalAdmin } from "../../planes/control/admin/admin.ts";
+import { SignedDocuments } from "../../planes/control/documents/documents.ts";
 import { type ControlPlane, startControlPlane } from "../../planes/control/server.ts";
 import { type ControlState, openState } from "../../planes/control/state.ts";
 import type { OrganizationCertificates } from "../../planes/data/identity/certificates.ts";
 import { OrganizationRoot } from "../../planes/data/identity/root.ts";
 import { signEnrollmentStatement } from "../../planes/data/link/enrollment-statement.ts";
 import { type Enrollment, enroll } from "../../planes/data/link/index.ts";
+import { createAuthority, policyFor } from "./authority.ts";
 
 export const quiet = createLogger({ component: "test", level: process.env["LOG_LEVEL"] ?? "silent" });
 
@@ -112,6 +115,22 @@ export async function createOrganization(name: string): Promise<TestOrganization
   };
 }
 
+/** Has the control plane keep a policy by which these have their roles everywhere; the usual names of tests are Admin. */
+export async function allow(
+  control: Pick<TestControlPlane, "state">,
+  { name, root }: Pick<TestOrganization, "name" | "root">,
+  roles: Readonly<Record<string, string>> = {
+    ada: "Admin",
+    eve: "Admin",
+    "subject-1": "Admin",
+  },
+): Promise<void> {
+  const policy = await (await createAuthority(name, root)).sign("policy", 1, policyFor(roles));
+  const documents = new SignedDocuments(control.state.store, systemClock);
+  const accepted = await documents.accept(name, "policy", policy);
+  if (accepted.kind !== "accepted") throw new Error(`The policy was not accepted: ${accepted.kind}.`);
+}
+
 let tokenCount = 0;
 
 function signToken(
@@ -121,7 +140,9 @@ function signToken(
 ): Promise<string> {
   const now = Math.floor(Date.now() / 1_000);
   tokenCount += 1;
-  const all = { aud: "biplane:control", iat: now, exp: now + 300, jti: `token-${tokenCount}`, ...claims };
+  const jti = `token-${tokenCount}`;
+  const origin = { kind: "user", origin: `origin-${tokenCount}`, origin_iat: now };
+  const all = { aud: "biplane:control", iat: now, exp: now + 300, jti, ...origin, ...claims };
   const honest = { alg: "EdDSA", kid: "control-1", typ: tokenTypes.control };
   return new SignJWT(all).setProtectedHeader({ ...honest, ...header }).sign(key);
 }

@@ -4,6 +4,7 @@ import {
   type ConnectRequest,
   ConnectRequestSchema,
   type ConnectResponse,
+  documentKindNames,
   type EventSchema,
   type HelloSchema,
   LinkService,
@@ -24,7 +25,7 @@ type Case = NonNullable<ConnectResponse["message"]["case"]>;
 type ValueOf<C extends Case> = Extract<ConnectResponse["message"], { case: C }>["value"];
 
 const answerMsMax = 15_000;
-const unasked: ReadonlySet<string | undefined> = new Set(["heartbeat", "auditCheckpoint"]);
+const unasked: ReadonlySet<string | undefined> = new Set(["heartbeat", "auditCheckpoint", "document"]);
 export const project = "flights";
 export const domain = "development";
 
@@ -121,6 +122,12 @@ export class LinkPeer {
     this.events([snapshotBegin(1), snapshotEnd(2)]);
     await this.next("ack");
     return 2;
+  }
+
+  /** A signed policy, as a home cluster sends it. Resolves once it is kept, and passed on to every cluster. */
+  async publishPolicy(jws: string): Promise<void> {
+    this.send({ case: "document", value: { kind: documentKindNames.policy, jws } });
+    await this.next("document");
   }
 
   close(): void {

@@ -32,6 +32,8 @@ export class SignedDocuments {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #kept = new Map<string, KeptDocument | undefined>();
+  /** Who waits for a document, by organization and kind. */
+  readonly #waiting = new Map<string, Set<() => void>>();
 
   constructor(store: Store, clock: Clock) {
     this.#store = store;
@@ -41,8 +43,25 @@ export class SignedDocuments {
   /** Keeps a document that the pinned root vouches for and that is newer than what is kept. */
   async accept(org: string, kind: DocumentKind, jws: string): Promise<Accepted> {
     const accepted = await this.#store.asOrg(org, (transaction) => this.#judge(transaction, org, kind, jws));
-    if (accepted.kind === "accepted") this.#remember(org, kind, accepted.kept);
+    if (accepted.kind === "accepted") {
+      this.#remember(org, kind, accepted.kept);
+      for (const wake of this.#waiting.get(`${org} ${kind}`) ?? []) wake();
+    }
     return accepted;
+  }
+
+  /** Resolves when the next document of the kind has come, or after `waitMs`. */
+  async accepted(org: string, kind: DocumentKind, waitMs: number): Promise<void> {
+    const key = `${org} ${kind}`;
+    const waiting = this.#waiting.get(key) ?? new Set();
+    this.#waiting.set(key, waiting);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    waiting.add(resolve);
+    const timer = setTimeout(resolve, waitMs);
+    await promise;
+    clearTimeout(timer);
+    waiting.delete(resolve);
+    if (waiting.size === 0) this.#waiting.delete(key);
   }
 
   async #judge(

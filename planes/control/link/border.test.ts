@@ -24,6 +24,7 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { ConnectError, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
+  allow,
   createOrganization,
   enrollCluster,
   removeClusterFolders,
@@ -45,6 +46,8 @@ beforeAll(async () => {
   control = await startTestControlPlane({ folder });
   home = await enrollCluster(control, await createOrganization("acme"), "home");
   stranger = await enrollCluster(control, await createOrganization("other"), "home");
+  await allow(control, home.organization);
+  await allow(control, stranger.organization);
   await createClient(IndexService, home.transportAs("ada")).createProject({ id: project });
 });
 afterAll(async () => {
@@ -109,6 +112,7 @@ test("a certificate from before a new enrollment is worth nothing after it", asy
   const organization = await createOrganization("moved");
   const before = await enrollCluster(control, organization, "home");
   const after = await enrollCluster(control, organization, "home");
+  await allow(control, organization);
   const token = await organization.token("ada");
   await expect(listProjects(before, token)).rejects.toThrow(/not one of the cluster's present ones/);
   expect((await listProjects(after, token)).projects).toEqual([]);
@@ -315,6 +319,7 @@ test("a cluster's control token is worth nothing on another cluster's link", asy
       "b",
     ),
   ];
+  await allow(control, organization);
   const token = await organization.token("ada");
   await expect(listProjects(one, token)).resolves.toBeDefined();
   await expect(listProjects(other, token)).rejects.toThrow(/unauthenticated/);

@@ -1,9 +1,11 @@
 /** IndexService: the organization's index, asked by a router for a signed-in subject. */
-import type { IndexService, RunRef } from "@biplane/control-wire";
+import type { IndexMethod } from "@biplane/classification/control-table";
+import type { IndexService } from "@biplane/control-wire";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { listClusters } from "../clusters/clusters.ts";
 import { placeRun } from "../placing/placing.ts";
-import { authorize, type IndexMethod } from "../policy/authorize.ts";
+import { authorize, type NamingRequest } from "../policy/authorize.ts";
+import type { Policies } from "../policy/policies.ts";
 import { type Principal, principalKey } from "../policy/principal.ts";
 import { createProject, getProject, listProjects, updateProject } from "../projects/projects.ts";
 import { getRun, listActions, listAttempts, listRuns } from "../runs/reads.ts";
@@ -11,8 +13,13 @@ import { listTasks } from "../tasks/tasks.ts";
 import { getAuditLog, readAuditRecords, readAuditTile } from "./audit-reads.ts";
 import type { LinkDependencies } from "./session.ts";
 
-export function createIndexService(dependencies: LinkDependencies): ServiceImpl<typeof IndexService> {
+export interface IndexDependencies extends LinkDependencies {
+  readonly policies: Policies;
+}
+
+export function createIndexService(dependencies: IndexDependencies): ServiceImpl<typeof IndexService> {
   const { store, audit, clock, sessions, region } = dependencies;
+  const guarded = guardedBy(dependencies.policies);
   const isConnected = (org: string) => (cluster: string) => sessions.find(org, cluster) !== undefined;
   return {
     createProject: guarded("createProject", async (request, { org }) => ({
@@ -45,19 +52,17 @@ export function createIndexService(dependencies: LinkDependencies): ServiceImpl<
   };
 }
 
-/** A handler that the one decision point has let through. */
-function guarded<Request extends object, Response>(
+type Guarded = <Request extends object, Response>(
   method: IndexMethod,
   handle: (request: Request, principal: Principal) => Promise<Response>,
-) {
-  return (request: Request, context: HandlerContext): Promise<Response> => {
+) => (request: Request, context: HandlerContext) => Promise<Response>;
+
+/** Handlers that the one decision point lets through. */
+function guardedBy(policies: Policies): Guarded {
+  return (method, handle) => async (request, context) => {
     const principal = context.values.get(principalKey);
     if (principal === undefined) throw new Error("The index was asked without a verified subject.");
-    authorize(principal, method, { org: orgNamedBy(request) });
+    authorize(principal, method, request as NamingRequest, await policies.current(principal.org));
     return handle(request, principal);
   };
-}
-
-function orgNamedBy(request: { run?: RunRef }): string {
-  return request.run?.org ?? "";
 }

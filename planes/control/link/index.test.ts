@@ -3,6 +3,7 @@ import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
+  allow,
   createOrganization,
   enrollCluster,
   removeClusterFolders,
@@ -50,6 +51,7 @@ describeOnBothDatabases("the index", (fresh) => {
   beforeAll(async () => {
     control = await startTestControlPlane(await fresh());
     home = await enrollCluster(control, await createOrganization("acme"), "home");
+    await allow(control, home.organization);
     for (const id of [project, "other"]) await index().createProject({ id, displayName: `Project ${id}` });
     peer = new LinkPeer(home);
     await peer.open();

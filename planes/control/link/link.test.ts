@@ -2,6 +2,7 @@ import { AdmissionOutcome, IndexService, IntentOutcome, Phase } from "@biplane/c
 import { createClient } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import {
+  allow,
   createOrganization,
   enrollCluster,
   removeClusterFolders,
@@ -34,6 +35,7 @@ describeOnBothDatabases("the link", (fresh) => {
   beforeAll(async () => {
     control = await startTestControlPlane(await fresh());
     home = await enrollCluster(control, await createOrganization("acme"), "home");
+    await allow(control, home.organization);
     await index().createProject({ id: project, displayName: "Flights" });
   });
   afterEach(() => {

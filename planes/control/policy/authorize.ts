@@ -1,42 +1,74 @@
 /**
- * The control plane's one decision point. Roles are decided in the customer's router, before a call comes here; what
- * is decided here is which methods the index serves at all, and that a call stays within its organization.
+ * The control plane's one decision point: by the policy that the customer's authority signed, as the router decides
+ * (claim IAM-2). It can enforce that policy, and neither change nor replace it.
  */
 import { BiplaneError } from "@biplane/base";
-import type { IndexService } from "@biplane/control-wire";
+import { type IndexMethod, type IndexRow, indexTable } from "@biplane/classification/control-table";
+import type { RunRef } from "@biplane/control-wire";
+import { type Decision, isDenied, type PolicyBundle, type Resource, requireAllowed } from "@biplane/identity";
+import { decide } from "@biplane/identity/decide";
 import type { Principal } from "./principal.ts";
 
-export type IndexMethod = keyof (typeof IndexService)["method"];
-
-/** What a method does to which resource; a method without a row is denied. */
-export const permissions: Readonly<Record<IndexMethod, `${string}:${"read" | "write"}`>> = {
-  createProject: "project:write",
-  updateProject: "project:write",
-  getProject: "project:read",
-  listProjects: "project:read",
-  place: "cluster:read",
-  listClusters: "cluster:read",
-  getRun: "run:read",
-  listRuns: "run:read",
-  listActions: "run:read",
-  listAttempts: "run:read",
-  listTasks: "task:read",
-  getAuditLog: "audit:read",
-  readAuditRecords: "audit:read",
-  readAuditTile: "audit:read",
-};
-
-/** What a call is about; `org` is the one that its message names, empty where it names none. */
-export interface Resource {
-  readonly org: string;
+/** The fields by which requests of the index name what they are about. */
+export interface NamingRequest {
+  readonly run?: RunRef;
+  readonly id?: string;
+  readonly project?: string;
+  readonly domain?: string;
 }
 
-/** Throws `permission_denied`, or `not_found` for everything of other organizations. */
-export function authorize(principal: Principal, method: string, resource: Resource): void {
-  if (!Object.hasOwn(permissions, method)) {
-    throw new BiplaneError("permission_denied", `The index does not offer ${method}.`);
+/** Throws where the call may not go on. `bundle` is undefined where none is in date. */
+export function authorize(
+  principal: Principal,
+  method: IndexMethod,
+  request: NamingRequest,
+  bundle: PolicyBundle | undefined,
+): void {
+  if (bundle !== undefined && isDenied(bundle, principal.origin)) throw takenBack();
+  const row = indexTable[method];
+  requireAllowed(decideRow(principal, row, resourceOf(row, request, principal.org), bundle));
+}
+
+function decideRow(
+  principal: Principal,
+  { permissions }: IndexRow,
+  resource: Resource,
+  bundle: PolicyBundle | undefined,
+): Decision {
+  let decision: Decision = { kind: "denied" };
+  for (const permission of permissions) {
+    decision = decide(principal, permission, resource, bundle);
+    if (decision.kind === "allowed") return decision;
   }
-  if (resource.org !== "" && resource.org !== principal.org) {
-    throw new BiplaneError("not_found", "There is no such thing in this organization.");
+  return decision;
+}
+
+function resourceOf({ resource }: IndexRow, request: NamingRequest, ownOrg: string): Resource {
+  switch (resource) {
+    case "organization":
+      return { org: ownOrg };
+    case "project":
+      return { org: ownOrg, project: text(request.id) };
+    case "project-domain":
+      return { org: ownOrg, project: text(request.project), domain: text(request.domain) };
+    case "run": {
+      const { org, project, domain, name } = request.run ?? {};
+      return { org: text(org) ?? ownOrg, project: text(project), domain: text(domain), run: text(name) };
+    }
   }
+}
+
+function text(value: string | undefined): string | undefined {
+  return value === "" ? undefined : value;
+}
+
+function takenBack(): BiplaneError {
+  return new BiplaneError(
+    "unauthenticated",
+    {
+      what: "The access token was revoked.",
+      next: "Sign in again with `biplane login`.",
+    },
+    { reason: "token_revoked" },
+  );
 }

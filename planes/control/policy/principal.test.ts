@@ -9,6 +9,7 @@ import { Code, type ConnectError, createClient } from "@connectrpc/connect";
 import { SignJWT } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
+  allow,
   createOrganization,
   enrollCluster,
   removeClusterFolders,
@@ -31,6 +32,7 @@ beforeAll(async () => {
   home = await enrollCluster(control, acme, "home");
   second = await enrollCluster(control, { ...acme, ...(await ownTokens("acme")) }, "second");
   other = await enrollCluster(control, await createOrganization("other"), "home");
+  await allow(control, acme);
 });
 afterAll(async () => {
   await control?.close();

@@ -14,12 +14,11 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { type AuditSource, controlSource, dataSource } from "../audit/sources.ts";
 import { authorizedCall } from "../router/call.ts";
 import { serve } from "../router/router.ts";
-import { actingSubject } from "./acting.ts";
 import type { ApiParts } from "./parts.ts";
 
 export function auditService(parts: ApiParts) {
   const sourceOf = (plane: audit.AuditPlane, context: HandlerContext): AuditSource => {
-    const index = parts.controlPlane.index(actingSubject(authorizedCall(context).principal));
+    const index = parts.controlPlane.index(authorizedCall(context).principal);
     if (plane === audit.AuditPlane.DATA) return dataSource(parts.audit, index);
     if (plane === audit.AuditPlane.CONTROL) return controlSource(parts.audit, index);
     throw new BiplaneError("invalid_argument", "Say which plane's log is meant: data or control.");

@@ -2,12 +2,11 @@
 import { BiplaneError, isBiplaneError, limits, parseProjectId } from "@biplane/base";
 import type { Project } from "@biplane/control-wire";
 import { flyte } from "@biplane/data-wire";
-import { decide } from "@biplane/identity";
+import { decide } from "@biplane/identity/decide";
 import { fromConnectError } from "@biplane/kit/connect-errors";
 import { create } from "@bufbuild/protobuf";
 import { type AuthorizedCall, authorizedCall } from "../router/call.ts";
 import { serve } from "../router/router.ts";
-import { actingSubject } from "./acting.ts";
 import { clampLimit } from "./messages/lists.ts";
 import type { ApiParts } from "./parts.ts";
 import { parseProjectFilters } from "./project-filters.ts";
@@ -21,7 +20,7 @@ export function projectService(parts: ApiParts) {
     createProject: async (request, context) => {
       const call = authorizedCall(context);
       const project = requireProject(request.project);
-      const index = parts.controlPlane.index(actingSubject(call.principal));
+      const index = parts.controlPlane.index(call.principal);
       const id = parseProjectId(project.id);
       const answer = await passErrors(index.createProject({ id, displayName: project.name || id }));
       if (answer.project !== undefined) await parts.projects.remember([answer.project]);
@@ -32,7 +31,7 @@ export function projectService(parts: ApiParts) {
       const call = authorizedCall(context);
       const project = requireProject(request.project);
       const id = parseProjectId(project.id);
-      const index = parts.controlPlane.index(actingSubject(call.principal));
+      const index = parts.controlPlane.index(call.principal);
       const archived = isArchived(project.state);
       const displayName = project.name === "" ? {} : { displayName: project.name };
       const answer = await passErrors(index.updateProject({ id, archived, ...displayName }));
@@ -60,7 +59,7 @@ export function projectService(parts: ApiParts) {
 
 /** From the control plane; from the cache while it is away. */
 async function findProject(parts: ApiParts, call: AuthorizedCall, id: string): Promise<Project> {
-  const index = parts.controlPlane.index(actingSubject(call.principal));
+  const index = parts.controlPlane.index(call.principal);
   const found = await orUnavailable(async () => (await passErrors(index.getProject({ id }))).project);
   const project = found === "unavailable" ? parts.projects.entry(id) : found;
   if (project === undefined) throw new BiplaneError("not_found", `There is no project ${id}.`);
@@ -69,7 +68,7 @@ async function findProject(parts: ApiParts, call: AuthorizedCall, id: string): P
 }
 
 async function allProjects(parts: ApiParts, call: AuthorizedCall): Promise<readonly Project[]> {
-  const index = parts.controlPlane.index(actingSubject(call.principal));
+  const index = parts.controlPlane.index(call.principal);
   const found = await orUnavailable(async () => {
     const projects: Project[] = [];
     let cursor = "";

@@ -5,7 +5,6 @@ import { fromConnectError } from "@biplane/kit/connect-errors";
 import type { Client, HandlerContext } from "@connectrpc/connect";
 import { authorizedCall } from "../router/call.ts";
 import { serve } from "../router/router.ts";
-import { actingSubject } from "./acting.ts";
 import { timestamp } from "./messages/times.ts";
 import { runIdentifier, runIdOf } from "./names.ts";
 import type { ApiParts } from "./parts.ts";
@@ -14,7 +13,7 @@ type Index = Client<typeof IndexService>;
 
 export function recordsService(parts: ApiParts) {
   const ask = async <T>(context: HandlerContext, question: (index: Index) => Promise<T>): Promise<T> => {
-    const index = parts.controlPlane.index(actingSubject(authorizedCall(context).principal));
+    const index = parts.controlPlane.index(authorizedCall(context).principal);
     try {
       return await question(index);
     } catch (error) {

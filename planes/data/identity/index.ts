@@ -140,7 +140,7 @@ type IdentityStores = Omit<Identity, "tokens" | "authenticator" | "createServer"
 function serveIdentity(options: ServedOptions, stores: IdentityStores): Identity {
   const { org, cluster, clock, log, taskTokenMs } = options;
   const { keys, directory, policy, revocations, clusters } = stores;
-  const tokens = new ClusterTokens({ org, cluster, keys, clock, taskTokenMs });
+  const tokens = new ClusterTokens({ org, cluster, keys, policy, clock, taskTokenMs });
   const uses = new LastUses(directory, clock, log);
   const onUse = (subject: string) => uses.note(subject);
   const known = {

@@ -1,11 +1,12 @@
 /** Mints the two kinds of token that this cluster issues itself: for its tasks, and for the control plane to see. */
 import { randomUUID } from "node:crypto";
 import { type AttemptId, type ClusterId, limits, type OrgId, Secret, second } from "@biplane/base";
-import { audiences, tokenTypes } from "@biplane/identity";
+import { audiences, type ControlClaims, groupsNamedIn, tokenTypes } from "@biplane/identity";
 import type { Clock } from "@biplane/kit/clock";
 import { SignJWT } from "jose";
+import type { CurrentPolicy } from "../policy/policy.ts";
 import { type SigningKey, type SigningKeys, signingAlgorithm } from "./signing-keys.ts";
-import type { TokenIssuer } from "./types.ts";
+import type { ActingPrincipal, TokenIssuer } from "./types.ts";
 
 /** Issuer of a cluster's own tokens. */
 export function clusterIssuer(org: string, cluster: string): string {
@@ -24,6 +25,7 @@ export class ClusterTokens implements TokenIssuer {
   readonly #org: OrgId;
   readonly #issuer: string;
   readonly #keys: Pick<SigningKeys, "task" | "control">;
+  readonly #policy: CurrentPolicy;
   readonly #clock: Clock;
   readonly taskTokenMs: number;
   /** Attempts whose tokens may still be in date, oldest first. */
@@ -33,12 +35,14 @@ export class ClusterTokens implements TokenIssuer {
     org: OrgId;
     cluster: ClusterId;
     keys: Pick<SigningKeys, "task" | "control">;
+    policy: CurrentPolicy;
     clock: Clock;
     taskTokenMs?: number | undefined;
   }) {
     this.#org = parts.org;
     this.#issuer = clusterIssuer(parts.org, parts.cluster);
     this.#keys = parts.keys;
+    this.#policy = parts.policy;
     this.#clock = parts.clock;
     this.taskTokenMs = Math.min(parts.taskTokenMs ?? limits.taskTokenMs, limits.taskTokenMs);
   }
@@ -58,13 +62,16 @@ export class ClusterTokens implements TokenIssuer {
     return this.#sign(this.#keys.task, tokenTypes.task, audiences.router, subject, claims, this.taskTokenMs);
   }
 
-  controlToken(subject: string): Promise<Secret<string>> {
+  controlToken(principal: ActingPrincipal): Promise<Secret<string>> {
+    const { bundle } = this.#policy;
+    // No other group of a person concerns the provider.
+    const groups = bundle === undefined ? [] : groupsNamedIn(bundle, principal.groups);
     return this.#sign(
       this.#keys.control,
       tokenTypes.control,
       audiences.control,
-      subject,
-      {},
+      principal.subject,
+      controlClaims(principal, groups),
       limits.controlTokenMs,
     );
   }
@@ -102,4 +109,19 @@ export class ClusterTokens implements TokenIssuer {
       .sign(key.privateKey);
     return new Secret(token);
   }
+}
+
+type OwnControlClaims = Omit<ControlClaims, "iss" | "sub" | "aud" | "org" | "jti" | "iat" | "exp">;
+
+function controlClaims(principal: ActingPrincipal, groups: readonly string[]): OwnControlClaims {
+  const { kind, grant, tokenId, issuedAt, attempt, actingFor } = principal;
+  const claims = { kind, origin: tokenId, origin_iat: issuedAt };
+  const { project, domain, run, action } = attempt ?? {};
+  return {
+    ...claims,
+    ...(groups.length === 0 ? {} : { groups }),
+    ...(grant === undefined ? {} : { grant }),
+    ...(attempt === undefined ? {} : { project, domain, run, action }),
+    ...(actingFor === undefined ? {} : { acting_for: actingFor }),
+  };
 }

@@ -9,6 +9,8 @@ export interface Principal {
   readonly subject: string;
   readonly kind: PrincipalKind;
   readonly tokenId: string;
+  /** Seconds since 1970. */
+  readonly issuedAt: number;
   readonly expiresAtMs: number;
   readonly name: string | undefined;
   readonly email: string | undefined;
@@ -19,6 +21,12 @@ export interface Principal {
   readonly attempt: AttemptId | undefined;
   readonly actingFor: string | undefined;
 }
+
+/** As much of a principal as decides what it may do. */
+export type ActingPrincipal = Pick<
+  Principal,
+  "org" | "subject" | "kind" | "tokenId" | "issuedAt" | "groups" | "grant" | "attempt" | "actingFor"
+>;
 
 /** Where a request came in: the public router, or one sandbox's own socket. */
 export type Entrance =
@@ -35,8 +43,8 @@ export interface TokenIssuer {
   readonly taskTokenMs: number;
   /** Opens this cluster's router for one attempt, through its sandbox's socket. */
   taskToken(attempt: AttemptId, submitter: string): Promise<Secret<string>>;
-  /** Names the acting subject to the control plane; opens no router. */
-  controlToken(subject: string): Promise<Secret<string>>;
+  /** Names who acts to the control plane, with all that the policy decides by; opens no router. */
+  controlToken(principal: ActingPrincipal): Promise<Secret<string>>;
   /** The attempt ended: its tokens no longer work. */
   revokeAttempt(attempt: AttemptId): void;
 }

@@ -1,11 +1,11 @@
-/** Unary calls to the control plane in a subject's name: with a short-lived control token. */
+/** Unary calls to the control plane in a principal's name: with a short-lived control token. */
 
 import { BiplaneError } from "@biplane/base";
 import { IndexService } from "@biplane/control-wire";
 import { fromConnectError } from "@biplane/kit";
 import { create } from "@bufbuild/protobuf";
 import { type Client, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import type { TokenIssuer } from "../identity/types.ts";
+import type { ActingPrincipal, TokenIssuer } from "../identity/types.ts";
 import { guardDown, guardUp } from "./guard.ts";
 
 const callMsMax = 10_000;
@@ -16,17 +16,20 @@ export interface CallOptions {
   readonly tokens: Pick<TokenIssuer, "controlToken">;
 }
 
-export function createIndexClient(options: CallOptions, subject: string): Client<typeof IndexService> {
-  return createClient(IndexService, actingFor(options, subject));
+export function createIndexClient(
+  options: CallOptions,
+  principal: ActingPrincipal,
+): Client<typeof IndexService> {
+  return createClient(IndexService, actingFor(options, principal));
 }
 
-function actingFor({ transport, tokens }: CallOptions, subject: string): Transport {
+function actingFor({ transport, tokens }: CallOptions, principal: ActingPrincipal): Transport {
   return {
     async unary(method, signal, timeoutMs, header, input, contextValues) {
       const request = create(method.input, input);
       guardUp(method.input, request);
       const headers = new Headers(header);
-      headers.set("authorization", `Bearer ${(await tokens.controlToken(subject)).reveal()}`);
+      headers.set("authorization", `Bearer ${(await tokens.controlToken(principal)).reveal()}`);
       try {
         const limitMs = timeoutMs ?? callMsMax;
         const response = await transport().unary(method, signal, limitMs, headers, request, contextValues);

@@ -17,6 +17,7 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { afterEach, expect, test } from "vitest";
 import { runOf } from "../../../tests/support/link-peer.ts";
 import { linkToControlPlane } from "../../../tests/support/linked-data-plane.ts";
+import { principalOf } from "../../../tests/support/principal.ts";
 import { type Behaviour, down, welcome } from "../../../tests/support/scripted-control-plane.ts";
 import { type BorderLedger, openLedger } from "./index.ts";
 
@@ -110,7 +111,7 @@ test("an answer of the index with an unknown field is recorded and refused (clai
     for await (const _ of requests);
   });
   await link.ready();
-  await expect(link.index("ada").getProject({ id: "flights" })).rejects.toThrow(/refused at 99/);
+  await expect(link.index(principalOf("ada")).getProject({ id: "flights" })).rejects.toThrow(/refused at 99/);
   const entry = (await entriesOf(ledger)).find((one) => one.messageType.endsWith("GetProjectResponse"));
   expect(Buffer.from(entry!.message).toString("latin1")).toContain("obey this");
 });
@@ -165,7 +166,7 @@ test("a token crosses, and only its hash is kept (claim BORDER-1)", async () => 
   });
   await link.ready();
   await link
-    .index("ada")
+    .index(principalOf("ada"))
     .getProject({ id: "flights" })
     .catch(() => undefined);
   const entry = (await entriesOf(ledger)).find((one) => one.messageType.endsWith("GetProjectRequest"));

@@ -8,6 +8,7 @@ import { newKey, readFileIfAny } from "@biplane/kit";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import {
+  allow,
   createOrganization,
   enrollCluster,
   quiet,
@@ -21,6 +22,7 @@ import { actionOf, digestOf, domain, project, runOf } from "../../../tests/suppo
 import { MemoryOutbox } from "../../../tests/support/memory-outbox.ts";
 import { noDocuments } from "../../../tests/support/no-documents.ts";
 import { NotedAudit } from "../../../tests/support/noted-audit.ts";
+import { principalOf } from "../../../tests/support/principal.ts";
 import {
   type BorderLedger,
   enroll,
@@ -40,6 +42,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "biplane-link-"));
   control = await startTestControlPlane({ folder: join(folder, "control") });
   home = await enrollCluster(control, await createOrganization("acme"), "home");
+  await allow(control, home.organization);
   await index().createProject({ id: project });
 });
 afterEach(async () => {
@@ -102,7 +105,7 @@ async function startOn(
     },
     records: audit.linkRecords(),
     documents: noDocuments,
-    tokens: { controlToken: async (subject) => new Secret(await cluster.organization.token(subject)) },
+    tokens: { controlToken: async ({ subject }) => new Secret(await cluster.organization.token(subject)) },
     hello: { routerAddress: "https://localhost:8443", region: "eu-test", softwareVersion: "0.1.0" },
     log: quiet,
     ...(options.clock === undefined ? {} : { clock: options.clock }),
@@ -236,8 +239,8 @@ test("every message of the link is in the border ledger, in order and with its b
   const { outbox, ledger, link, intents } = await startOne();
   outbox.append(created("r-ledger", { documentDigest: digestOf(5) }));
   await eventually(() => intents.length > 0);
-  await link.index("ada").getRun({ run: ref("r-ledger") });
-  await expect(link.index("ada").getProject({ id: "nowhere" })).rejects.toThrow(/not_found/);
+  await link.index(principalOf("ada")).getRun({ run: ref("r-ledger") });
+  await expect(link.index(principalOf("ada")).getProject({ id: "nowhere" })).rejects.toThrow(/not_found/);
   await eventually(async () => (await ledgerOf(ledger, "r-ledger")).length >= 6);
   const about = await ledgerOf(ledger, "r-ledger");
   expect(about.map((entry) => [entry.direction, entry.method.split("/")[1]])).toEqual(
@@ -289,6 +292,7 @@ test("certificates rotate under load with no failed call and no lost event (clai
   const short = await startTestControlPlane({ folder: join(folder, "short"), clusterCertificateMs: lived });
   closing.push(() => short.close());
   const cluster = await enrollCluster(short, await createOrganization("acme"), "rotating");
+  await allow(short, cluster.organization);
   const ask = createClient(IndexService, cluster.transportAs("ada"));
   await ask.createProject({ id: project });
   const { link, outbox } = await startOn(cluster, {});
@@ -297,7 +301,7 @@ test("certificates rotate under load with no failed call and no lost event (clai
   let calls = 0;
   while (keys.size < 4) {
     outbox.append(created(`r-load-${calls}`));
-    await link.index("ada").listProjects({});
+    await link.index(principalOf("ada")).listProjects({});
     expect(link.connected).toBe(true);
     keys.add((await readEnrollment(cluster.folder))!.identity.privateKeyPem);
     calls += 1;
@@ -308,7 +312,9 @@ test("certificates rotate under load with no failed call and no lost event (clai
   expect(names(last)).toBe(names(cluster.enrollment.identity.certificatePem));
   // The control: the first certificate has ended by now, and opens nothing.
   await expect(ask.listProjects({})).rejects.toThrow(/./);
-  expect((await link.index("ada").getRun({ run: ref("r-load-0") })).run?.run?.name).toBe("r-load-0");
+  expect((await link.index(principalOf("ada")).getRun({ run: ref("r-load-0") })).run?.run?.name).toBe(
+    "r-load-0",
+  );
 });
 
 test("enrollment believes only the authority that its code names, and tells others nothing", async () => {

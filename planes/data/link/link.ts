@@ -15,7 +15,7 @@ import {
 } from "@biplane/kit";
 import type { WitnessPort } from "@biplane/kit/audit-log";
 import type { Transport } from "@connectrpc/connect";
-import type { TokenIssuer } from "../identity/types.ts";
+import type { ActingPrincipal, TokenIssuer } from "../identity/types.ts";
 import type { IntentHandler, Outbox } from "../runs/types.ts";
 import { createIndexClient } from "./calls.ts";
 import { type LinkDocuments, runConnection } from "./connection.ts";
@@ -97,9 +97,9 @@ class RunningLink implements Link {
     return this.#connected;
   }
 
-  index(subject: string) {
+  index(principal: ActingPrincipal) {
     const { tokens } = this.#options;
-    return createIndexClient({ transport: () => this.#transport, tokens }, subject);
+    return createIndexClient({ transport: () => this.#transport, tokens }, principal);
   }
 
   async ready(signal?: AbortSignal): Promise<void> {

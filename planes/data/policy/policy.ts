@@ -50,7 +50,9 @@ export class Policy implements CurrentPolicy {
   get bundle(): PolicyBundle | undefined {
     const document = this.#options.documents.current("policy");
     if (document === undefined) return undefined;
-    if (this.#bundle?.of !== document) this.#bundle = { of: document, bundle: bundleOf(document) };
+    if (this.#bundle?.of !== document) {
+      this.#bundle = { of: document, bundle: bundleOf(document, this.#bundle?.bundle) };
+    }
     return this.#bundle.bundle;
   }
 

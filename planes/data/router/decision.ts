@@ -1,6 +1,6 @@
 /** The one decision point: decides a call by the policy, records the decision, and lets only allowed ones pass. */
-import { BiplaneError } from "@biplane/base";
-import { type Decision, decide } from "@biplane/identity";
+import { type Decision, requireAllowed } from "@biplane/identity";
+import { decide } from "@biplane/identity/decide";
 import type { CurrentPolicy } from "../policy/policy.ts";
 import type { Call } from "./call.ts";
 import type { CallAudit } from "./call-audit.ts";
@@ -31,34 +31,4 @@ function decideCall(bundle: CurrentPolicy["bundle"], call: Call): Decision {
     throw new Error("A call came to its decision without a caller or a resource.");
   }
   return decide(call.principal, permission, call.resource, bundle);
-}
-
-function requireAllowed(decision: Decision): void {
-  if (decision.kind === "allowed") return;
-  if (decision.kind === "hidden") {
-    const text = "There is no such thing in this organization.";
-    throw new BiplaneError("not_found", text, { reason: "unknown" });
-  }
-  if (decision.kind === "stale") throw stale();
-  throw new BiplaneError(
-    "permission_denied",
-    {
-      what: "You may not do this.",
-      why: "None of your roles permits it here.",
-      next: "Ask an administrator of your organization for a role.",
-    },
-    { reason: "not_permitted" },
-  );
-}
-
-function stale(): BiplaneError {
-  return new BiplaneError(
-    "unavailable",
-    {
-      what: "This cluster can't decide who may do this.",
-      why: "The policy that it has is out of date, and no newer one has come over the link.",
-      next: "Try again once the home cluster and the control plane can be reached.",
-    },
-    { reason: "policy_stale" },
-  );
 }

@@ -14,6 +14,7 @@ import { createClientTransport } from "@biplane/kit/connect-client";
 import { Code, type ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { principalOf } from "../../../tests/support/principal.ts";
 import type { SigningKey } from "../identity/signing-keys.ts";
 import { clusterIssuer } from "../identity/tokens.ts";
 import { startTestPlane, type TestClient, type TestPlane, testCluster, testOrg } from "../plane.testing.ts";
@@ -201,7 +202,8 @@ describe("at the public entrance (claims IAM-1, TRUST-1)", () => {
     "the public key used as a shared secret": () =>
       signedWithPublicKey({ iss: plane.config.addresses.authority, sub: admin.id, aud: audiences.router }),
     "a changed claim": async () => altered(admin.token),
-    "the token of a control plane": () => revealed(plane.stores.identity.tokens.controlToken(admin.id)),
+    "the token of a control plane": () =>
+      revealed(plane.stores.identity.tokens.controlToken(principalOf(admin.id))),
     "a task's token (claim IAM-4)": () => revealed(plane.stores.identity.tokens.taskToken(attempt, admin.id)),
     "the administrator's token of an authority that has the same names": async () => otherAdmin.token,
     "a token of 9,000 characters": async () => `${admin.token}${"A".repeat(9_000)}`,

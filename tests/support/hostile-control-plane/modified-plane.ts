@@ -32,6 +32,7 @@ import { createInterceptors } from "../../../planes/control/interceptors.ts";
 import { DocumentExchange } from "../../../planes/control/link/document-exchange.ts";
 import { createIndexService } from "../../../planes/control/link/index-service.ts";
 import { createLinkService } from "../../../planes/control/link/service.ts";
+import { Policies } from "../../../planes/control/policy/policies.ts";
 import { listenerTls } from "../../../planes/control/server-certificate.ts";
 import { openState } from "../../../planes/control/state.ts";
 import { Known } from "./known.ts";
@@ -63,7 +64,9 @@ export class ModifiedControlPlane {
   static async start(folder: string, port: number, org: string): Promise<ModifiedControlPlane> {
     const state = await openState({ folder, databaseUrl: undefined, log });
     const sessions = new LinkSessions();
-    const documents = new DocumentExchange(new SignedDocuments(state.store, systemClock), sessions, log);
+    const signed = new SignedDocuments(state.store, systemClock);
+    const documents = new DocumentExchange(signed, sessions, log);
+    const policies = new Policies(signed, systemClock, () => true);
     const shared = { store: state.store, clock: systemClock, region: "local" };
     const link = { ...shared, audit: state.audit, sessions, documents, log };
     const read = (name: string) => readFile(join(folder, name), "utf8");
@@ -81,7 +84,7 @@ export class ModifiedControlPlane {
       interceptors: [readTokens(known), ...createInterceptors({ ...shared, audit: state.audit })],
       routes: (router) => {
         router.service(LinkService, { connect: (requests, context) => plane.#connect(requests, context) });
-        router.service(IndexService, createIndexService(link));
+        router.service(IndexService, createIndexService({ ...link, policies }));
         router.service(EnrollmentService, createEnrollmentService(enrollment));
       },
     });

@@ -8,7 +8,6 @@ import { BiplaneError, type OrgId } from "@biplane/base";
 import type { RpcRow } from "@biplane/classification";
 import type { HttpRequest, HttpResponse } from "@biplane/kit/connect-server";
 import { send } from "@biplane/kit/html";
-import { actingSubject } from "../../api/acting.ts";
 import { type AuditParts, type AuditSource, controlSource, dataSource } from "../../audit/sources.ts";
 import type { Authenticator, Principal } from "../../identity/types.ts";
 import type { ControlPlane } from "../../link/types.ts";
@@ -45,7 +44,7 @@ export function createAuditFiles(options: AuditFilesParts): AuditFiles {
     const principal = await whoIs(options, request, path, address);
     const { recorded } = await authorize(options, callOf(options.org, path, principal, address));
     const resource = parseLogPath(name);
-    const source = open(options.parts, options.controlPlane.index(actingSubject(principal)));
+    const source = open(options.parts, options.controlPlane.index(principal));
     const content = resource === undefined ? undefined : await contentOf(source, resource);
     await recorded;
     if (content === undefined) throw new BiplaneError("not_found", "The log has no such file.");
