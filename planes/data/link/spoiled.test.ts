@@ -12,6 +12,7 @@ import { eventually } from "../../../tests/e2e/eventually.ts";
 import { createOrganization, quiet } from "../../../tests/support/control-plane.ts";
 import { namedMessages, spoiledMessages, wholeMessages } from "../../../tests/support/generated-messages.ts";
 import { type Answers, linkToControlPlane } from "../../../tests/support/linked-data-plane.ts";
+import { principalOf } from "../../../tests/support/principal.ts";
 import { type Behaviour, welcome } from "../../../tests/support/scripted-control-plane.ts";
 import { enroll } from "./index.ts";
 import { renewEnrollment } from "./renewal.ts";
@@ -76,7 +77,10 @@ test.each(methods)(
     let answer: Message | undefined;
     const { link } = await linkTo(patient, { index: { [method.localName]: () => answer } });
     await link.ready();
-    const client = link.index("ada") as unknown as Record<string, (request: object) => Promise<unknown>>;
+    const client = link.index(principalOf("ada")) as unknown as Record<
+      string,
+      (request: object) => Promise<unknown>
+    >;
     for (const whole of wholeMessages(method.output)) {
       for (const { path, message } of spoiledMessages(method.output, whole)) {
         answer = message;
