@@ -16,6 +16,7 @@ export default defineConfig({
         "{contracts,kit,planes,tunnel,worker,clients,examples,verify,tools,bench,tests/support}/**/*.test.ts",
       ]),
       project("boundary", ["tests/boundary/**/*.test.ts"]),
+      project("policy", ["tests/policy/**/*.test.ts"]),
       project("contract", ["tests/contract/**/*.test.ts"]),
       project("conformance", ["tests/conformance/**/*.test.ts"]),
       project("e2e", ["tests/e2e/**/*.test.ts"]),

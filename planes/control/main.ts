@@ -1,7 +1,9 @@
 /** `biplane control`: runs the control plane, or does one of its operator's errands. */
 import { join } from "node:path";
 import { BiplaneError, isBiplaneError, parseClusterId, parseOrgId } from "@biplane/base";
+import { createDecisionLines } from "@biplane/identity/decision-lines";
 import { Closers, createLogger, type Logger, runUntilSignal, writeFileDurably } from "@biplane/kit";
+import { answerLines } from "@biplane/kit/answer-lines";
 import { type Admin, createLocalAdmin } from "./admin/admin.ts";
 import { findRunningAdmin } from "./admin/socket.ts";
 import { type ControlOptions, readOptions } from "./options.ts";
@@ -31,6 +33,8 @@ async function main(log: Logger): Promise<void> {
     case "edge-identity":
       requireEdge(options);
       return withAdmin(options, (admin) => writeEdgeIdentity(options, admin));
+    case "decide":
+      return answerLines(process.stdin, process.stdout, createDecisionLines());
   }
 }
 

@@ -21,8 +21,8 @@ const options = {
   host: { type: "string", multiple: true },
 } as const;
 
-export type Command = "init" | "start" | "create-org" | "enroll-code" | "edge-identity";
-const commands: readonly string[] = ["init", "start", "create-org", "enroll-code", "edge-identity"];
+export type Command = "init" | "start" | "create-org" | "enroll-code" | "edge-identity" | "decide";
+const commands: readonly string[] = ["init", "start", "create-org", "enroll-code", "edge-identity", "decide"];
 
 export interface ControlOptions {
   readonly command: Command;

@@ -4,6 +4,8 @@ import { readFile } from "node:fs/promises";
 import { dirname, join as joinPath, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { BiplaneError, isBiplaneError, parseClusterId, parseOrgId, second } from "@biplane/base";
+import { createDecisionLines } from "@biplane/identity/decision-lines";
+import { answerLines } from "@biplane/kit/answer-lines";
 import { required } from "@biplane/kit/config";
 import { runUntilSignal } from "@biplane/kit/lifecycle";
 import { createLogger, type Logger } from "@biplane/kit/logging";
@@ -42,6 +44,7 @@ biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--sa
                    [--task-modules DIR] [--allow-unsandboxed] [--audit-days N] [--database-url URL]
                    [--policy-lifetime SECONDS]    how long other planes believe what was signed here
                    [--ca FILE] [--access-token-seconds N] [--task-token-seconds N]
+biplane data decide       reads a policy and questions as lines of JSON, and says what this program decides
 biplane root backup  FILE [--state DIR] [--passphrase-file FILE] [--database-url URL]
 biplane root restore FILE --enroll-code CODE [--state DIR] [--passphrase-file FILE] [--database-url URL]
                      [--router URL] [--authority URL] [--objects URL]
@@ -96,6 +99,7 @@ async function main(): Promise<void> {
   if (command === "root") return root(words, values);
   if (command === "federate") return federate(values);
   if (command === "start") return start(values, log);
+  if (command === "decide") return answerLines(process.stdin, process.stdout, createDecisionLines());
   throw new BiplaneError("invalid_argument", {
     what: `biplane data has no command ${JSON.stringify(command)}.`,
     next: `Use one of these:\n${usage}`,

@@ -9,10 +9,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { ProjectSummary } from "./reporter.ts";
 
-const projects = ["unit", "boundary", "contract", "conformance", "e2e", "faults"];
+const projects = ["unit", "boundary", "policy", "contract", "conformance", "e2e", "faults"];
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seeds: { type: "string" }, seed: { type: "string" } },
+  options: { seeds: { type: "string" }, seed: { type: "string" }, questions: { type: "string" } },
 });
 const [project, ...names] = positionals;
 if (project !== undefined && !projects.includes(project)) {
@@ -53,6 +53,7 @@ function run(title: string, program: readonly string[]): boolean {
     ...process.env,
     BIPLANE_TEST_SUMMARY: summaryPath,
     ...(values.seeds === undefined ? {} : { BIPLANE_FAULT_SEEDS: values.seeds }),
+    ...(values.questions === undefined ? {} : { BIPLANE_POLICY_QUESTIONS: values.questions }),
     ...(values.seed === undefined ? {} : { BIPLANE_FAULT_SEED: values.seed }),
   };
   return spawnSync(program[0]!, program.slice(1), { stdio: "inherit", env: environment }).status === 0;

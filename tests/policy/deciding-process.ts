@@ -1,0 +1,43 @@
+/** A plane's built program that decides what it is asked over its standard streams. */
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { createInterface, type Interface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
+import { programPath } from "../support/daemon.ts";
+import type { Policy } from "./model.ts";
+import type { Question } from "./questions.ts";
+
+export class DecidingProcess {
+  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #answers: AsyncIterator<string>;
+  readonly #lines: Interface;
+
+  constructor(program: "control" | "data") {
+    this.#child = spawn(process.execPath, [programPath(program), "decide"], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    process.once("exit", () => this.#child.kill("SIGKILL"));
+    this.#lines = createInterface({ input: this.#child.stdout });
+    this.#answers = this.#lines[Symbol.asyncIterator]();
+  }
+
+  async decide(policy: Policy | undefined, questions: readonly Question[]): Promise<string[]> {
+    const bundle = policy === undefined ? null : { ...policy, version: 1 };
+    const lines = [{ policy: bundle }, ...questions].map((line) => `${JSON.stringify(line)}\n`);
+    this.#child.stdin.write(lines.join(""));
+    const answers: string[] = [];
+    for (const _ of lines) {
+      const { value, done } = await this.#answers.next();
+      if (done === true) throw new Error("The program ended before it had answered.");
+      answers.push(value);
+    }
+    const [loaded, ...decided] = answers;
+    if (loaded !== "policy") throw new Error(`The policy was not taken: ${loaded}`);
+    return decided;
+  }
+
+  close(): void {
+    this.#lines.close();
+    this.#child.stdin.end();
+    this.#child.kill();
+  }
+}
