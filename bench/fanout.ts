@@ -1,8 +1,8 @@
 /** How fast one run works through many sub-actions, and what each process keeps in memory for them. */
 import type { RemoteClient } from "@biplane/sdk/remote/client";
 import { type System, startSystem } from "../tests/e2e/system.ts";
-import { residentBytes } from "../tests/support/process-memory.ts";
-import { descendants } from "../tests/support/process-tree.ts";
+import { descendants } from "../verify/machine/process-tree.ts";
+import { residentBytes } from "../verify/search/process-memory.ts";
 import { prepareRun, timed, untilEnd, uploadTasks } from "./runs-common.ts";
 import { absoluteRow, type BenchRow, ratioRow } from "./types.ts";
 

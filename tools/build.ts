@@ -27,6 +27,7 @@ export const entries = {
   sdk: "clients/sdk/index.ts",
   cli: "clients/cli/main.ts",
   demo: "clients/demo/main.ts",
+  verify: "verify/main.ts",
   "embedded-database-thread": "kit/embedded-database-thread.ts",
   "sealing-thread": "planes/data/objects/store/sealing-thread.ts",
 } as const;

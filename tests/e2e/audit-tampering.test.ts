@@ -10,9 +10,9 @@ import { controlLogName } from "@biplane/audit";
 import { audit } from "@biplane/data-wire";
 import { deriveKey, type Key, readKeyFile } from "@biplane/kit";
 import { openJournal } from "@biplane/kit/journal";
+import { eventually } from "@biplane/verify/frame/eventually";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { eventually } from "./eventually.ts";
 import { org, type System, startSystem } from "./system.ts";
 
 const launcher = join(import.meta.dirname, "../../clients/cli/bin/biplane.mjs");

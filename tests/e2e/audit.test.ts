@@ -7,10 +7,10 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { audit } from "@biplane/data-wire";
+import { eventually } from "@biplane/verify/frame/eventually";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { fsckPath, missingTools } from "../support/find-tools.ts";
-import { eventually } from "./eventually.ts";
 import { type System, startSystem } from "./system.ts";
 
 const launcher = join(import.meta.dirname, "../../clients/cli/bin/biplane.mjs");

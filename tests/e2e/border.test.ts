@@ -12,12 +12,17 @@ import { connect as connectTls } from "node:tls";
 import { promisify } from "node:util";
 import type { border } from "@biplane/data-wire";
 import { readKeyFile } from "@biplane/kit";
+import {
+  type Capture,
+  captureLoopback,
+  decryptCapture,
+  keyLogging,
+} from "@biplane/verify/wire/decrypted-link";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readEnrollment, withBorderLedger } from "../../planes/data/link/index.ts";
 import { statePaths } from "../../planes/data/state.ts";
 import { compareBorder, ledgerCalls } from "../support/border-comparison.ts";
 import { type CapturedCall, capturedCalls } from "../support/captured-calls.ts";
-import { type Capture, captureLoopback, decryptCapture, keyLogging } from "../support/decrypted-link.ts";
 import { describeWithTools, skip } from "../support/tools.ts";
 import { type System, startSystem } from "./system.ts";
 

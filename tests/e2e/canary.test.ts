@@ -1,10 +1,12 @@
 /** Values planted as customer data of every kind reach nothing of the provider's (claims CLS-3, CLS-4, SEC-2, LOG-3). */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { File } from "@biplane/sdk";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { Canaries, type Finding } from "../support/canary.ts";
+import { eventually } from "@biplane/verify/frame/eventually";
+import { Canaries, type Finding } from "@biplane/verify/search/canary";
+import { controlPlaneRows } from "@biplane/verify/search/control-plane-rows";
+import { searchFiles, searchProcess } from "@biplane/verify/search/places";
 import {
   type Capture,
   captureLoopback,
@@ -12,16 +14,14 @@ import {
   decryptCapture,
   http2Bodies,
   keyLogging,
-} from "../support/decrypted-link.ts";
+} from "@biplane/verify/wire/decrypted-link";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { missingTools } from "../support/find-tools.ts";
-import { readDeletedFiles, readMemory } from "../support/process-memory.ts";
 import { skip } from "../support/tools.ts";
-import { controlPlaneRows } from "./control-plane-rows.ts";
-import { eventually } from "./eventually.ts";
 import { controlPlaneRecords } from "./run-records.ts";
 import { org, type System, startSystem } from "./system.ts";
 
-const template = join(import.meta.dirname, "workflows/canaries.ts");
+const template = join(import.meta.dirname, "../../verify/workflows/canaries.ts");
 const secret = new Canaries();
 /** Names are what the provider may know: the same search must find these. */
 const named = new Canaries();
@@ -106,21 +106,6 @@ async function runWorkflow(): Promise<void> {
       what: "The projection reaching the control plane",
     },
   );
-}
-
-function searchProcess(canaries: Canaries, pid: number): Finding[] {
-  const found: Finding[] = [];
-  for (const chunks of [readMemory(pid), readDeletedFiles(pid)]) {
-    for (const { where, bytes } of chunks) found.push(...canaries.search(bytes, where));
-  }
-  return found;
-}
-
-function searchFiles(canaries: Canaries, folder: string): Finding[] {
-  return readdirSync(folder, { recursive: true })
-    .map((name) => join(folder, String(name)))
-    .filter((path) => statSync(path).isFile())
-    .flatMap((path) => canaries.search(readFileSync(path), path));
 }
 
 /** All that was said, as sent and put together again. */

@@ -7,10 +7,10 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
+import { type CaptureReport, judgeCapture } from "@biplane/verify/wire/capture-tls";
 import { afterAll, expect, test } from "vitest";
 import { programPath } from "../support/daemon.ts";
 import { describeWithTools, skip } from "../support/tools.ts";
-import { type CaptureReport, judgeCapture } from "./capture-tls.ts";
 
 const runMsMax = 280_000;
 const folder = mkdtempSync(join(tmpdir(), "capture-"));

@@ -4,9 +4,9 @@ import { Secret } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
 import { createClientTransport } from "@biplane/kit";
 import { connect, type RemoteClient } from "@biplane/sdk/remote/client";
+import { eventually } from "@biplane/verify/frame/eventually";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { eventually } from "./eventually.ts";
 import { type FurtherCluster, startFurtherCluster } from "./further-cluster.ts";
 import { domain, org, project, type System, startSystem } from "./system.ts";
 

@@ -2,9 +2,9 @@
 import { resolve } from "node:path";
 import { progress } from "@biplane/data-wire";
 import type { RemoteClient, RemoteRun } from "@biplane/sdk/remote/client";
+import { eventually } from "@biplane/verify/frame/eventually";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { eventually } from "./eventually.ts";
 import { controlPlaneRecords, dataPlaneRecords } from "./run-records.ts";
 import { type System, startSystem } from "./system.ts";
 

@@ -3,10 +3,10 @@ import { join, resolve } from "node:path";
 import { flyte } from "@biplane/data-wire";
 import { File } from "@biplane/sdk";
 import type { RemoteClient, RemoteRun } from "@biplane/sdk/remote/client";
+import { eventually } from "@biplane/verify/frame/eventually";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { eventually } from "./eventually.ts";
 import { controlPlaneRecords, dataPlaneRecords } from "./run-records.ts";
 import { type System, startSystem } from "./system.ts";
 

@@ -8,6 +8,7 @@ import { type AuditCode, type AuditRecord, decodeAuditRecord } from "@biplane/au
 import { audit, flyte } from "@biplane/data-wire";
 import { createClientTransport } from "@biplane/kit";
 import type { RemoteClient, RemoteRun } from "@biplane/sdk/remote/client";
+import { eventually } from "@biplane/verify/frame/eventually";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
@@ -18,7 +19,6 @@ import {
   startHostileControlPlane,
 } from "../support/hostile-control-plane/index.ts";
 import { ownTokens } from "../support/hostile-control-plane/own-tokens.ts";
-import { eventually } from "./eventually.ts";
 import { domain, org, project, type System, startSystem } from "./system.ts";
 
 const workflow = resolve(import.meta.dirname, "workflows/numbers.ts");

@@ -10,9 +10,9 @@ import { flyte } from "@biplane/data-wire";
 import { File } from "@biplane/sdk";
 import type { RemoteClient } from "@biplane/sdk/remote/client";
 import { encodeInputs } from "@biplane/sdk/values/inputs-outputs";
+import { residentBytes } from "@biplane/verify/search/process-memory";
 import { toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { residentBytes } from "../support/process-memory.ts";
 import { type System, startSystem } from "./system.ts";
 
 const numbers = resolve(import.meta.dirname, "workflows/numbers.ts");

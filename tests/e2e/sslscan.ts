@@ -1,6 +1,7 @@
 /** What a stranger's scanner sees of a TLS listener: Debian's `sslscan`, read from its XML. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { strongSuite } from "@biplane/verify/wire/handshakes";
 import { XMLParser } from "fast-xml-parser";
 
 export interface Scan {
@@ -43,10 +44,6 @@ export async function scanTls(host: string, port: number): Promise<Scan> {
 }
 
 const allowedVersions = new Set(["TLSv1.2", "TLSv1.3"]);
-/** Forward-secret key exchange and authenticated encryption, and nothing else (RFC 9325, section 4.2). */
-const strongSuite =
-  /^(TLS_(AES_(128|256)_GCM|CHACHA20_POLY1305)_SHA(256|384)|ECDHE-(ECDSA|RSA)-(AES(128|256)-GCM-SHA(256|384)|CHACHA20-POLY1305))$/;
-
 /** What should not be there, in words. A listener that shows nothing was not seen. */
 export function weaknesses({ versions, suites }: Scan): string[] {
   return [

@@ -9,11 +9,11 @@ import { Secret } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
 import { createClientTransport } from "@biplane/kit";
 import { connect, type RemoteClient } from "@biplane/sdk/remote/client";
+import { eventually } from "@biplane/verify/frame/eventually";
 import { createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { Daemon, runProgram } from "../support/daemon.ts";
 import { missingTools } from "../support/find-tools.ts";
 import type { PostgresServer } from "../support/postgres.ts";
-import { eventually } from "./eventually.ts";
 import { redeemClaim, requestToken } from "./sign-in.ts";
 
 export const org = "acme";

@@ -1,11 +1,11 @@
 /** Seeded kills during fan-outs: nothing is lost, doubled or reordered, and both planes agree in the end (AVL-1, AVL-2). */
 import { resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { eventually } from "@biplane/verify/frame/eventually";
+import { descendants } from "@biplane/verify/machine/process-tree";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { eventually } from "../e2e/eventually.ts";
 import { controlPlaneRecords, dataPlaneRecords } from "../e2e/run-records.ts";
 import { type System, startSystem } from "../e2e/system.ts";
-import { descendants } from "../support/process-tree.ts";
 import { violations } from "./model.ts";
 import { faultSeeds, type Random, seededRandom } from "./seeds.ts";
 

@@ -20,7 +20,7 @@ import { type OutputFormat, printRecords } from "../output/print.ts";
 
 const planes = ["data", "control"] as const;
 type Plane = (typeof planes)[number];
-const planeNumbers = { data: audit.AuditPlane.DATA, control: audit.AuditPlane.CONTROL } as const;
+export const planeNumbers = { data: audit.AuditPlane.DATA, control: audit.AuditPlane.CONTROL } as const;
 const otherPlane = { data: "the control plane", control: "the data plane" } as const;
 
 /** What this machine saw of a log when it checked it last. */
@@ -63,7 +63,7 @@ export async function verifyLogs(
 async function checkPlane(connection: Connection, plane: Plane, memory: CheckpointMemory): Promise<Checked> {
   const state = await connection.audit.getLog({ plane: planeNumbers[plane] });
   const remembered = await memory.read(plane);
-  const log = logOf(connection, plane, state, remembered);
+  const log = logUnderCheck(connection, plane, state, remembered);
   const verdict =
     remembered !== undefined && remembered.key !== state.logKey
       ? otherKey(remembered.size)
@@ -72,7 +72,7 @@ async function checkPlane(connection: Connection, plane: Plane, memory: Checkpoi
   return { plane, key: state.logKey, verdict, alarms: state.alarms };
 }
 
-function logOf(
+export function logUnderCheck(
   connection: Connection,
   plane: Plane,
   state: audit.GetLogResponse,

@@ -1,4 +1,4 @@
-/** `biplane control`, `edge`, `data`: the programs beside this one, with the words given to them. */
+/** `biplane control`, `edge`, `data`, `verify`: the programs beside this one, with the words given to them. */
 import { spawn } from "node:child_process";
 import { Command } from "commander";
 import { type Program, programFile } from "../dev/installation.ts";
@@ -7,10 +7,11 @@ const descriptions: Readonly<Record<Program, string>> = {
   control: "run the control plane (provider's side), or do one of its errands",
   edge: "run the edge (provider's blind end of the tunnel)",
   data: "run the data plane (customer's side), or set it up: init, join, start",
+  verify: "prove each data-protection claim on the running installation, and leave evidence",
 };
 
 export function planeCommands(): readonly Command[] {
-  const planes = (["control", "edge", "data"] as const).map((program) =>
+  const planes = (["control", "edge", "data", "verify"] as const).map((program) =>
     passThrough(program, descriptions[program], program, []),
   );
   const root = "back up the organization's root, or restore the home cluster from a backup";

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BiplaneError } from "@biplane/base";
 
-export type Program = "control" | "edge" | "data";
+export type Program = "control" | "edge" | "data" | "verify";
 
 export function distFolder(): string {
   const here = dirname(fileURLToPath(import.meta.url));

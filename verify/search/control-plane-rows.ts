@@ -1,5 +1,6 @@
 /** Reads every row of a stopped control plane's database, sealed columns opened with its own key. */
 
+import { createLogger } from "@biplane/kit/logging";
 import { sql } from "kysely";
 import { openState } from "../../planes/control/state.ts";
 
@@ -16,7 +17,8 @@ export async function controlPlaneRows(
   org: string,
   databaseUrl?: string,
 ): Promise<TableText[]> {
-  const state = await openState({ folder, databaseUrl });
+  const log = createLogger({ component: "search", level: "silent" });
+  const state = await openState({ folder, databaseUrl, log });
   try {
     return await state.store.asOrg(org, async (transaction) => {
       const { rows: tables } = await sql<{ name: string }>`

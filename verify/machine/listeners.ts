@@ -18,7 +18,7 @@ export function listeners(pid: number): number[] {
   return [...new Set(ports)].sort((left, right) => left - right);
 }
 
-function socketInodes(pid: number): string[] {
+export function socketInodes(pid: number): string[] {
   return readdirSync(`/proc/${pid}/fd`).flatMap((descriptor) => {
     try {
       return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${descriptor}`))?.[1] ?? [];
