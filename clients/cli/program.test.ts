@@ -17,7 +17,7 @@ test("every command that people see says what it does", () => {
 
 test("every command that prints records can print them as JSON and YAML", () => {
   const program = createProgram();
-  const printing = ["whoami", "run", "deploy", "io", "logs", "border", "classes"];
+  const printing = ["whoami", "run", "deploy", "io", "logs", "border", "classes", "can-i"];
   const listing = program.commands.find((one) => one.name() === "get")?.commands ?? [];
   for (const command of [...listing, ...program.commands.filter((one) => printing.includes(one.name()))]) {
     const output = command.options.find((option) => option.long === "--output");

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { abortCommand } from "./commands/abort.ts";
 import { auditCommand } from "./commands/audit.ts";
 import { borderCommand } from "./commands/border.ts";
+import { canICommand } from "./commands/can-i.ts";
 import { classesCommand } from "./commands/classes.ts";
 import { completionCommands } from "./commands/completion.ts";
 import { configCommand } from "./commands/config.ts";
@@ -35,7 +36,7 @@ export function createProgram(): Command {
   const commands = [
     ...[loginCommand(), whoamiCommand(), runCommand(), deployCommand(), getCommand(), ioCommand()],
     ...[logsCommand(), abortCommand(), openCommand(), auditCommand(), borderCommand(), createCommand()],
-    ...[updateCommand(), deleteCommand(), revokeCommand(), logoutCommand()],
+    ...[updateCommand(), deleteCommand(), revokeCommand(), logoutCommand(), canICommand()],
     ...[configCommand(), classesCommand(), keysCommand(), devCommand(), ...planeCommands()],
   ];
   for (const command of commands) program.addCommand(command);

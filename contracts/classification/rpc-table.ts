@@ -174,6 +174,26 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
     "SIGNING_KEYS_ROTATED",
   ),
 
+  "biplane.data.v1.PolicyService/CreateRole": change("policy.write", organization, "ROLE_CREATED"),
+  "biplane.data.v1.PolicyService/GetRole": read("policy.read", organization, "ROLE_READ"),
+  "biplane.data.v1.PolicyService/ListRoles": read("policy.read", organization, "ROLES_LISTED"),
+  "biplane.data.v1.PolicyService/UpdateRole": change("policy.write", organization, "ROLE_UPDATED"),
+  "biplane.data.v1.PolicyService/DeleteRole": change("policy.write", organization, "ROLE_DELETED"),
+  "biplane.data.v1.PolicyService/CreateAssignment": change(
+    "policy.write",
+    organization,
+    "ASSIGNMENT_CREATED",
+  ),
+  "biplane.data.v1.PolicyService/ListAssignments": read("policy.read", organization, "ASSIGNMENTS_LISTED"),
+  "biplane.data.v1.PolicyService/DeleteAssignment": change(
+    "policy.write",
+    organization,
+    "ASSIGNMENT_DELETED",
+  ),
+  "biplane.data.v1.PolicyService/GetPolicy": read("policy.read", organization, "POLICY_READ"),
+  "biplane.data.v1.PolicyService/CanI": read("identity.self", organization, "OWN_RIGHTS_READ"),
+  "biplane.data.v1.PolicyService/Explain": read("policy.read", organization, "RIGHTS_EXPLAINED"),
+
   "biplane.data.v1.MembershipService/CreateJoinCode": change(
     "cluster.manage",
     organization,

@@ -10,6 +10,7 @@ export * as identity from "./gen/biplane/data/v1/identity_pb.ts";
 export * as keys from "./gen/biplane/data/v1/keys_pb.ts";
 export * as objects from "./gen/biplane/data/v1/objects_pb.ts";
 export * as outcome from "./gen/biplane/data/v1/outcome_pb.ts";
+export * as policy from "./gen/biplane/data/v1/policy_pb.ts";
 export * as progress from "./gen/biplane/data/v1/progress_pb.ts";
 export * as records from "./gen/biplane/data/v1/records_pb.ts";
 export * as supplement from "./gen/biplane/supplement/v1/supplement_pb.ts";

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AuditRecord } from "@biplane/audit";
 import type { ClusterId, OrgId } from "@biplane/base";
-import type { AssignmentScope, RoleName } from "@biplane/identity";
+import type { AssignmentScope } from "@biplane/identity";
 import { createClientTransport } from "@biplane/kit/connect-client";
 import { readKeyFile } from "@biplane/kit/crypto";
 import { Closers } from "@biplane/kit/lifecycle";
@@ -44,7 +44,7 @@ export interface TestPlane {
   readonly link: Link;
   readonly rootPem: string;
   /** A program with this role. */
-  client(role: RoleName, scope?: AssignmentScope): Promise<TestClient>;
+  client(role: string, scope?: AssignmentScope): Promise<TestClient>;
   /** Connect to the router; `headers` go with every request. */
   transport(token: string | undefined, headers?: Record<string, string>): Transport;
   audit(): Promise<AuditRecord[]>;

@@ -108,6 +108,7 @@ async function openServices({
     ledger: stores.ledger,
     audit: auditParts(org, stores),
     policy: identity.policy,
+    documents: identity.documents,
     projects,
     subjects: new SubjectNames(identity.directory),
     administration: administrationOf(identity),
@@ -135,6 +136,12 @@ function administrationOf(identity: Identity): IdentityAdministration {
       return elsewhere();
     },
     get keys() {
+      return elsewhere();
+    },
+    get directory() {
+      return elsewhere();
+    },
+    get rules() {
       return elsewhere();
     },
   };

@@ -5,6 +5,7 @@ import { printRecord } from "../output/print.ts";
 import { createApiKeyCommand } from "./api-keys.ts";
 import { createClusterCommand } from "./clusters.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
+import { createAssignmentCommand, createRoleCommand } from "./roles.ts";
 import { createUserCommand } from "./users.ts";
 
 interface ProjectOptions extends CommonOptions {
@@ -21,10 +22,14 @@ export function createCommand(): Command {
       .option("--description <text>", "kept in the data plane"),
   ).action(createProject);
   return new Command("create")
-    .description("make a project, a user, a program's credentials, or a code for a further cluster")
+    .description(
+      "make a project, a user, a program's credentials, a role, an assignment, or a code for a further cluster",
+    )
     .addCommand(project)
     .addCommand(createUserCommand())
     .addCommand(createApiKeyCommand())
+    .addCommand(createRoleCommand())
+    .addCommand(createAssignmentCommand())
     .addCommand(createClusterCommand());
 }
 

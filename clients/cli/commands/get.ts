@@ -10,6 +10,7 @@ import { age, between, time } from "../output/text.ts";
 import { getApiKeyCommand } from "./api-keys.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
 import { actionsKnown, clustersKnown, projectsKnown, runsKnown, tasksKnown } from "./from-control-plane.ts";
+import { getAssignmentCommand, getPolicyCommand, getRoleCommand } from "./roles.ts";
 import { getSessionCommand, getUserCommand } from "./users.ts";
 
 export interface GetOptions extends CommonOptions {
@@ -21,14 +22,16 @@ const { DESCENDING, ASCENDING } = flyte.common.Sort_Direction;
 
 export function getCommand(): Command {
   const command = new Command("get").description(
-    "list or show runs, actions, tasks, projects, clusters, users and keys",
+    "list or show runs, actions, tasks, projects, clusters, users, keys, roles and assignments",
   );
   command.addCommand(sub("run", "runs of the project, newest first; or one run", "[name]", getRun));
   command.addCommand(sub("action", "actions of a run; or one action", "<run> [action]", getAction));
   command.addCommand(sub("task", "deployed tasks", "[name]", getTask));
   command.addCommand(sub("project", "projects of the organization", "", getProject));
   command.addCommand(sub("cluster", "clusters of the organization", "", getCluster));
-  for (const other of [getUserCommand(), getApiKeyCommand(), getSessionCommand()]) command.addCommand(other);
+  const people = [getUserCommand(), getApiKeyCommand(), getSessionCommand()];
+  const rules = [getRoleCommand(), getAssignmentCommand(), getPolicyCommand()];
+  for (const other of [...people, ...rules]) command.addCommand(other);
   return command;
 }
 

@@ -6,6 +6,7 @@ import { printRecord } from "../output/print.ts";
 import { deleteApiKeyCommand } from "./api-keys.ts";
 import { deleteClusterCommand } from "./clusters.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
+import { deleteAssignmentCommand, deleteRoleCommand, updateRoleCommand } from "./roles.ts";
 import { deleteUserCommand, updateUserCommand } from "./users.ts";
 
 export function revokeCommand(): Command {
@@ -34,7 +35,10 @@ export function revokeCommand(): Command {
 }
 
 export function updateCommand(): Command {
-  return new Command("update").description("change what there is").addCommand(updateUserCommand());
+  return new Command("update")
+    .description("change what there is")
+    .addCommand(updateUserCommand())
+    .addCommand(updateRoleCommand());
 }
 
 export function deleteCommand(): Command {
@@ -42,6 +46,8 @@ export function deleteCommand(): Command {
     .description("remove what there is")
     .addCommand(deleteUserCommand())
     .addCommand(deleteApiKeyCommand())
+    .addCommand(deleteRoleCommand())
+    .addCommand(deleteAssignmentCommand())
     .addCommand(deleteClusterCommand());
 }
 

@@ -8,6 +8,7 @@ import {
   keys,
   objects,
   identity as people,
+  policy,
   progress,
   records,
 } from "@biplane/data-wire";
@@ -49,6 +50,7 @@ export interface Connection {
   readonly users: Client<typeof people.UserService>;
   readonly apiKeys: Client<typeof people.ApiKeyService>;
   readonly authority: Client<typeof people.AuthorityService>;
+  readonly policy: Client<typeof policy.PolicyService>;
   readonly membership: Client<typeof clusters.MembershipService>;
 }
 
@@ -85,6 +87,7 @@ function clientsOf(router: Transport) {
     users: createClient(people.UserService, router),
     apiKeys: createClient(people.ApiKeyService, router),
     authority: createClient(people.AuthorityService, router),
+    policy: createClient(policy.PolicyService, router),
     membership: createClient(clusters.MembershipService, router),
   };
 }

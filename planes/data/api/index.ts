@@ -10,6 +10,7 @@ import { keysService } from "./keys.ts";
 import { membershipService } from "./membership.ts";
 import { objectsService } from "./objects.ts";
 import type { ApiParts } from "./parts.ts";
+import { policyService } from "./policy.ts";
 import { projectService } from "./projects.ts";
 import { borderService, progressService, recordsService } from "./records.ts";
 import { runService } from "./runs.ts";
@@ -37,5 +38,6 @@ export function createServices(parts: ApiParts): ServedService[] {
     apiKeyService(parts),
     authorityService(parts),
     membershipService(parts),
+    policyService(parts),
   ];
 }

@@ -5,6 +5,7 @@ import type { Clock } from "@biplane/kit/clock";
 import type { AuditParts } from "../audit/sources.ts";
 import type { ClusterDirectory } from "../clusters/cluster-directory.ts";
 import type { Members } from "../clusters/members.ts";
+import type { Documents } from "../documents/documents.ts";
 import type { ProjectKeys } from "../keys/project-keys.ts";
 import type { ControlPlane } from "../link/types.ts";
 import type { LogStore } from "../logs/types.ts";
@@ -37,6 +38,7 @@ export interface ApiParts {
   readonly ledger: BorderLedger;
   readonly audit: AuditParts;
   readonly policy: CurrentPolicy;
+  readonly documents: Pick<Documents, "signed">;
   readonly projects: ProjectCache;
   readonly subjects: SubjectNames;
   readonly administration: IdentityAdministration;

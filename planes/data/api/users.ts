@@ -1,18 +1,24 @@
 /** People, programs' credentials, sign-ins and signing keys, for administrators. */
 import { BiplaneError, limits } from "@biplane/base";
 import { identity } from "@biplane/data-wire";
+import { requireAllowed } from "@biplane/identity";
+import { decide } from "@biplane/identity/decide";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { ApiKeys } from "../identity/api-keys.ts";
+import type { Directory } from "../identity/directory.ts";
 import type { Invitation, People } from "../identity/people.ts";
 import type { SignIns } from "../identity/sign-ins.ts";
 import { keyUses, type SigningKeys } from "../identity/signing-keys.ts";
 import type { Subject } from "../identity/subject.ts";
+import type { PolicyAdministration } from "../policy/administration.ts";
 import { authorizedCall } from "../router/call.ts";
 import { serve } from "../router/router.ts";
 import { millisecondsOf, timestamp } from "./messages/times.ts";
 import type { ApiParts } from "./parts.ts";
 
 export interface IdentityAdministration {
+  readonly directory: Pick<Directory, "find" | "findActive">;
+  readonly rules: PolicyAdministration;
   readonly people: People;
   readonly apiKeys: ApiKeys;
   readonly signIns: SignIns;
@@ -29,7 +35,8 @@ export function userService(parts: ApiParts) {
   return serve(
     identity.UserService,
     {
-      createUser: async ({ email, name, role }) => {
+      createUser: async ({ email, name, role }, context) => {
+        requireMayAssign(parts, context, role);
         const { user, invitation } = await people().create({ email, name, role });
         return { user: userMessage(user), invitation: invitationMessage(invitation, authority()) };
       },
@@ -65,6 +72,13 @@ export function userService(parts: ApiParts) {
   );
 }
 
+/** Who may add people could else make themselves an administrator, by adding one. */
+function requireMayAssign({ policy }: ApiParts, context: HandlerContext, role: string): void {
+  if (role === "") return;
+  const { principal, org } = authorizedCall(context);
+  requireAllowed(decide(principal, "policy.write", { org }, policy.bundle));
+}
+
 function sessionMethods(parts: ApiParts) {
   const subjectOf = async (user: string) => (await parts.administration.people.get(user)).subject;
   return {
@@ -97,6 +111,7 @@ export function apiKeyService(parts: ApiParts) {
     {
       createApiKey: async ({ name, owner, expiresAt, role, project, domain }, context) => {
         const { subject } = authorizedCall(context).principal;
+        requireMayAssign(parts, context, role);
         const wanted = { name, role, project, domain, expiresAtMs: millisecondsOf(expiresAt) };
         const answers = owner === "" ? subject : (await parts.administration.people.get(owner)).subject;
         const { key, secret } = await apiKeys().create({ ...wanted, owner: answers });

@@ -94,6 +94,11 @@ export class Documents {
     return this.#held[kind]?.jws;
   }
 
+  /** The same, as it was signed. */
+  signed<K extends DocumentKind>(kind: K): Held<K> | undefined {
+    return this.#held[kind] as Held<K> | undefined;
+  }
+
   /** The newest that is in date; what is made here always is. */
   current<K extends DocumentKind>(kind: K): SignedContent<DocumentContents[K]> | undefined {
     const document = this.newest(kind);

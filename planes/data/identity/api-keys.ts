@@ -1,7 +1,8 @@
 /** Credentials of programs: made by administrators, with an owner who answers for them, an end, and a last use. */
-import { BiplaneError, day, parseDomainId, parseProjectId, type Secret } from "@biplane/base";
+import { BiplaneError, day, type OrgId, parseDomainId, parseProjectId, type Secret } from "@biplane/base";
 import type { Clock } from "@biplane/kit/clock";
 import type { Logger } from "@biplane/kit/logging";
+import { keepAdministrator } from "../policy/administrators.ts";
 import type { Directory, RoleGrant } from "./directory.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Subject } from "./subject.ts";
@@ -20,6 +21,7 @@ const lifetimeMsDefault = 90 * day;
 const lifetimeMsMax = 366 * day;
 
 export interface ApiKeysParts {
+  readonly org: OrgId;
   readonly directory: Directory;
   readonly revocations: Revocations;
   readonly clock: Clock;
@@ -59,12 +61,13 @@ export class ApiKeys {
 
   /** Its tokens are denied in the transaction that deletes it. */
   async remove(id: string): Promise<void> {
-    const { directory, revocations } = this.#parts;
+    const { org, directory, revocations, clock } = this.#parts;
     await this.get(id);
     const denial = revocations.ofSubject(id, true);
     await directory.run(async (transaction) => {
       await revocations.write(transaction, denial);
-      await directory.remove(transaction, id);
+      const keeping = { transaction, org, nowMs: clock.now() };
+      await keepAdministrator(keeping, () => directory.remove(transaction, id));
     });
     revocations.apply([denial]);
     await this.#parts.onRolesChanged();

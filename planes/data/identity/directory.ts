@@ -1,10 +1,10 @@
 /** People and programs of the organization as rows: who they are, how they prove it, whether they may. */
 import { randomBytes } from "node:crypto";
 import type { OrgId, Secret } from "@biplane/base";
-import { isRoleName } from "@biplane/identity";
 import type { Clock } from "@biplane/kit/clock";
 import type { Database } from "@biplane/kit/database";
 import type { Selectable, Transaction } from "kysely";
+import { isRole } from "../policy/roles.ts";
 import type { SubjectTable } from "../store/identity.ts";
 import type { DataSchema } from "../store/schema.ts";
 import { type Credential, hashPassword, verifyCredential } from "./passwords.ts";
@@ -169,7 +169,7 @@ export class Directory {
   }
 
   async #assign(transaction: DirectoryTransaction, subject: string, grant: RoleGrant): Promise<void> {
-    if (!isRoleName(grant.role)) throw unknownRole(grant.role);
+    if (!(await isRole(transaction, this.#org, grant.role))) throw unknownRole(grant.role);
     const scope = { project_id: grant.project ?? "", domain_id: grant.domain ?? "" };
     await transaction
       .insertInto("identity_assignments")

@@ -13,6 +13,7 @@ import { ClusterDirectory } from "../clusters/cluster-directory.ts";
 import { Members } from "../clusters/members.ts";
 import { homeEntry } from "../clusters/own-entry.ts";
 import { Documents } from "../documents/documents.ts";
+import { PolicyAdministration } from "../policy/administration.ts";
 import { Policy, type PolicyTransaction } from "../policy/policy.ts";
 import type { DataSchema } from "../store/schema.ts";
 import { ApiKeys, LastUses } from "./api-keys.ts";
@@ -74,6 +75,7 @@ export interface Identity {
   readonly clusters: ClusterDirectory;
   readonly members: Members;
   readonly policy: Policy;
+  readonly rules: PolicyAdministration;
   readonly claims: Claims;
   readonly directory: Directory;
   readonly people: People;
@@ -116,15 +118,16 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
   const revocations = new Revocations(org, database, sealing, clock);
   const signIns = new SignIns({ org, directory, revocations, sealing, clock });
   const onRolesChanged = () => policy.reload();
+  const rules = new PolicyAdministration({ org, policy, clock, read: (work) => directory.run(work) });
   const people = new People({ org, directory, signIns, revocations, sealing, clock, onRolesChanged });
-  const apiKeys = new ApiKeys({ directory, revocations, clock, onRolesChanged });
+  const apiKeys = new ApiKeys({ org, directory, revocations, clock, onRolesChanged });
   await revocations.load();
   await policy.reload();
   if (options.isHome) await members.publish();
   revocations.onChange(() => publishDenials(policy, options.log));
   await deleteExpired({ org, database, sealing, directory, revocations, clock });
   const stores = {
-    ...{ keys, sealing, documents, clusters, members, policy, claims, directory },
+    ...{ keys, sealing, documents, clusters, members, policy, rules, claims, directory },
     ...{ people, apiKeys, signIns, revocations },
   };
   const federation = options.isHome ? await readFederation(federationPath(options.folder)) : undefined;

@@ -1,7 +1,8 @@
 /** What administrators do with people: invite, look, disable, delete, end their sign-ins. Rights end at once. */
 import { randomBytes } from "node:crypto";
-import { BiplaneError, day, Secret } from "@biplane/base";
+import { BiplaneError, day, type OrgId, Secret } from "@biplane/base";
 import type { Clock } from "@biplane/kit/clock";
+import { keepAdministrator } from "../policy/administrators.ts";
 import type { Directory, DirectoryTransaction } from "./directory.ts";
 import { hashPassword } from "./passwords.ts";
 import type { Denial, Revocations } from "./revocations.ts";
@@ -16,7 +17,7 @@ export interface Invitation {
 }
 
 export interface PeopleParts {
-  readonly org: string;
+  readonly org: OrgId;
   readonly directory: Directory;
   readonly signIns: SignIns;
   readonly revocations: Revocations;
@@ -126,7 +127,9 @@ export class People {
       const all = [found.subject, ...keys].map((name) => revocations.ofSubject(name, forGood));
       for (const denial of all) await revocations.write(transaction, denial);
       await signIns.endAllOf(transaction, found.subject);
-      await change(transaction, found);
+      const keeping = { transaction, org: this.#parts.org, nowMs: this.#parts.clock.now() };
+      if (forGood) await keepAdministrator(keeping, () => change(transaction, found));
+      else await change(transaction, found);
       return all;
     });
     revocations.apply(denials);

@@ -98,7 +98,7 @@ export function requirePassword(password: Secret<string>): void {
 export function unknownRole(role: string): BiplaneError {
   return new BiplaneError("invalid_argument", {
     what: `There is no role ${JSON.stringify(shorten(role))}.`,
-    next: "Use Admin, Contributor or Viewer.",
+    next: "List them: biplane get role",
   });
 }
 

@@ -93,11 +93,7 @@ export class Policy implements CurrentPolicy {
       .where("org_id", "=", org)
       .orderBy("name")
       .execute();
-    const assignments = await transaction
-      .selectFrom("identity_assignments")
-      .selectAll()
-      .where("org_id", "=", org)
-      .execute();
+    const assignments = await this.#effective(transaction);
     const content = {
       roles: roles.map(({ name, permissions }) => ({ name, permissions: parsePermissions(permissions) })),
       assignments: assignments.map(assignmentOf).sort((a, b) => (a.id < b.id ? -1 : 1)),
@@ -107,10 +103,33 @@ export class Policy implements CurrentPolicy {
     if (parsed.success) return parsed.data;
     throw unfit(z.prettifyError(parsed.error));
   }
+
+  /**
+   * Those of people who were kept out, and of keys whose owner was, wait in the database: a task that goes on in such a
+   * name is refused for as long as that lasts, not only while its tokens are denied.
+   */
+  #effective(transaction: PolicyTransaction) {
+    return transaction
+      .selectFrom("identity_assignments as held")
+      .leftJoin("identity_subjects as who", (join) =>
+        join
+          .onRef("who.org_id", "=", "held.org_id")
+          .onRef("who.subject", "=", "held.subject")
+          .on("held.principal_kind", "=", "subject"),
+      )
+      .leftJoin("identity_subjects as owner", (join) =>
+        join.onRef("owner.org_id", "=", "who.org_id").onRef("owner.subject", "=", "who.owner"),
+      )
+      .selectAll("held")
+      .where("held.org_id", "=", this.#options.org)
+      .where("who.disabled_at_ms", "is", null)
+      .where("owner.disabled_at_ms", "is", null)
+      .execute();
+  }
 }
 
 /** Same principal, role and scope, same id. */
-export function assignmentOf(row: Selectable<AssignmentTable>): Assignment {
+export function assignmentOf(row: Omit<Selectable<AssignmentTable>, "org_id">): Assignment {
   const { principal_kind: kind, subject, role, project_id, domain_id } = row;
   const key = JSON.stringify([kind, subject, role, project_id, domain_id]);
   return {
