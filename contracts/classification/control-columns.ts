@@ -26,7 +26,7 @@ const action = parsed("an action's name", parseActionName);
 const taskName = parsed("a task's name", parseTaskName);
 const taskVersion = parsed("a task's version", parseTaskVersion);
 /** A UUID, or the name that a test or a later version gives. */
-const token = matching(/^[A-Za-z0-9._-]{0,64}$/, "a word of letters, digits, '.', '_', '-'");
+const token = matching(/^[A-Za-z0-9._:-]{0,255}$/, "a word of letters, digits, '.', '_', ':', '-'");
 const address = matching(/^[^\s\p{Cc}]{0,255}$/u, "an address: no spaces, at most 255 characters");
 const time = plain("orchestration");
 const number = plain("orchestration");

@@ -5,5 +5,7 @@
 export * from "./classes.ts";
 export * from "./columns.ts";
 export * from "./control-columns.ts";
+export * from "./control-records.ts";
 export * from "./data-columns.ts";
+export * from "./projection.ts";
 export * from "./rpc-table.ts";

@@ -13,9 +13,14 @@ export interface Embedded {
 const literal = /["'`]([A-Za-z0-9+/_-]{16,}={0,2})["'`]/g;
 
 export function embeddedDescriptors(bundleText: string): Embedded {
-  const found = [...bundleText.matchAll(literal)].flatMap(([, text]) => decode(text!) ?? []);
+  const found = embeddedFiles(bundleText);
   const services = found.flatMap((file) => file.service.map(({ name }) => `${file.package}.${name}`));
   return { files: sortedUnique(found.map(({ name }) => name)), services: sortedUnique(services) };
+}
+
+/** Each descriptor as it is embedded. */
+export function embeddedFiles(bundleText: string): readonly FileDescriptorProto[] {
+  return [...bundleText.matchAll(literal)].flatMap(([, text]) => decode(text!) ?? []);
 }
 
 function decode(text: string): FileDescriptorProto | undefined {

@@ -13,6 +13,7 @@ import {
   sealColumn,
 } from "@biplane/kit";
 import type { Transaction } from "kysely";
+import { fitting, requireFit } from "./fitting.ts";
 import { controlMigrations } from "./migrations.ts";
 import type { ControlSchema } from "./schema.ts";
 
@@ -44,8 +45,11 @@ export async function openStore(location: DatabaseLocation, rootKey: Key): Promi
   const columnKey = deriveKey(rootKey, "control-plane columns");
   return {
     kind: database.kind,
-    asOrg: database.asOrg,
-    seal: (place, text) => sealColumn(columnKey, columnPlace(place), Buffer.from(text, "utf8")),
+    asOrg: (org, work) => database.asOrg(org, (transaction) => work(transaction.withPlugin(fitting))),
+    seal: (place, text) => {
+      requireFit(place.table, `${place.column}_sealed`, text, false);
+      return sealColumn(columnKey, columnPlace(place), Buffer.from(text, "utf8"));
+    },
     open: (place, sealed) => Buffer.from(openColumn(columnKey, columnPlace(place), sealed)).toString("utf8"),
     cursorKey: deriveKey(rootKey, "control-plane list cursors"),
     close: database.close,

@@ -165,12 +165,16 @@ describeOnBothDatabases("CreateRun", (fresh) => {
     }
   });
 
-  test("a specification that can't be read or names no task is refused before anything is stored", async () => {
+  test("a specification that can't be read, or whose task's name is none, is refused before anything is stored (claim CLS-2)", async () => {
     const before = fixture.outbox.lastSequence();
     const broken = { ...newRun(), taskSpec: Uint8Array.of(0xff, 0xff) };
     await expect(fixture.runs.createRun(broken)).rejects.toMatchObject({ code: "invalid_argument" });
     const unnamed = { ...newRun(), taskSpec: new Uint8Array(0) };
     await expect(fixture.runs.createRun(unnamed)).rejects.toMatchObject({ code: "invalid_argument" });
+    for (const name of ["two\nlines", " flights", "x".repeat(256)]) {
+      const refused = fixture.runs.createRun(newRun({ name }));
+      await expect(refused, name).rejects.toMatchObject({ code: "invalid_argument" });
+    }
     expect(fixture.outbox.lastSequence()).toBe(before);
   });
 });

@@ -1,5 +1,5 @@
 /** What the engine reads out of specifications, which otherwise stay the bytes that came in. */
-import { BiplaneError, type Digest, limits } from "@biplane/base";
+import { BiplaneError, type Digest, limits, parseTaskName, parseTaskVersion } from "@biplane/base";
 import { flyte, readSupplement, supplement } from "@biplane/data-wire";
 import { fromBinary } from "@bufbuild/protobuf";
 import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
@@ -75,10 +75,12 @@ function summarizeTask(taskSpec: Uint8Array, digest: Digest): TaskSummary {
       next: "Send the specification that your SDK made.",
     });
   }
+  const version = template.id?.version ?? "";
   return {
     digest,
-    name,
-    version: template.id?.version ?? "",
+    // Both go to the control plane, which takes names only: any other text would end the link for all.
+    name: parseTaskName(name),
+    version: version === "" ? "" : parseTaskVersion(version),
     type: template.type,
     shortName: spec.shortName,
     environmentName: spec.environment?.name ?? "",
