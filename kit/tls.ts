@@ -1,4 +1,11 @@
-import type { SecureContextOptions, TlsOptions } from "node:tls";
+import {
+  type ConnectionOptions,
+  checkServerIdentity,
+  type DetailedPeerCertificate,
+  type PeerCertificate,
+  type SecureContextOptions,
+  type TlsOptions,
+} from "node:tls";
 
 /** What a party shows: its certificate chain and key, PEM. */
 export interface TlsIdentity {
@@ -53,17 +60,37 @@ export interface ClientTlsOptions {
   readonly authorityPem: string;
   /** For mutual TLS. */
   readonly identity?: TlsIdentity;
+  /** What the authority right above the server's certificate has to bear as a name: whose server it is. */
+  readonly issuerUri?: string;
 }
+
+/** Of a connection whose certificate is below the right root, but another's than the one that was dialled. */
+export const otherIssuerCode = "BIPLANE_OTHER_ISSUER";
 
 export function clientTlsOptions(
   options: ClientTlsOptions,
-): SecureContextOptions & { rejectUnauthorized: true } {
+): SecureContextOptions & Pick<ConnectionOptions, "rejectUnauthorized" | "checkServerIdentity"> {
+  const { issuerUri } = options;
   return {
     ...strongTls,
     ca: options.authorityPem,
     rejectUnauthorized: true,
+    ...(issuerUri === undefined ? {} : { checkServerIdentity: requireIssuer(issuerUri) }),
     ...(options.identity === undefined
       ? {}
       : { cert: options.identity.certificatePem, key: options.identity.privateKeyPem }),
+  };
+}
+
+/** On top of the usual check of the host's name, which clusters at one host share. */
+function requireIssuer(uri: string) {
+  return (host: string, certificate: PeerCertificate): Error | undefined => {
+    const wrongHost = checkServerIdentity(host, certificate);
+    if (wrongHost !== undefined) return wrongHost;
+    const { issuerCertificate } = certificate as DetailedPeerCertificate;
+    const names = (issuerCertificate?.subjectaltname ?? "").split(", ");
+    if (names.includes(`URI:${uri}`)) return undefined;
+    const text = `The certificate of ${host} was not issued by ${uri}.`;
+    return Object.assign(new Error(text), { code: otherIssuerCode });
   };
 }

@@ -18,6 +18,7 @@ export {
   type StoredCredentials,
 } from "./remote/config-store.ts";
 export { type Connection, type ConnectOptions, openConnection, requireProject } from "./remote/connection.ts";
+export { KnownServers } from "./remote/known-servers.ts";
 export { phaseName, phaseNumber } from "./remote/phase-names.ts";
 export { PinnedHttp } from "./remote/pinned-http.ts";
 export { type Profile, parseProfile, readProfile } from "./remote/profile.ts";

@@ -10,6 +10,7 @@ import { ProjectCache } from "./api/project-cache.ts";
 import { SubjectNames } from "./api/subject-names.ts";
 import type { IdentityAdministration } from "./api/users.ts";
 import type { AuditParts } from "./audit/sources.ts";
+import { createFindElsewhere, type FindElsewhere } from "./clusters/whereabouts.ts";
 import type { DataPlaneConfig } from "./config.ts";
 import type { ServingCertificate } from "./identity/certificates.ts";
 import { createCodeExchange } from "./identity/code-exchange.ts";
@@ -61,11 +62,13 @@ export async function createRouting(parts: RoutingParts): Promise<Routing> {
   });
   const { authenticator, policy } = identity;
   const deciding = { org, authenticator, policy, audit, log };
+  const findElsewhere = createFindElsewhere({ ...config, clusters, controlPlane: parts.controlPlane });
   const router = createRouter({
     ...deciding,
     hosts: new Set([hostAndPort(addresses.router)]),
     serving,
-    services: await openServices(parts),
+    findElsewhere,
+    services: await openServices(parts, findElsewhere),
     pages: createPages({
       ...deciding,
       sessions,
@@ -85,12 +88,10 @@ function auditParts(org: OrgId, { audit, witness }: Stores): AuditParts {
   return { org, own: audit, witness };
 }
 
-async function openServices({
-  config,
-  stores,
-  controlPlane,
-  addressFrom,
-}: RoutingParts): Promise<ServedService[]> {
+async function openServices(
+  { config, stores, controlPlane, addressFrom }: RoutingParts,
+  findElsewhere: FindElsewhere,
+): Promise<ServedService[]> {
   const { org, cluster, addresses } = config;
   const { identity, objects } = stores;
   const projects = new ProjectCache(org, stores.database, identity.sealing);
@@ -112,6 +113,7 @@ async function openServices({
     projects,
     subjects: new SubjectNames(identity.directory),
     administration: administrationOf(identity),
+    findElsewhere,
     clusters: identity.clusters,
     members: identity.clusters.isHome ? identity.members : undefined,
     records: membershipRecords(stores, addressFrom),

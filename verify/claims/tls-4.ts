@@ -6,7 +6,7 @@ import { connect, createServer } from "node:tls";
 import { day } from "@biplane/base";
 import { createRootAuthority, issueCertificate } from "@biplane/kit/certificates";
 import { clientTlsOptions } from "@biplane/kit/tls";
-import { PinnedHttp, type Profile } from "@biplane/sdk/remote";
+import { KnownServers, PinnedHttp, type Profile } from "@biplane/sdk/remote";
 import type { Claim } from "../frame/claim.ts";
 import type { Observations } from "../frame/observations.ts";
 import type { Subject } from "../frame/subject.ts";
@@ -43,7 +43,7 @@ export const tls4: Claim = {
     const terminating = await startTerminatingEdge();
     const stop = subject.undo.add(() => terminating.close());
     const address = `https://localhost:${(terminating.address() as AddressInfo).port}`;
-    const found = await refusals(profile, address);
+    const found = await refusals({ ...profile, router: address }, address);
     await stop();
     return seen.caught(`an edge that terminates TLS itself at ${address}`, found, /does not trust/);
   },
@@ -51,7 +51,7 @@ export const tls4: Claim = {
 
 /** Why a client with the profile would not talk to the address; none where it does. */
 async function refusals(profile: Profile, address: string): Promise<string[]> {
-  const http = new PinnedHttp(profile.rootPem);
+  const http = new PinnedHttp(new KnownServers(profile));
   try {
     await http.text(await http.send(`${address}/`, { method: "GET" }));
     return [];

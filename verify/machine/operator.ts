@@ -5,7 +5,7 @@
  */
 import { systemClock } from "@biplane/kit/clock";
 import { readKeyFile } from "@biplane/kit/crypto";
-import { PinnedHttp, type Profile } from "@biplane/sdk/remote";
+import { KnownServers, PinnedHttp, type Profile } from "@biplane/sdk/remote";
 import { AwsV4Signer } from "aws4fetch";
 import { CredentialStore } from "../../planes/data/objects/s3/credentials.ts";
 import { statePaths } from "../../planes/data/state.ts";
@@ -35,7 +35,7 @@ export async function askStore(
     region: profile.region,
     ...credentials,
   }).sign();
-  const http = new PinnedHttp(profile.rootPem);
+  const http = new PinnedHttp(new KnownServers(profile));
   try {
     const headers = Object.fromEntries(signed.headers.entries());
     const response = await http.send(signed.url.toString(), { method, headers });

@@ -7,6 +7,7 @@ export interface CommonOptions {
   readonly profile?: string;
   readonly project?: string;
   readonly domain?: string;
+  readonly cluster?: string;
   readonly output: OutputFormat;
 }
 
@@ -15,7 +16,8 @@ export function withCommonOptions(command: Command): Command {
   return withOutput(command)
     .option("--profile <name>", "profile, by name or path of its file (BIPLANE_PROFILE)")
     .option("-p, --project <name>", "project (BIPLANE_PROJECT)")
-    .option("-d, --domain <name>", "development, staging or production (BIPLANE_DOMAIN)");
+    .option("-d, --domain <name>", "development, staging or production (BIPLANE_DOMAIN)")
+    .option("--cluster <name>", "another cluster of the organization than the profile's");
 }
 
 export function withOutput(command: Command): Command {
@@ -25,11 +27,12 @@ export function withOutput(command: Command): Command {
 }
 
 export function connectWith(options: Partial<CommonOptions>): Promise<Connection> {
-  const { profile, project, domain } = options;
+  const { profile, project, domain, cluster } = options;
   return openConnection({
     ...(profile === undefined ? {} : { profile }),
     ...(project === undefined ? {} : { project }),
     ...(domain === undefined ? {} : { domain }),
+    ...(cluster === undefined ? {} : { cluster }),
   });
 }
 

@@ -4,6 +4,7 @@ import { BiplaneError, Secret } from "@biplane/base";
 import {
   ConfigStore,
   discover,
+  KnownServers,
   PinnedHttp,
   type Profile,
   readProfile,
@@ -49,7 +50,7 @@ export function loginCommand(): Command {
 async function login(options: LoginOptions): Promise<void> {
   const store = new ConfigStore();
   const { name, profile } = await findProfile(store, options);
-  const http = new PinnedHttp(profile.rootPem);
+  const http = new PinnedHttp(new KnownServers(profile));
   try {
     const credentials = await signIn(profile, http, options);
     await remember(store, name, profile, options.project);

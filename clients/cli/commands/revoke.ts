@@ -1,5 +1,5 @@
 /** `biplane revoke`: rights that end now; `biplane logout`: one's own on this machine; `biplane update|delete`. */
-import { ConfigStore, discover, PinnedHttp } from "@biplane/sdk/remote";
+import { ConfigStore, discover, KnownServers, PinnedHttp } from "@biplane/sdk/remote";
 import { Command } from "commander";
 import * as oauth from "openid-client";
 import { printRecord } from "../output/print.ts";
@@ -65,7 +65,7 @@ async function logout(options: { profile?: string }): Promise<void> {
   const stored = await store.credentials(name);
   await store.saveCredentials(name, undefined);
   if (stored?.kind === "user" && stored.refreshToken !== undefined) {
-    const http = new PinnedHttp(entry.profile.rootPem);
+    const http = new PinnedHttp(new KnownServers(entry.profile));
     try {
       const configuration = await discover(entry.profile, http, entry.profile.publicClientId);
       await oauth.tokenRevocation(configuration, stored.refreshToken, { token_type_hint: "refresh_token" });

@@ -79,14 +79,14 @@ async function run(
   const connection = await connectWith(given.options);
   const place = await placeRun(connection);
   const spec = await uploadedSpec(connection, place, module, chosen.name);
-  await submit(connection, place, spec, given);
+  await submit(place, spec, given);
 }
 
 async function runDeployed(name: string, words: readonly string[], own: OwnOptions): Promise<void> {
   const connection = await connectWith(own);
   const spec = await new RemoteClient(connection).deployedSpec(name, own.taskVersion);
   const given = parseInputs(`run ${name}`, spec, words, own);
-  await submit(connection, await placeRun(connection), spec, given);
+  await submit(await placeRun(connection), spec, given);
 }
 
 function isModule(target: string): boolean {
@@ -132,13 +132,9 @@ function parseInputs(
   return { options: { ...own, ...Object.fromEntries(ownGiven) }, values };
 }
 
-async function submit(
-  connection: Connection,
-  place: Place,
-  spec: flyte.task.TaskSpec,
-  { options, values }: Given,
-): Promise<void> {
+async function submit(place: Place, spec: flyte.task.TaskSpec, { options, values }: Given): Promise<void> {
   const fields = inputFieldsOf(spec);
+  const { connection } = place;
   const uploader = new Uploader(place.router, connection.http, place);
   const inputs = await readInputs(fields, values, uploader);
   const id = await createRun(

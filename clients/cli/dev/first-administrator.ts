@@ -1,6 +1,6 @@
 /** Turns the one-time claim of a new data plane into credentials. */
 import { BiplaneError } from "@biplane/base";
-import { PinnedHttp, type Profile } from "@biplane/sdk/remote";
+import { KnownServers, PinnedHttp, type Profile } from "@biplane/sdk/remote";
 import { z } from "zod";
 
 const answerSchema = z.object({
@@ -24,7 +24,7 @@ export async function redeemClaim(
   claim: string,
   options: { user?: NewUser } = {},
 ): Promise<MachineCredentials | undefined> {
-  const http = new PinnedHttp(profile.rootPem);
+  const http = new PinnedHttp(new KnownServers(profile));
   try {
     const who = options.user === undefined ? { client: { name: "bootstrap" } } : { user: options.user };
     const response = await http.send(`${profile.authority}/claim`, {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { BiplaneError } from "@biplane/base";
 import { sleep } from "@biplane/kit/backoff";
 import { writeFileDurably } from "@biplane/kit/files";
-import { PinnedHttp, type Profile, readProfile } from "@biplane/sdk/remote";
+import { KnownServers, PinnedHttp, type Profile, readProfile } from "@biplane/sdk/remote";
 import { PlaneProcess, runErrand } from "./plane-process.ts";
 import { choosePorts, type LocalSettings, type Ports, readSettings, writeSettings } from "./settings.ts";
 
@@ -220,7 +220,7 @@ function dataOptions(options: LocalSystemOptions, folders: Folders) {
 
 /** Through the edge and the tunnel, as any client comes. */
 async function untilReachable(profile: Profile, started: readonly PlaneProcess[]): Promise<void> {
-  const http = new PinnedHttp(profile.rootPem);
+  const http = new PinnedHttp(new KnownServers(profile));
   const deadline = Date.now() + reachableMsMax;
   let last: unknown;
   try {

@@ -59,7 +59,7 @@ export class RemoteClient {
         : await this.deployedSpec(task.name, task.version);
     const inputs = encodeInputs(inputFieldsOf(spec), withDefaults(inputFieldsOf(spec), input));
     const id = await createRun(place, spec, inputs, options);
-    return new RemoteRun(this.connection, id);
+    return new RemoteRun(place.connection, id);
   }
 
   /** A local file's copy in the cluster's store, as an input for a run. */

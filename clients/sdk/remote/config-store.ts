@@ -12,6 +12,8 @@ const entrySchema = z.looseObject({
   profile: profileSchema,
   project: z.string().optional(),
   domain: z.string().optional(),
+  /** The newest list of clusters that the organization's authority signed: an older one is not believed. */
+  clusters: z.string().optional(),
 });
 const configSchema = z.looseObject({
   current: z.string().optional(),

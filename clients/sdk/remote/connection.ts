@@ -12,11 +12,13 @@ import {
   progress,
   records,
 } from "@biplane/data-wire";
+import type { ListedCluster } from "@biplane/identity";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { ConfigStore, defaultDomain } from "./config-store.ts";
+import { KnownServers, type ListSource, requireListed, requireOwnListed } from "./known-servers.ts";
 import { PinnedHttp } from "./pinned-http.ts";
 import { type Profile, readProfile } from "./profile.ts";
-import { createRouterTransport } from "./router-transport.ts";
+import { createRouterTransport, onceReady } from "./router-transport.ts";
 import { clientCredentials, storedTokens, type TokenSource } from "./tokens.ts";
 
 export interface ConnectOptions {
@@ -24,6 +26,8 @@ export interface ConnectOptions {
   readonly profile?: string;
   readonly project?: string;
   readonly domain?: string;
+  /** Another cluster of the organization than the profile's, by the name that its authority lists. */
+  readonly cluster?: string;
   /** A machine's credentials. Default: `BIPLANE_CLIENT_ID` and `BIPLANE_CLIENT_SECRET`, else the stored sign-in. */
   readonly clientId?: string;
   readonly clientSecret?: Secret<string>;
@@ -34,6 +38,10 @@ export interface Connection {
   readonly project: string | undefined;
   readonly domain: string;
   readonly http: PinnedHttp;
+  /** The organization's clusters, as its authority signed them. */
+  clusters(): Promise<readonly ListedCluster[]>;
+  /** The same sign-in at another cluster. */
+  at(cluster: string): Promise<Connection>;
   readonly router: Transport;
   readonly tokens: TokenSource;
   readonly runs: Client<typeof flyte.workflow.RunService>;
@@ -57,18 +65,59 @@ export interface Connection {
 export async function openConnection(options: ConnectOptions = {}): Promise<Connection> {
   const store = new ConfigStore();
   const found = await findProfile(options.profile ?? nonEmpty(process.env["BIPLANE_PROFILE"]), store);
-  const http = new PinnedHttp(found.profile.rootPem);
+  const servers = new KnownServers(found.profile);
+  const http = new PinnedHttp(servers);
   const tokens = await findTokens(options, found, http, store);
-  const router = createRouterTransport(found.profile, tokens);
-  return {
-    profile: found.profile,
+  const own = createRouterTransport(found.profile, servers, tokens);
+  const { membership } = clientsOf(own);
+  const source: ListSource = {
+    fetch: async () => (await membership.getClusterList({})).list,
+    stored: async () =>
+      found.name === undefined ? undefined : (await store.entry(found.name)).entry.clusters,
+    store: (clusters) => keepList(store, found.name, clusters),
+  };
+  const shared = {
     project: options.project ?? nonEmpty(process.env["BIPLANE_PROJECT"]) ?? found.project,
     domain: options.domain ?? nonEmpty(process.env["BIPLANE_DOMAIN"]) ?? found.domain ?? defaultDomain,
-    http,
-    router,
-    tokens,
-    ...clientsOf(router),
+    ...{ http, tokens, clusters: () => servers.clusters(source) },
   };
+  const connection = connectionTo(found.profile, own, servers, shared);
+  return options.cluster === undefined ? connection : connection.at(options.cluster);
+}
+
+type SharedParts = Pick<Connection, "project" | "domain" | "http" | "tokens" | "clusters">;
+
+/** One cluster's; the sign-in and what is known of the servers are common to all of them. */
+function connectionTo(
+  profile: Profile,
+  transport: Transport,
+  servers: KnownServers,
+  shared: SharedParts,
+): Connection {
+  const router = onceReady(transport, async () => requireOwnListed(await shared.clusters(), profile));
+  const connection: Connection = {
+    ...shared,
+    profile,
+    router,
+    ...clientsOf(router),
+    at: async (name) => {
+      if (name === profile.cluster) return connection;
+      const { router, objects } = requireListed(await shared.clusters(), name);
+      const there = { ...profile, cluster: name, router, objects };
+      return connectionTo(there, createRouterTransport(there, servers, shared.tokens), servers, shared);
+    },
+  };
+  return connection;
+}
+
+/** For the next command; a profile that was given as a file is nobody's to write. */
+async function keepList(store: ConfigStore, name: string | undefined, clusters: string): Promise<void> {
+  if (name === undefined) return;
+  await store.update((config) => {
+    const entry = config.profiles[name];
+    if (entry === undefined) return config;
+    return { ...config, profiles: { ...config.profiles, [name]: { ...entry, clusters } } };
+  });
 }
 
 function clientsOf(router: Transport) {

@@ -1,9 +1,10 @@
-/** HTTPS that believes one root certificate and no other, in the shape of `fetch` and for streamed bodies. */
+/** HTTPS to the servers that a client knows and to no others, in the shape of `fetch` and for streamed bodies. */
 import { Agent, request as httpsRequest } from "node:https";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { BiplaneError, MiB } from "@biplane/base";
-import { clientTlsOptions } from "@biplane/kit/tls";
+import { clientTlsOptions, otherIssuerCode } from "@biplane/kit/tls";
+import type { KnownServers } from "./known-servers.ts";
 
 export interface PinnedRequest {
   readonly method: string;
@@ -22,21 +23,20 @@ const silenceMsMax = 60_000;
 const textBytesMax = 4 * MiB;
 
 export class PinnedHttp {
-  readonly #agent: Agent;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
+  readonly #servers: Pick<KnownServers, "tlsFor">;
 
-  constructor(rootPem: string) {
-    this.#agent = new Agent({
-      keepAlive: true,
-      maxSockets: 16,
-      ...clientTlsOptions({ authorityPem: rootPem }),
-    });
+  constructor(servers: Pick<KnownServers, "tlsFor">) {
+    this.#servers = servers;
   }
 
-  send(url: string, options: PinnedRequest): Promise<PinnedResponse> {
+  async send(url: string, options: PinnedRequest): Promise<PinnedResponse> {
+    const tls = clientTlsOptions(this.#servers.tlsFor(url));
     return new Promise((resolve, reject) => {
       const outgoing = httpsRequest(
         url,
         {
+          ...tls,
           agent: this.#agent,
           method: options.method,
           headers: { ...options.headers },
@@ -94,13 +94,19 @@ const untrustedCodes = new Set([
   "DEPTH_ZERO_SELF_SIGNED_CERT",
   "ERR_TLS_CERT_ALTNAME_INVALID",
   "CERT_SIGNATURE_FAILURE",
+  otherIssuerCode,
 ]);
+
+/** Whether what answered has another certificate than the one that was dialled. */
+export function isUntrusted(cause: unknown): boolean {
+  return untrustedCodes.has((cause as { code?: string } | undefined)?.code ?? "");
+}
 
 /** The network's error for people: what was dialled, and what to check. */
 export function unreachable(url: string, cause: unknown): BiplaneError {
   const { code } = cause as { code?: string };
   const { host } = new URL(url);
-  if (code !== undefined && untrustedCodes.has(code)) {
+  if (isUntrusted(cause)) {
     return new BiplaneError(
       "permission_denied",
       {

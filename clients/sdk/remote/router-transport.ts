@@ -3,6 +3,8 @@ import { randomUUID } from "node:crypto";
 import { backoffMs, sleep } from "@biplane/kit/backoff";
 import { createClientTransport } from "@biplane/kit/connect-client";
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
+import type { KnownServers } from "./known-servers.ts";
+import { isUntrusted, unreachable } from "./pinned-http.ts";
 import type { Profile } from "./profile.ts";
 import type { TokenSource } from "./tokens.ts";
 
@@ -11,15 +13,29 @@ const repeatable = new Set([Code.Unavailable, Code.ResourceExhausted]);
 const cutConnections = new Set<unknown>(["ECONNRESET", "ECONNREFUSED", "EPIPE"]);
 
 export function createRouterTransport(
-  profile: Profile,
+  { router }: Pick<Profile, "router">,
+  servers: Pick<KnownServers, "tlsFor">,
   tokens: TokenSource,
-  address = profile.router,
 ): Transport {
   return createClientTransport({
-    baseUrl: address,
-    tls: { authorityPem: profile.rootPem },
-    interceptors: [oneId, repeat, signIn(tokens)],
+    baseUrl: router,
+    tls: servers.tlsFor(router),
+    interceptors: [oneId, repeat, refuseOthers(router), signIn(tokens)],
   });
+}
+
+/** Waits for `ready` before each call; what it throws is the call's failure, and nothing is sent. */
+export function onceReady(transport: Transport, ready: () => Promise<unknown>): Transport {
+  return {
+    async unary(...call) {
+      await ready();
+      return transport.unary(...call);
+    },
+    async stream(...call) {
+      await ready();
+      return transport.stream(...call);
+    },
+  };
 }
 
 /** The id stays the same through all tries: the router gives a repeated request its first answer again. */
@@ -40,6 +56,18 @@ const repeat: Interceptor = (next) => async (request) => {
     }
   }
 };
+
+/** Somebody else answers in the router's place: asking again would only tell them more. */
+function refuseOthers(router: string): Interceptor {
+  return (next) => async (request) => {
+    try {
+      return await next(request);
+    } catch (error) {
+      const { cause } = ConnectError.from(error);
+      throw isUntrusted(cause) ? unreachable(router, cause) : error;
+    }
+  };
+}
 
 /** Whether the network ended it; that says nothing about the request, and its id makes a repeat harmless. */
 export function isCutConnection(error: unknown): boolean {

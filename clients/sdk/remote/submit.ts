@@ -7,7 +7,6 @@ import type { TaskDescription } from "../tasks/describe.ts";
 import { bundleModule, type CodeBundle } from "./bundle.ts";
 import { type Connection, requireProject } from "./connection.ts";
 import { tasksOfBundle } from "./load-bundle.ts";
-import { createRouterTransport } from "./router-transport.ts";
 import { Uploader } from "./upload.ts";
 
 /** The project-domain as the router knows it, on the cluster where the run belongs. */
@@ -16,6 +15,8 @@ export interface Place {
   readonly project: string;
   readonly domain: string;
   readonly router: Transport;
+  /** To that cluster. */
+  readonly connection: Connection;
 }
 
 /** Asks where a new run belongs: its content is sent to that cluster and no other. */
@@ -23,12 +24,9 @@ export async function placeRun(connection: Connection): Promise<Place> {
   const { profile, domain } = connection;
   const project = requireProject(connection);
   const placed = await connection.records.place({ project, domain });
-  const isHere = placed.cluster === "" || placed.cluster === profile.cluster;
-  const address = /^https:/.test(placed.routerAddress)
-    ? placed.routerAddress
-    : `https://${placed.routerAddress}`;
-  const router = isHere ? connection.router : createRouterTransport(profile, connection.tokens, address);
-  return { org: profile.org, project, domain, router };
+  // The control plane names a cluster; where that is, the signed list says.
+  const there = placed.cluster === "" ? connection : await connection.at(placed.cluster);
+  return { org: profile.org, project, domain, router: there.router, connection: there };
 }
 
 export interface PreparedTask {

@@ -5,6 +5,7 @@ import type { Clock } from "@biplane/kit/clock";
 import type { AuditParts } from "../audit/sources.ts";
 import type { ClusterDirectory } from "../clusters/cluster-directory.ts";
 import type { Members } from "../clusters/members.ts";
+import type { FindElsewhere } from "../clusters/whereabouts.ts";
 import type { Documents } from "../documents/documents.ts";
 import type { ProjectKeys } from "../keys/project-keys.ts";
 import type { ControlPlane } from "../link/types.ts";
@@ -42,6 +43,7 @@ export interface ApiParts {
   readonly projects: ProjectCache;
   readonly subjects: SubjectNames;
   readonly administration: IdentityAdministration;
+  readonly findElsewhere: FindElsewhere;
   readonly clusters: ClusterDirectory;
   /** In the home cluster only. */
   readonly members: Members | undefined;

@@ -6,11 +6,14 @@ import { BiplaneError, isBiplaneError } from "@biplane/base";
 import type { Logger } from "@biplane/kit/logging";
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
+import { type FindElsewhere, isElsewhere } from "../clusters/whereabouts.ts";
 import { type Call, callKey } from "./call.ts";
 import { authorize, type DecisionParts } from "./decision.ts";
 import { resourceOf } from "./resource.ts";
 
 export interface ChainParts extends DecisionParts {
+  /** Whether another cluster has what a call did not find here. */
+  readonly findElsewhere: FindElsewhere;
   readonly log: Logger;
 }
 
@@ -24,12 +27,30 @@ export function createDecisionInterceptor(parts: ChainParts): Interceptor {
     try {
       const response = await next(replayed);
       await recorded;
-      return response;
+      if (!response.stream) return response;
+      return { ...response, message: explained(parts, call, response.message) };
     } catch (error) {
       logUnexpected(parts.log, call, error);
-      throw error;
+      throw await explain(parts, call, error);
     }
   };
+}
+
+async function* explained<T>(parts: ChainParts, call: Call, messages: AsyncIterable<T>): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw await explain(parts, call, error);
+  }
+}
+
+/** Who asks for a run of another cluster is told where it is; what is nowhere stays not found. */
+async function explain(parts: ChainParts, call: Call, error: unknown): Promise<unknown> {
+  const { principal, resource, row } = call;
+  if (!isBiplaneError(error, "not_found") || row.plane !== "data") return error;
+  if (principal === undefined || resource?.run === undefined) return error;
+  const cluster = await parts.findElsewhere(resource, principal);
+  return cluster === undefined ? error : isElsewhere(cluster);
 }
 
 async function readResource(
