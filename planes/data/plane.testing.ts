@@ -15,7 +15,7 @@ import { readKeyFile } from "@biplane/kit/crypto";
 import { Closers } from "@biplane/kit/lifecycle";
 import { createLogger } from "@biplane/kit/logging";
 import type { Interceptor, Transport } from "@connectrpc/connect";
-import { startTestControlPlane } from "../../tests/support/control-plane.ts";
+import { startTestControlPlane, type TestControlPlane } from "../../tests/support/control-plane.ts";
 import { type DataPlaneConfig, readConfig } from "./config.ts";
 import { readCertificates, ServingCertificate } from "./identity/certificates.ts";
 import { prepareClient } from "./identity/subject-rules.ts";
@@ -59,6 +59,10 @@ export interface TestPlaneOptions {
   /** Called once the plane is made, before it starts. */
   readonly prepare?: (paths: StatePaths, config: DataPlaneConfig) => Promise<void>;
   readonly extraAuthorityPem?: string;
+  readonly org?: OrgId;
+  /** One that others use as well; it stays theirs to close. */
+  readonly control?: TestControlPlane;
+  readonly databaseUrl?: string | undefined;
 }
 
 /** A port that was free may be somebody else's by the time it is listened on. */
@@ -78,20 +82,21 @@ export async function startTestPlane(wanted: TestPlaneOptions = {}, tries = star
 }
 
 async function start(folder: string, closers: Closers, wanted: TestPlaneOptions): Promise<TestPlane> {
-  const control = await startTestControlPlane({ folder: join(folder, "control") });
+  const { org = testOrg, databaseUrl } = wanted;
+  const control = wanted.control ?? (await startTestControlPlane({ folder: join(folder, "control") }));
   let stopping: Promise<void> | undefined;
   const stopControlPlane = () => (stopping ??= control.close());
-  closers.add({ close: stopControlPlane });
+  if (wanted.control === undefined) closers.add({ close: stopControlPlane });
   const state = join(folder, "data");
   const [router, authority, objects] = await Promise.all([freeAddress(), freeAddress(), freeAddress()]);
   await initialize({
     state,
-    org: testOrg,
+    org,
     cluster: testCluster,
-    enrollCode: await control.code(testOrg, testCluster),
+    enrollCode: await control.code(org, testCluster),
     region: "local",
     addresses: { router, authority, objects },
-    databaseUrl: undefined,
+    databaseUrl,
     log,
   });
   const paths = statePaths(state);
@@ -101,7 +106,7 @@ async function start(folder: string, closers: Closers, wanted: TestPlaneOptions)
   const certificates = (await readCertificates(paths.certificates, systemKey))!;
   const stores = await openStores(
     {
-      options: { ...options(state), extraAuthorityPem: wanted.extraAuthorityPem },
+      options: { ...options(state), databaseUrl, extraAuthorityPem: wanted.extraAuthorityPem },
       ...{ paths, config, systemKey, certificates },
     },
     closers,
@@ -113,7 +118,7 @@ async function start(folder: string, closers: Closers, wanted: TestPlaneOptions)
   const parts = { config, stores, controlPlane: link, serving, rootPem, addressFrom: "peer", log } as const;
   const routing = await createRouting(parts);
   await listenAll(routing, config, closers);
-  const enrollCode = (cluster: string) => control.code(testOrg, cluster);
+  const enrollCode = (cluster: string) => control.code(org, cluster);
   const close = () => closers.close();
   return assemble({ config, stores, routing, link, rootPem, enrollCode, stopControlPlane, close });
 }
@@ -124,7 +129,7 @@ function assemble(parts: Omit<TestPlane, "client" | "transport" | "audit">): Tes
     ...parts,
     client: async (role, scope = {}) => {
       const { subject, client } = prepareClient(`test ${role}`, Date.now());
-      await stores.database.asOrg(testOrg, async (transaction) => {
+      await stores.database.asOrg(config.org, async (transaction) => {
         await stores.identity.directory.add(transaction, subject, { role });
         await transaction
           .updateTable("identity_assignments")
