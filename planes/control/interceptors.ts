@@ -2,6 +2,7 @@
  * What every request of the link passes, outermost first: audit, who it is, and that its messages hold nothing but
  * what the schema names.
  */
+import { randomUUID } from "node:crypto";
 import type { AuditCode, AuditDecision } from "@biplane/audit";
 import { BiplaneError, isBiplaneError } from "@biplane/base";
 import { EnrollmentService, type EnrollRequest, findViolation, IndexService } from "@biplane/control-wire";
@@ -10,6 +11,7 @@ import type { AuditInput } from "@biplane/kit/audit-log";
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { Code, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
 import { codeToString } from "@connectrpc/connect/protocol-connect";
+import { allowKey } from "./audit/allow.ts";
 import type { AuditLogs } from "./audit/audit.ts";
 import { methodCodes } from "./audit/codes.ts";
 import { requireKnownCertificate } from "./clusters/clusters.ts";
@@ -29,32 +31,44 @@ export function createInterceptors(dependencies: InterceptorDependencies): Inter
   return [auditing(dependencies), authenticating(dependencies), guarding];
 }
 
-/** What can't be recorded does not happen: the answer waits for the record. A stream is recorded at both its ends. */
+/**
+ * What can't be recorded does not happen: a service calls `allow` once it has decided and before it does anything. Each
+ * request has one record; a stream one at both its ends.
+ */
 function auditing(dependencies: InterceptorDependencies): Interceptor {
   return (next) => async (request) => {
+    const requestId = requestIdOf(request);
     const record = (code: AuditCode, decision: AuditDecision, reason = "") =>
-      recordRequest(dependencies, request, code, decision, reason);
+      recordRequest(dependencies, request, { code, decision, reason, requestId });
     const code = methodCodes[request.method.localName] ?? "REQUEST_REFUSED";
+    let recorded: Promise<void> | undefined;
+    const allow = () => (recorded ??= record(code, "allowed"));
+    request.contextValues.set(allowKey, allow);
     try {
       const response = await next(request);
-      await record(code, "allowed");
+      await allow();
       if (!response.stream) return response;
       const ended = () => record("LINK_DISCONNECTED", "event", "ended");
       const failed = (error: unknown) => record("LINK_DISCONNECTED", "event", reasonOf(error));
       return { ...response, message: recordingEnd(response.message, ended, failed) };
     } catch (error) {
-      await record(code, decisionOf(error), reasonOf(error));
+      if (recorded === undefined) await record(code, decisionOf(error), reasonOf(error));
       throw error;
     }
   };
 }
 
+interface Decided {
+  readonly code: AuditCode;
+  readonly decision: AuditDecision;
+  readonly reason: string;
+  readonly requestId: string;
+}
+
 async function recordRequest(
   { audit, clock }: InterceptorDependencies,
   request: Request,
-  code: AuditCode,
-  decision: AuditDecision,
-  reason: string,
+  { code, decision, reason, requestId }: Decided,
 ): Promise<void> {
   const peer = peerIn(request.contextValues);
   const principal = request.contextValues.get(principalKey);
@@ -66,7 +80,7 @@ async function recordRequest(
     ...(principal?.actingFor === undefined ? {} : { actingFor: principal.actingFor }),
     method: `${request.service.typeName}/${request.method.name}`,
     ...(peer.kind === "cluster" ? { org: peer.org, cluster: peer.cluster } : {}),
-    requestId: requestIdOf(request),
+    requestId,
     address: peer.address,
     addressFrom: "peer",
     ...(reason === "" ? {} : { reason }),
@@ -111,7 +125,7 @@ async function* recordingEnd<T>(
 
 function requestIdOf(request: Request): string {
   const value = request.header.get("x-request-id") ?? "";
-  return /^[A-Za-z0-9_-]{1,64}$/.test(value) ? value : "";
+  return /^[A-Za-z0-9_-]{1,64}$/.test(value) ? value : randomUUID();
 }
 
 function authenticating({ store, clock }: InterceptorDependencies): Interceptor {

@@ -5,6 +5,7 @@ import { BiplaneError, parseClusterId, parseOrgId } from "@biplane/base";
 import type { EnrollmentService, EnrollRequest } from "@biplane/control-wire";
 import type { Clock } from "@biplane/kit";
 import type { ServiceImpl } from "@connectrpc/connect";
+import { recordAllowed } from "../audit/allow.ts";
 import { addCertificate, type NewCertificate, replaceCertificates } from "../clusters/clusters.ts";
 import { requireCluster } from "../clusters/peer.ts";
 import type { ControlTransaction, Store } from "../store/open.ts";
@@ -27,9 +28,10 @@ export function createEnrollmentService(
 ): ServiceImpl<typeof EnrollmentService> {
   const { store, authority } = dependencies;
   return {
-    enroll: (request) => enroll(dependencies, request),
+    enroll: (request, context) => enroll(dependencies, request, () => recordAllowed(context.values)),
     renew: async (request, context) => {
       const { org, cluster, publicHosts } = requireCluster(context.values);
+      await recordAllowed(context.values);
       const pem = await authority.signCluster(request.certificateRequest, org, cluster, publicHosts);
       await store.asOrg(org, (transaction) => addCertificate(transaction, describe(org, cluster, pem)));
       return { certificate: derOf(pem) };
@@ -37,7 +39,11 @@ export function createEnrollmentService(
   };
 }
 
-async function enroll(dependencies: EnrollmentDependencies, request: EnrollRequest) {
+async function enroll(
+  dependencies: EnrollmentDependencies,
+  request: EnrollRequest,
+  allowed: () => Promise<void>,
+) {
   const { store, clock, authority } = dependencies;
   const org = parseOrgId(request.org);
   const cluster = parseClusterId(request.cluster);
@@ -48,6 +54,8 @@ async function enroll(dependencies: EnrollmentDependencies, request: EnrollReque
     const rootHash = createHash("sha256").update(request.organizationRoot).digest();
     const addresses = await redeemCode(store, transaction, { org, cluster, proof, rootHash, nowMs });
     await pinRoot(transaction, org, request.organizationRoot);
+    // What it shows is right by now; nothing of it has been committed.
+    await allowed();
     const hosts = publicHosts(addresses);
     const pem = await authority.signCluster(request.certificateRequest, org, cluster, hosts);
     await recordCluster(transaction, request, nowMs);

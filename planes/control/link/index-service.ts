@@ -2,6 +2,7 @@
 import type { IndexMethod } from "@biplane/classification/control-table";
 import type { IndexService } from "@biplane/control-wire";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { recordAllowed } from "../audit/allow.ts";
 import { listClusters } from "../clusters/clusters.ts";
 import { placeRun } from "../placing/placing.ts";
 import { authorize, type NamingRequest } from "../policy/authorize.ts";
@@ -63,6 +64,7 @@ function guardedBy(policies: Policies): Guarded {
     const principal = context.values.get(principalKey);
     if (principal === undefined) throw new Error("The index was asked without a verified subject.");
     authorize(principal, method, request as NamingRequest, await policies.current(principal.org));
+    await recordAllowed(context.values);
     return handle(request, principal);
   };
 }

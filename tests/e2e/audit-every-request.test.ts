@@ -1,0 +1,175 @@
+/**
+ * Every method of both planes, called by programs of three roles and by a stranger (claim AUD-1): there are as many audit
+ * records as requests, refused ones included, and each has all its fields.
+ */
+import type { AuditRecord } from "@biplane/audit";
+import { rpcTable } from "@biplane/classification";
+import { indexTable } from "@biplane/classification/control-table";
+import { IndexService } from "@biplane/control-wire";
+import type { RoleName } from "@biplane/identity";
+import { createClientTransport } from "@biplane/kit";
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { Transport } from "@connectrpc/connect";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Enrollment, readEnrollment } from "../../planes/data/link/index.ts";
+import { startTestPlane, type TestClient, type TestPlane, testOrg } from "../../planes/data/plane.testing.ts";
+import { callMethod, routerMethods } from "../support/call-method.ts";
+import { startTestControlPlane, type TestControlPlane } from "../support/control-plane.ts";
+import { fillRequest } from "../support/fill-request.ts";
+import { describeOnBothDatabases } from "../support/postgres.ts";
+
+const roles: readonly RoleName[] = ["Admin", "Contributor", "Viewer"];
+const place = { org: testOrg, project: "flights", domain: "development", run: "r1", cluster: "paris" };
+const names = { ...place, task: "t", version: "v1", user: "nobody", key: "none" };
+const indexMethods = IndexService.methods as readonly DescMethod[];
+
+/** What came of a cluster's request, beside the record of the request itself. */
+const outcomes: ReadonlySet<string> = new Set(["CLUSTER_JOINED", "CLUSTER_UPDATED"]);
+
+/** Fields of a record that no request leaves empty; `subject` is empty for strangers alone. */
+function missingIn(record: AuditRecord): string[] {
+  const { atMs, plane, code, decision, method, org, requestId, address, addressFrom } = record;
+  const all = { atMs, plane, code, decision, method, org, requestId, address, addressFrom };
+  return Object.entries(all).flatMap(([name, value]) =>
+    value === undefined || value === "" || value === 0 ? [name] : [],
+  );
+}
+
+describeOnBothDatabases("every request is on record", (fresh) => {
+  let control: TestControlPlane;
+  let plane: TestPlane;
+  let enrollment: Enrollment;
+  const clients = new Map<RoleName, TestClient>();
+
+  beforeAll(async () => {
+    control = await startTestControlPlane(await fresh());
+    plane = await startTestPlane({
+      control,
+      databaseUrl: (await fresh()).url,
+      prepare: async (paths) => {
+        enrollment = (await readEnrollment(paths.link))!;
+      },
+    });
+    for (const role of roles) clients.set(role, await plane.client(role));
+  });
+  afterAll(async () => {
+    await plane?.close();
+    await control?.close();
+  });
+
+  const callAll = async (transport: Transport): Promise<void> => {
+    for (const { name, desc } of routerMethods) {
+      await callMethod(transport, desc, fillRequest(desc.input, names, rpcTable[name]!.resource.at[0]));
+    }
+  };
+  const routerRecords = async () =>
+    (await plane.audit()).filter(({ method, code }) => method in rpcTable && !outcomes.has(code));
+
+  test.each(roles)("at the router, called by %s", async (role) => {
+    const before = (await routerRecords()).length;
+    const { id, token } = clients.get(role)!;
+    await callAll(plane.transport(token));
+    const records = (await routerRecords()).slice(before);
+    expect(records.map(({ method }) => method)).toEqual(routerMethods.map(({ name }) => name));
+    for (const record of records) {
+      const { permission, audit } = rpcTable[record.method]!;
+      expect([record.method, missingIn(record)]).toEqual([record.method, []]);
+      expect([record.method, record.code]).toEqual([record.method, audit]);
+      expect([record.method, record.subject]).toEqual([record.method, permission === "anonymous" ? "" : id]);
+    }
+    const refused = records.filter(({ decision }) => decision !== "allowed");
+    expect(refused.length, "control: some of them were refused").toBeGreaterThan(3);
+  });
+
+  test("at the router, called by a stranger: refused ones are on record as well", async () => {
+    const before = (await routerRecords()).length;
+    await callAll(plane.transport("no token"));
+    const records = (await routerRecords()).slice(before);
+    expect(records.map(({ method }) => method)).toEqual(routerMethods.map(({ name }) => name));
+    for (const record of records) {
+      const isAnonymous = rpcTable[record.method]!.permission === "anonymous";
+      expect([record.method, record.decision]).toEqual([
+        record.method,
+        isAnonymous ? "allowed" : "unauthenticated",
+      ]);
+      expect([record.method, missingIn(record)]).toEqual([record.method, []]);
+    }
+  });
+
+  /** To the index, in the name of a program of this organization. */
+  async function index(token: string): Promise<Transport> {
+    const { authenticator, tokens } = plane.stores.identity;
+    const principal = await authenticator.authenticate(`Bearer ${token}`, { kind: "public", address: "" });
+    const shown = await tokens.controlToken(principal);
+    return indexWith(shown.reveal());
+  }
+  const indexWith = (token: string): Transport =>
+    createClientTransport({
+      baseUrl: `https://${enrollment.linkAddress}`,
+      tls: { authorityPem: enrollment.providerRootPem, identity: enrollment.identity },
+      interceptors: [
+        (next) => (request) => {
+          request.header.set("authorization", `Bearer ${token}`);
+          return next(request);
+        },
+      ],
+    });
+
+  async function indexRecords(): Promise<AuditRecord[]> {
+    const found: AuditRecord[] = [];
+    for await (const record of (await control.state.audit.of(testOrg)).readRecords()) found.push(record);
+    return found.filter(({ method }) => method.startsWith(`${IndexService.typeName}/`));
+  }
+
+  test.each(roles)("at the control plane, called by %s", async (role) => {
+    const { id, token } = clients.get(role)!;
+    const before = (await indexRecords()).length;
+    const transport = await index(token);
+    for (const desc of indexMethods) await callMethod(transport, desc, fillRequest(desc.input, names));
+    const records = (await indexRecords()).slice(before);
+    const nameOf = ({ name }: DescMethod) => `${IndexService.typeName}/${name}`;
+    expect(records.map(({ method }) => method)).toEqual(indexMethods.map(nameOf));
+    for (const [at, record] of records.entries()) {
+      const { localName } = indexMethods[at]!;
+      expect([record.method, missingIn(record)]).toEqual([record.method, []]);
+      expect([record.code, record.subject, record.cluster]).toEqual([
+        indexTable[localName as keyof typeof indexTable].audit,
+        id,
+        "home",
+      ]);
+    }
+    const denied = records.filter(({ decision }) => decision === "denied");
+    expect(denied.length > 0, "control: an administrator is denied nothing, others are").toBe(
+      role !== "Admin",
+    );
+  });
+
+  test("at the control plane, with a token that is good for nothing", async () => {
+    const before = (await indexRecords()).length;
+    const transport = indexWith("no token");
+    for (const desc of indexMethods) await callMethod(transport, desc, fillRequest(desc.input, names));
+    const records = (await indexRecords()).slice(before);
+    expect(records.map(({ decision }) => decision)).toEqual(indexMethods.map(() => "unauthenticated"));
+  });
+
+  describe("what can't be recorded", () => {
+    test("does not happen at the control plane either: no project is made", async () => {
+      const transport = await index(clients.get("Admin")!.token);
+      const log = await control.state.audit.of(testOrg);
+      const record = log.record.bind(log);
+      log.record = async () => {
+        throw new Error("The disk is full.");
+      };
+      const desc = IndexService.method.createProject as DescMethod;
+      const request = fillRequest(desc.input, { ...names, project: "unrecorded" });
+      const refused = await callMethod(transport, desc, request);
+      log.record = record;
+      expect(refused.code).not.toBe("answered");
+      const read = fillRequest(IndexService.method.getProject.input, { ...names, project: "unrecorded" });
+      const found = await callMethod(transport, IndexService.method.getProject as DescMethod, read);
+      expect(found.text).toMatch(/no such project/);
+      expect(found.code).not.toBe("answered");
+      expect((await callMethod(transport, desc, request)).code, "control").toBe("answered");
+    });
+  });
+});
