@@ -25,6 +25,8 @@ export interface SystemOptions {
   /** Both planes use databases of this server; PGlite otherwise. */
   readonly postgres?: PostgresServer;
   readonly slots?: number;
+  /** For `biplane data start`, in addition. */
+  readonly dataParameters?: readonly string[];
   /** Where the customer's keys are; files by default. */
   readonly keys?: object;
   readonly environment?: Record<string, string>;
@@ -247,7 +249,7 @@ async function startData(
   const daemon = new Daemon({
     program: "data",
     parameters: () => [
-      ...["start", "--state", state],
+      ...["start", "--state", state, ...(options.dataParameters ?? [])],
       ...(options.slots === undefined ? [] : ["--slots", String(options.slots)]),
       // A machine without bubblewrap can run all but what is about the sandbox; those tests ask for the tool themselves.
       ...(missingTools(["bubblewrap"]) === undefined ? [] : ["--allow-unsandboxed"]),
