@@ -13,6 +13,7 @@ import type { ConnectRouter, ContextValues, Interceptor } from "@connectrpc/conn
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { errorInterceptor } from "./connect-errors.ts";
 import type { Closeable } from "./lifecycle.ts";
+import { strictly } from "./strict-http.ts";
 import { type ServerTlsOptions, serverTlsOptions } from "./tls.ts";
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
@@ -63,7 +64,7 @@ export function createHttpServer(tls: ServerTlsOptions, handler: HttpHandler): H
     maxSessionMemory: limits.sessionMegabytesMax,
     settings: { initialWindowSize: 1024 * 1024, maxConcurrentStreams: 1_000 },
   });
-  server.on("request", handler);
+  server.on("request", strictly(handler));
   return server;
 }
 

@@ -2,8 +2,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import { isBiplaneError } from "@biplane/base";
+import type { HttpHandler } from "@biplane/kit/connect-server";
 import { html, send, sendPage, serveStylesheet } from "@biplane/kit/html";
 import type { Logger } from "@biplane/kit/logging";
+import { strictly } from "@biplane/kit/strict-http";
 import { serverTlsOptions, type TlsIdentity } from "@biplane/kit/tls";
 import type Provider from "oidc-provider";
 import type { AddressBudget } from "./attempts.ts";
@@ -43,11 +45,9 @@ export function createAuthorityServer(parts: AuthorityParts): Server {
   });
   const host = new URL(parts.issuer).host;
   const options = { ...serverTlsOptions({ identity: parts.tls }), requestTimeout: requestMs };
-  return createServer(options, (request, response) => {
-    // Whatever was answered before its body had come: nobody reads the rest.
-    response.once("finish", () => request.complete || request.socket?.destroySoon());
+  const serve = (request: IncomingMessage, response: ServerResponse) =>
     void answer(request, response).catch((error: unknown) => fail(parts.log, error, response));
-  });
+  return createServer(options, strictly(serve as HttpHandler));
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.headers.host !== host) return misdirected(response);

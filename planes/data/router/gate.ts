@@ -7,7 +7,6 @@ import { BiplaneError, isBiplaneError, limits, type OrgId } from "@biplane/base"
 import { rpcTable } from "@biplane/classification";
 import type { HttpRequest, HttpResponse } from "@biplane/kit/connect-server";
 import { send } from "@biplane/kit/html";
-import { discardBody } from "@biplane/kit/http-body";
 import type { Authenticator, Entrance } from "../identity/types.ts";
 import type { Call } from "./call.ts";
 import type { CallAudit } from "./call-audit.ts";
@@ -38,7 +37,6 @@ export function createGate(parts: GateParts): Gate {
     if (entrance.kind === "public" && !parts.hosts.has(hostOf(request))) {
       // RFC 9110 section 15.5.20: a connection that was reused for a host that is not ours.
       send(response, 421, { "content-type": "text/plain" }, "This router has another name.\n");
-      discardBody(request, response);
       return undefined;
     }
     if (request.method !== "POST") {

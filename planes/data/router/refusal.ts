@@ -3,7 +3,6 @@ import type { ServerResponse } from "node:http";
 import { isBiplaneError } from "@biplane/base";
 import { toConnectError } from "@biplane/kit/connect-errors";
 import type { HttpRequest, HttpResponse } from "@biplane/kit/connect-server";
-import { discardBody } from "@biplane/kit/http-body";
 import type { Code, ConnectError } from "@connectrpc/connect";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, endStreamToJson, errorToJson } from "@connectrpc/connect/protocol-connect";
@@ -18,7 +17,6 @@ export function refuse(request: HttpRequest, response: HttpResponse, error: unkn
   else if (contentType.startsWith("application/connect+"))
     answerStream(response, contentType, connectError, reasonHeader);
   else answerUnary(response, connectError, reasonHeader);
-  discardBody(request, response);
 }
 
 function answerUnary(response: HttpResponse, error: ConnectError, headers: Record<string, string>): void {

@@ -8,6 +8,7 @@ import {
   type ServerTlsOptions,
   serverTlsOptions,
 } from "@biplane/kit";
+import { strictly } from "@biplane/kit/strict-http";
 import { requireAccess } from "./access.ts";
 import type { Authenticator } from "./authenticate.ts";
 import type { StoreContext } from "./operation.ts";
@@ -37,7 +38,7 @@ export function createS3Server(tls: ServerTlsOptions, options: S3ServerOptions):
   });
   // Idle connections end; a long upload does not, as Node's own limit for whole requests would have it.
   Object.assign(server, { timeout: idleMsMax, keepAliveTimeout: idleMsMax, requestTimeout: 0 });
-  const handle = (request: HttpRequest, response: HttpResponse) => void serve(request, response, options);
+  const handle = strictly((request, response) => void serve(request, response, options));
   server.on("request", handle);
   // With a listener Node leaves it to us when to ask for the body.
   server.on("checkContinue", handle);

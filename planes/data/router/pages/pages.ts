@@ -4,7 +4,6 @@ import { BiplaneError, type ErrorCode, isBiplaneError, type OrgId, type RunId } 
 import type { RpcRow } from "@biplane/classification";
 import type { HttpRequest, HttpResponse } from "@biplane/kit/connect-server";
 import { html, send, sendPage, serveStylesheet } from "@biplane/kit/html";
-import { discardBody } from "@biplane/kit/http-body";
 import type { Logger } from "@biplane/kit/logging";
 import { runIdOf } from "../../api/names.ts";
 import type { Authenticator, Principal } from "../../identity/types.ts";
@@ -38,7 +37,6 @@ const readRun: RpcRow = {
 
 export function createPages(parts: PageParts): Pages {
   return async (request, response, address) => {
-    discardBody(request, response);
     if (request.method !== "GET" && request.method !== "HEAD") {
       return send(response, 405, { allow: "GET, HEAD, POST" }, "");
     }
@@ -64,7 +62,7 @@ async function answer(
   if (path === callbackPath) return parts.sessions.finish(request, response);
   const match = runPath.exec(path);
   if (match === null) throw new BiplaneError("not_found", "There is no such page.");
-  const [, domain = "", project = "", name = ""] = match.map((part) => decodeURIComponent(part));
+  const [, domain = "", project = "", name = ""] = match.map(decoded);
   const id = runIdOf(parts.org, { domain, project, name });
   const principal = await whoIs(parts, request, address);
   if (principal === undefined) return parts.sessions.begin(response, path);
@@ -72,6 +70,14 @@ async function answer(
   const page = await runPage(parts.runs, id);
   await recorded;
   sendPage(response, 200, page);
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new BiplaneError("not_found", "There is no such page.");
+  }
 }
 
 async function whoIs(
