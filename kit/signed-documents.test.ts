@@ -1,6 +1,6 @@
+import { createIntermediate } from "@biplane/verify/hostile-control-plane/intermediate";
 import { CompactSign, generateKeyPair, importPKCS8, type CryptoKey as JoseKey } from "jose";
 import { beforeAll, describe, expect, test } from "vitest";
-import { createIntermediate } from "../tests/support/intermediate.ts";
 import { createRootAuthority, issueCertificate, issueDocumentSigner } from "./certificates.ts";
 import { openDocument, signDocument } from "./signed-documents.ts";
 import type { TlsIdentity } from "./tls.ts";

@@ -12,6 +12,8 @@ import { connect as connectTls } from "node:tls";
 import { promisify } from "node:util";
 import type { border } from "@biplane/data-wire";
 import { readKeyFile } from "@biplane/kit";
+import { compareBorder, ledgerCalls } from "@biplane/verify/wire/border-comparison";
+import { type CapturedCall, capturedCalls } from "@biplane/verify/wire/captured-calls";
 import {
   type Capture,
   captureLoopback,
@@ -21,8 +23,6 @@ import {
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readEnrollment, withBorderLedger } from "../../planes/data/link/index.ts";
 import { statePaths } from "../../planes/data/state.ts";
-import { compareBorder, ledgerCalls } from "../support/border-comparison.ts";
-import { type CapturedCall, capturedCalls } from "../support/captured-calls.ts";
 import { describeWithTools, skip } from "../support/tools.ts";
 import { type System, startSystem } from "./system.ts";
 

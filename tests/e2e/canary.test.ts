@@ -7,12 +7,11 @@ import { eventually } from "@biplane/verify/frame/eventually";
 import { Canaries, type Finding } from "@biplane/verify/search/canary";
 import { controlPlaneRows } from "@biplane/verify/search/control-plane-rows";
 import { searchFiles, searchProcess } from "@biplane/verify/search/places";
+import { bytesOf, searchTraffic } from "@biplane/verify/search/traffic";
 import {
   type Capture,
   captureLoopback,
-  type Decrypted,
   decryptCapture,
-  http2Bodies,
   keyLogging,
 } from "@biplane/verify/wire/decrypted-link";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -106,24 +105,6 @@ async function runWorkflow(): Promise<void> {
       what: "The projection reaching the control plane",
     },
   );
-}
-
-/** All that was said, as sent and put together again. */
-function searchTraffic(canaries: Canaries, { connections, headers }: Decrypted): Finding[] {
-  const said = connections.flatMap(({ port, up, down }) =>
-    [up, down].flatMap((direction) =>
-      [direction, ...http2Bodies(direction).values()].flatMap((bytes) =>
-        canaries.search(bytes, `port ${port}`),
-      ),
-    ),
-  );
-  return [...said, ...canaries.search(Buffer.from(headers.join("\n")), "headers")];
-}
-
-function bytesOf({ connections }: Decrypted, ...ports: number[]): number {
-  return connections
-    .filter(({ port }) => ports.includes(port))
-    .reduce((total, { up, down }) => total + up.length + down.length, 0);
 }
 
 async function searchTables(canaries: Canaries): Promise<Finding[]> {

@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { IndexService } from "@biplane/control-wire";
+import { createAuthority, policyFor } from "@biplane/verify/hostile-control-plane/authority";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createAuthority, policyFor } from "../support/authority.ts";
 import {
   createOrganization,
   enrollCluster,

@@ -9,16 +9,16 @@ import { audit, flyte } from "@biplane/data-wire";
 import { createClientTransport } from "@biplane/kit";
 import type { RemoteClient, RemoteRun } from "@biplane/sdk/remote/client";
 import { eventually } from "@biplane/verify/frame/eventually";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   attacker,
   type HostileControlPlane,
   intentAttacks,
   messageAttacks,
   startHostileControlPlane,
-} from "../support/hostile-control-plane/index.ts";
-import { ownTokens } from "../support/hostile-control-plane/own-tokens.ts";
+} from "@biplane/verify/hostile-control-plane/index";
+import { ownTokens } from "@biplane/verify/hostile-control-plane/own-tokens";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { domain, org, project, type System, startSystem } from "./system.ts";
 
 const workflow = resolve(import.meta.dirname, "workflows/numbers.ts");

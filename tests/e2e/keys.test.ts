@@ -16,7 +16,7 @@ import { describeWithTools } from "../support/tools.ts";
 import { requestToken } from "./sign-in.ts";
 import { domain, project, type System, startSystem } from "./system.ts";
 
-const reports = resolve(import.meta.dirname, "workflows/reports.ts");
+const reports = resolve(import.meta.dirname, "../../verify/workflows/reports.ts");
 const otherProject = "weather";
 const otherKey = "weather-key";
 const reportMebibytes = 48;

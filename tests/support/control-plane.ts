@@ -16,6 +16,7 @@ import {
   systemClock,
   type TlsIdentity,
 } from "@biplane/kit";
+import { createAuthority, policyFor } from "@biplane/verify/hostile-control-plane/authority";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from "jose";
 import { createLocalAdmin } from "../../planes/control/admin/admin.ts";
@@ -26,7 +27,6 @@ import type { OrganizationCertificates } from "../../planes/data/identity/certif
 import { OrganizationRoot } from "../../planes/data/identity/root.ts";
 import { signEnrollmentStatement } from "../../planes/data/link/enrollment-statement.ts";
 import { type Enrollment, enroll } from "../../planes/data/link/index.ts";
-import { createAuthority, policyFor } from "./authority.ts";
 
 export const quiet = createLogger({ component: "test", level: process.env["LOG_LEVEL"] ?? "silent" });
 

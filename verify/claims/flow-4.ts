@@ -8,7 +8,7 @@ import { toBinary } from "@bufbuild/protobuf";
 import type { Claim } from "../frame/claim.ts";
 import { ClaimFailed, type Observations } from "../frame/observations.ts";
 import type { Subject } from "../frame/subject.ts";
-import { workflowFile } from "../scenes/planted-run.ts";
+import { workflowFile } from "../machine/sources.ts";
 
 export const flow4: Claim = {
   id: "FLOW-4",

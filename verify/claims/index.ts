@@ -1,13 +1,24 @@
 /** All claims, in the order of the register. */
 import type { Claim } from "../frame/claim.ts";
 import { aud3 } from "./aud-3.ts";
+import { cls3 } from "./cls-3.ts";
+import { cls4 } from "./cls-4.ts";
 import { flow1 } from "./flow-1.ts";
 import { flow2 } from "./flow-2.ts";
+import { flow3 } from "./flow-3.ts";
 import { flow4 } from "./flow-4.ts";
 import { net1 } from "./net-1.ts";
 import { rest1 } from "./rest-1.ts";
 import { tls1 } from "./tls-1.ts";
 import { tls2 } from "./tls-2.ts";
 import { tls4 } from "./tls-4.ts";
+import { tls5 } from "./tls-5.ts";
 
-export const claims: readonly Claim[] = [flow1, flow2, flow4, rest1, tls1, tls2, tls4, aud3, net1];
+export const claims: readonly Claim[] = [
+  ...[cls3, cls4],
+  ...[flow1, flow2, flow3, flow4],
+  rest1,
+  ...[tls1, tls2, tls4, tls5],
+  aud3,
+  net1,
+];

@@ -2,14 +2,14 @@
  * A run whose values are canaries wherever customer data can be: what every search for customer data looks for. Its
  * task's name and its label are canaries of another set, which the same searches must find where names are known.
  */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { BiplaneError } from "@biplane/base";
 import { File } from "@biplane/sdk";
 import type { RemoteClient, RemoteRun } from "@biplane/sdk/remote";
 import { eventually } from "../frame/eventually.ts";
 import type { Subject } from "../frame/subject.ts";
+import { workflowFile } from "../machine/sources.ts";
 import { Canaries } from "../search/canary.ts";
 
 export interface PlantedRun {
@@ -79,17 +79,4 @@ function writeWorkflow(folder: string, secret: Canaries, named: Canaries): strin
   const path = join(folder, `planted-${secret.marker}.ts`);
   writeFileSync(path, source);
   return path;
-}
-
-/** Workflows of verify's own are sources: they are bundled when they are run, as anybody's are. */
-export function workflowFile(name: string): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  for (;;) {
-    const path = join(folder, "verify/workflows", name);
-    if (existsSync(path)) return path;
-    const parent = dirname(folder);
-    if (parent === folder)
-      throw new BiplaneError("not_found", `The file verify/workflows/${name} is missing.`);
-    folder = parent;
-  }
 }

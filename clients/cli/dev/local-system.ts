@@ -23,6 +23,10 @@ export interface LocalSystemOptions {
   /** PostgreSQL instead of the embedded databases. */
   readonly controlDatabaseUrl?: string;
   readonly dataDatabaseUrl?: string;
+  /** For one program alone. */
+  readonly environmentOf?: Readonly<
+    Partial<Record<"control" | "edge" | "data", Readonly<Record<string, string>>>>
+  >;
   readonly onProgress?: (text: string) => void;
 }
 
@@ -92,7 +96,7 @@ async function start(options: LocalSystemOptions, started: PlaneProcess[]) {
   const isNew = !existsSync(profilePath);
   const [claim] = await Promise.all([
     isNew ? initializeData(options, folders, settings) : undefined,
-    startEdge(started, folders, settings),
+    startEdge(options, started, folders, settings),
   ]);
   const { sandbox } = await launch<{ sandbox: LocalSystem["sandbox"] }>(
     started,
@@ -149,20 +153,26 @@ function controlOptions(options: LocalSystemOptions, folders: Folders, ports: Po
       ...addresses,
     ],
     logPath: logOf(folders, "control"),
-    ...databaseEnvironment(options.controlDatabaseUrl),
+    environment: { ...options.environmentOf?.control, ...databaseEnvironment(options.controlDatabaseUrl) },
   };
 }
 
-function databaseEnvironment(url: string | undefined) {
-  return url === undefined ? {} : { environment: { BIPLANE_DATABASE_URL: url } };
+function databaseEnvironment(url: string | undefined): Readonly<Record<string, string>> {
+  return url === undefined ? {} : { BIPLANE_DATABASE_URL: url };
 }
 
-async function startEdge(started: PlaneProcess[], folders: Folders, settings: LocalSettings): Promise<void> {
+async function startEdge(
+  options: LocalSystemOptions,
+  started: PlaneProcess[],
+  folders: Folders,
+  settings: LocalSettings,
+): Promise<void> {
   await prepareEdge(folders, settings);
   await launch(started, {
     program: "edge",
     parameters: ["--state", folders.edge],
     logPath: logOf(folders, "edge"),
+    environment: { ...options.environmentOf?.edge },
   });
 }
 
@@ -201,7 +211,7 @@ async function initializeData(options: LocalSystemOptions, folders: Folders, set
       ...["init", "--state", folders.data, "--org", org, "--cluster", cluster, "--enroll-code", code],
       ...addresses,
     ],
-    databaseEnvironment(options.dataDatabaseUrl).environment,
+    databaseEnvironment(options.dataDatabaseUrl),
   );
 }
 
@@ -214,7 +224,7 @@ function dataOptions(options: LocalSystemOptions, folders: Folders) {
       ...(options.allowUnsandboxed === true ? ["--allow-unsandboxed"] : []),
     ],
     logPath: logOf(folders, "data"),
-    ...databaseEnvironment(options.dataDatabaseUrl),
+    environment: { ...options.environmentOf?.data, ...databaseEnvironment(options.dataDatabaseUrl) },
   };
 }
 

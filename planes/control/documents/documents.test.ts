@@ -1,7 +1,11 @@
 import { DocumentKind } from "@biplane/control-wire";
 import { createRootAuthority } from "@biplane/kit";
+import {
+  createAuthority,
+  policyFor,
+  type TestAuthority,
+} from "@biplane/verify/hostile-control-plane/authority";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { createAuthority, policyFor, type TestAuthority } from "../../../tests/support/authority.ts";
 import {
   createOrganization,
   enrollCluster,

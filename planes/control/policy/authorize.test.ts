@@ -5,9 +5,13 @@ import { join } from "node:path";
 import { IndexService } from "@biplane/control-wire";
 import type { PolicyContent } from "@biplane/identity";
 import { createClientTransport, systemClock } from "@biplane/kit";
+import {
+  createAuthority,
+  policyFor,
+  type TestAuthority,
+} from "@biplane/verify/hostile-control-plane/authority";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createAuthority, policyFor, type TestAuthority } from "../../../tests/support/authority.ts";
 import {
   createOrganization,
   enrollCluster,

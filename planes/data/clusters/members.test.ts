@@ -14,10 +14,10 @@ import {
 } from "@biplane/kit/certificates";
 import { signStatement } from "@biplane/kit/cluster-statements";
 import { readKeyFile } from "@biplane/kit/crypto";
+import { createIntermediate } from "@biplane/verify/hostile-control-plane/intermediate";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createIntermediate } from "../../../tests/support/intermediate.ts";
 import { readCertificates } from "../identity/certificates.ts";
 import { joinOrganization } from "../join.ts";
 import { testLog as log, startTestPlane, type TestPlane, testOrg } from "../plane.testing.ts";

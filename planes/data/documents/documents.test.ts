@@ -8,10 +8,14 @@ import { createRootAuthority } from "@biplane/kit/certificates";
 import { newKey } from "@biplane/kit/crypto";
 import { type Database, openDatabase } from "@biplane/kit/database";
 import type { TlsIdentity } from "@biplane/kit/tls";
+import {
+  createAuthority,
+  policyFor,
+  type TestAuthority,
+} from "@biplane/verify/hostile-control-plane/authority";
+import { createIntermediate } from "@biplane/verify/hostile-control-plane/intermediate";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { createAuthority, policyFor, type TestAuthority } from "../../../tests/support/authority.ts";
 import { quiet } from "../../../tests/support/control-plane.ts";
-import { createIntermediate } from "../../../tests/support/intermediate.ts";
 import { describeOnBothDatabases } from "../../../tests/support/postgres.ts";
 import { DocumentSigner } from "../identity/document-signer.ts";
 import { createSealing } from "../identity/sealing.ts";

@@ -24,17 +24,17 @@ import {
   systemClock,
 } from "@biplane/kit";
 import type { HandlerContext, Interceptor, ServiceImpl } from "@connectrpc/connect";
-import { peerContext } from "../../../planes/control/clusters/peer.ts";
-import { LinkSessions } from "../../../planes/control/clusters/sessions.ts";
-import { SignedDocuments } from "../../../planes/control/documents/documents.ts";
-import { createEnrollmentService } from "../../../planes/control/enrollment/service.ts";
-import { createInterceptors } from "../../../planes/control/interceptors.ts";
-import { DocumentExchange } from "../../../planes/control/link/document-exchange.ts";
-import { createIndexService } from "../../../planes/control/link/index-service.ts";
-import { createLinkService } from "../../../planes/control/link/service.ts";
-import { Policies } from "../../../planes/control/policy/policies.ts";
-import { listenerTls } from "../../../planes/control/server-certificate.ts";
-import { openState } from "../../../planes/control/state.ts";
+import { peerContext } from "../../planes/control/clusters/peer.ts";
+import { LinkSessions } from "../../planes/control/clusters/sessions.ts";
+import { SignedDocuments } from "../../planes/control/documents/documents.ts";
+import { createEnrollmentService } from "../../planes/control/enrollment/service.ts";
+import { createInterceptors } from "../../planes/control/interceptors.ts";
+import { DocumentExchange } from "../../planes/control/link/document-exchange.ts";
+import { createIndexService } from "../../planes/control/link/index-service.ts";
+import { createLinkService } from "../../planes/control/link/service.ts";
+import { Policies } from "../../planes/control/policy/policies.ts";
+import { listenerTls } from "../../planes/control/server-certificate.ts";
+import { openState } from "../../planes/control/state.ts";
 import { Known } from "./known.ts";
 
 /** What goes down in place of an honest intent. */

@@ -11,7 +11,7 @@ import { authorityUri, documentTypes } from "@biplane/identity";
 import { issueDocumentSigner, signDocument, type TlsIdentity } from "@biplane/kit";
 import { clone, create } from "@bufbuild/protobuf";
 import { WireType } from "@bufbuild/protobuf/wire";
-import { createAuthority, policyFor } from "../authority.ts";
+import { createAuthority, policyFor } from "./authority.ts";
 import type { Known, MessageType } from "./known.ts";
 
 export interface MessageAttack {

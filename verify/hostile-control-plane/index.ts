@@ -2,13 +2,12 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { openSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { sourceFile } from "../machine/sources.ts";
 import type { Orders } from "./process.ts";
 
 export { intentAttacks } from "./intent-attacks.ts";
 export { attacker, messageAttacks } from "./message-attacks.ts";
 
-const root = resolve(import.meta.dirname, "../../..");
 const answerMsMax = 60_000;
 
 interface Answer {
@@ -29,10 +28,14 @@ export async function startHostileControlPlane(place: {
   readonly logPath: string;
 }): Promise<HostileControlPlane> {
   const log = openSync(place.logPath, "a");
-  const child = fork(join(import.meta.dirname, "process.ts"), [place.folder, String(place.port), place.org], {
-    execArgv: ["--import", join(root, "tools/typescript.mjs")],
-    stdio: ["ignore", log, log, "ipc"],
-  });
+  const child = fork(
+    sourceFile("verify/hostile-control-plane/process.ts"),
+    [place.folder, String(place.port), place.org],
+    {
+      execArgv: ["--import", sourceFile("tools/typescript.mjs")],
+      stdio: ["ignore", log, log, "ipc"],
+    },
+  );
   process.once("exit", () => child.kill("SIGKILL"));
   await answerTo(child, 0);
   let count = 0;
