@@ -5,12 +5,14 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { BiplaneError, type ClusterId, day, minute, type OrgId, second } from "@biplane/base";
 import {
+  type ClusterListContent,
   clusterUri,
   type ListedCluster,
   listedKeys,
   memberStatementMs,
   memberStatementType,
   type PublicKeys,
+  type SignedContent,
 } from "@biplane/identity";
 import { fingerprint } from "@biplane/kit/certificates";
 import type { Clock } from "@biplane/kit/clock";
@@ -147,6 +149,17 @@ export class Members {
     return result;
   }
 
+  /**
+   * This cluster was restored from an older copy, and its own later list has come back: who joined since then stays a
+   * member, and what is signed from now on is newer than what the others hold.
+   */
+  async adopt({ head, content }: SignedContent<ClusterListContent>): Promise<void> {
+    await this.#change(async (transaction) => {
+      const further = content.clusters.filter(({ name }) => name !== this.#parts.cluster);
+      for (const entry of further) await this.#write(transaction, entry);
+    }, head.version);
+  }
+
   async remove(cluster: ClusterId): Promise<void> {
     if (cluster === this.#parts.cluster) throw itself(cluster);
     await this.#change(async (transaction) => {
@@ -159,18 +172,25 @@ export class Members {
     });
   }
 
-  #change<T>(work: (transaction: Transacting) => Promise<T>): Promise<{ result: T; list: string }> {
-    const changed = this.#changing.then(() => this.#changeNow(work));
+  #change<T>(
+    work: (transaction: Transacting) => Promise<T>,
+    versionsSeen = 0,
+  ): Promise<{ result: T; list: string }> {
+    const changed = this.#changing.then(() => this.#changeNow(work, versionsSeen));
     this.#changing = changed.catch(() => {});
     return changed;
   }
 
-  async #changeNow<T>(work: (transaction: Transacting) => Promise<T>): Promise<{ result: T; list: string }> {
+  async #changeNow<T>(
+    work: (transaction: Transacting) => Promise<T>,
+    versionsSeen: number,
+  ): Promise<{ result: T; list: string }> {
     const { documents, own } = this.#parts;
     const { result, issued } = await this.#run(async (transaction) => {
       const result = await work(transaction);
       const clusters = [own(), ...(await this.#entries(transaction))];
-      return { result, issued: await documents.issue(transaction, "clusters", { clusters }) };
+      const issued = await documents.issue(transaction, "clusters", { clusters }, versionsSeen);
+      return { result, issued };
     });
     issued.announce();
     return { result, list: issued.jws };

@@ -162,4 +162,17 @@ describeOnBothDatabases("documents in a data plane", (fresh) => {
       content: policyFor({ ada: "Admin" }),
     });
   });
+
+  test("of a home that is made again days later go beyond what others hold too, which is out of date by then", async () => {
+    const authority: TestAuthority = await createAuthority(org, root);
+    const home = await open(await openSigner());
+    await issue(home, policyFor({ ada: "Admin" }));
+    const daysAgo = Math.floor(now / 1_000) - 3 * 86_400;
+    const head = { issuedAt: daysAgo, expiresAt: daysAgo + 900 };
+    await home.receive("policy", await authority.sign("policy", 9, policyFor({ bob: "Admin" }), head));
+    expect(home.newest("policy")?.head.version).toBe(10);
+    // The control: what is older than its own stays without any effect.
+    await home.receive("policy", await authority.sign("policy", 4, policyFor({ bob: "Admin" }), head));
+    expect(home.newest("policy")?.head.version).toBe(10);
+  });
 });

@@ -5,9 +5,11 @@
 import type { AuditCode } from "@biplane/audit";
 import { type OrgId, second } from "@biplane/base";
 import {
+  type ClusterListContent,
   type DocumentContents,
   type DocumentHead,
   type DocumentKind,
+  type DocumentOutcome,
   documentKinds,
   isSameContent,
   type SignedContent,
@@ -61,6 +63,7 @@ export class Documents {
   readonly #returned: { [K in DocumentKind]?: SignedContent<DocumentContents[K]> } = {};
   readonly #listeners = new Set<Listener>();
   #timer: NodeJS.Timeout | undefined;
+  #adopt = async ({ head }: SignedContent<ClusterListContent>) => this.#goBeyond("clusters", head.version);
   #signing: Promise<void> = Promise.resolve();
 
   private constructor(options: DocumentsOptions) {
@@ -146,7 +149,8 @@ export class Documents {
     const held = this.newest(kind);
     const outcome = await this.#verify(kind, jws, held);
     if (this.isHome) {
-      if (outcome.kind === "accepted" || outcome.kind === "forked") {
+      if (isAhead(outcome, held?.head)) {
+        if (kind === "clusters") return this.#adopt(outcome.document as SignedContent<ClusterListContent>);
         return this.#goBeyond(kind, outcome.document.head.version);
       }
       // A control plane gives what it has had last, which is older than what was signed here since.
@@ -170,6 +174,11 @@ export class Documents {
   async #isBehind(kind: DocumentKind, jws: string): Promise<boolean> {
     const returned = this.#returned[kind];
     return returned !== undefined && (await this.#verify(kind, jws, returned)).kind === "rolled_back";
+  }
+
+  /** At home: takes back what an earlier copy of this cluster signed, and this one does not know. */
+  onLostClusters(adopt: (list: SignedContent<ClusterListContent>) => Promise<void>): void {
+    this.#adopt = adopt;
   }
 
   async close(): Promise<void> {
@@ -284,6 +293,22 @@ export class Documents {
     );
   }
 }
+
+/**
+ * Whether this plane's own signature has come back and says more than this plane knows. It may be out of date by then: a
+ * home cluster that is made again after days would be believed by nobody if it did not go beyond that.
+ */
+function isAhead<T, R extends string>(
+  outcome: DocumentOutcome<T> | { readonly kind: R },
+  held: DocumentHead | undefined,
+): outcome is Extract<DocumentOutcome<T>, { document: unknown }> {
+  if (outcome.kind === "accepted" || outcome.kind === "forked") return true;
+  return (
+    outcome.kind === "expired" && held !== undefined && isOlder(held, (outcome as Expired<T>).document.head)
+  );
+}
+
+type Expired<T> = Extract<DocumentOutcome<T>, { kind: "expired" }>;
 
 function isOlder(left: DocumentHead, right: DocumentHead): boolean {
   return left.version === right.version ? left.issuedAt < right.issuedAt : left.version < right.version;

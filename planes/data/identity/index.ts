@@ -195,6 +195,7 @@ function openMembers(
   const own = () => homeEntry(options, intermediate.certificatePem, keys);
   const members = new Members({ org, cluster, database, sealing, documents, rootPem, own, readRoot, clock });
   if (options.isHome) {
+    documents.onLostClusters((list) => members.adopt(list));
     keys.onRotation(() => {
       members.publish().catch((error: unknown) => {
         log.error({ event: "list_not_signed", error }, "the list of clusters lacks the newest keys");
