@@ -17,6 +17,7 @@ import { loginCommand } from "./commands/login.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { openCommand } from "./commands/open.ts";
 import { planeCommands } from "./commands/planes.ts";
+import { egressCommand } from "./commands/residency.ts";
 import { deleteCommand, logoutCommand, revokeCommand, updateCommand } from "./commands/revoke.ts";
 import { runCommand } from "./commands/run.ts";
 import { whoamiCommand } from "./commands/whoami.ts";
@@ -37,6 +38,7 @@ export function createProgram(): Command {
     ...[loginCommand(), whoamiCommand(), runCommand(), deployCommand(), getCommand(), ioCommand()],
     ...[logsCommand(), abortCommand(), openCommand(), auditCommand(), borderCommand(), createCommand()],
     ...[updateCommand(), deleteCommand(), revokeCommand(), logoutCommand(), canICommand()],
+    egressCommand(),
     ...[configCommand(), classesCommand(), keysCommand(), devCommand(), ...planeCommands()],
   ];
   for (const command of commands) program.addCommand(command);

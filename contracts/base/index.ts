@@ -4,5 +4,6 @@ export * from "./errors.ts";
 export * from "./ids.ts";
 export * from "./limits.ts";
 export * from "./log-fields.ts";
+export * from "./regions.ts";
 export * from "./secret.ts";
 export * from "./units.ts";

@@ -45,6 +45,7 @@ export const controlColumns = {
     org_id: org,
     created_at: plain("platform"),
     root_certificate: plain("platform", bytesUpTo(16_384)),
+    metadata_regions: plain("platform", line),
   },
   enrollment_code: {
     org_id: org,

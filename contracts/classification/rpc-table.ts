@@ -149,6 +149,13 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
   "biplane.data.v1.KeysService/DestroyKey": change("keys.write", organization, "KEY_DESTROYED"),
   "biplane.data.v1.KeysService/AssignKey": change("keys.write", organization, "KEY_ASSIGNED"),
 
+  "biplane.data.v1.ResidencyService/GetRegions": read("records.read", organization, "REGIONS_READ"),
+  "biplane.data.v1.ResidencyService/ListDestinations": read(
+    "records.read",
+    organization,
+    "DESTINATIONS_LISTED",
+  ),
+
   "biplane.data.v1.UserService/CreateUser": change("identity.manage", organization, "USER_CREATED"),
   "biplane.data.v1.UserService/GetUser": read("identity.read", organization, "USER_READ"),
   "biplane.data.v1.UserService/ListUsers": read("identity.read", organization, "USERS_LISTED"),

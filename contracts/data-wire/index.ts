@@ -13,6 +13,7 @@ export * as outcome from "./gen/biplane/data/v1/outcome_pb.ts";
 export * as policy from "./gen/biplane/data/v1/policy_pb.ts";
 export * as progress from "./gen/biplane/data/v1/progress_pb.ts";
 export * as records from "./gen/biplane/data/v1/records_pb.ts";
+export * as residency from "./gen/biplane/data/v1/residency_pb.ts";
 export * as supplement from "./gen/biplane/supplement/v1/supplement_pb.ts";
 export * as worker from "./gen/biplane/worker/v1/worker_pb.ts";
 export { appendSupplement, readSupplement } from "./supplement.ts";

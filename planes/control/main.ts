@@ -4,6 +4,7 @@ import { BiplaneError, isBiplaneError, parseClusterId, parseOrgId } from "@bipla
 import { createDecisionLines } from "@biplane/identity/decision-lines";
 import { Closers, createLogger, type Logger, runUntilSignal, writeFileDurably } from "@biplane/kit";
 import { answerLines } from "@biplane/kit/answer-lines";
+import { databaseDestination, Egress } from "@biplane/kit/egress";
 import { type Admin, createLocalAdmin } from "./admin/admin.ts";
 import { findRunningAdmin } from "./admin/socket.ts";
 import { type ControlOptions, readOptions } from "./options.ts";
@@ -18,7 +19,11 @@ async function main(log: Logger): Promise<void> {
     case "init":
       return withAdmin(options, async () => print({ initialized: true, state: options.state }));
     case "create-org":
-      return withAdmin(options, async (admin) => print(await admin.run("create-org", { org: options.org })));
+      return withAdmin(options, async (admin) =>
+        print(
+          await admin.run("create-org", { org: options.org, metadataRegions: [...options.metadataRegions] }),
+        ),
+      );
     case "enroll-code": {
       const { org, cluster, lifetimeMinutes, addresses, rootFingerprint } = options;
       const parameters = {
@@ -41,23 +46,32 @@ async function main(log: Logger): Promise<void> {
 async function start(options: ControlOptions, log: Logger): Promise<void> {
   // Two processes on one embedded database would destroy it.
   if ((await findRunningAdmin(options.state)) !== undefined) throw alreadyRunning(options.state);
+  enforceEgress(options.databaseUrl);
   const closers = new Closers();
   const state = closers.add(
-    await openState({ folder: options.state, databaseUrl: options.databaseUrl, log }),
+    await openState({ folder: options.state, databaseUrl: options.databaseUrl, region: options.region, log }),
   );
-  const { host, port, advertise, region, addresses } = options;
-  const plane = closers.add(
-    await startControlPlane({ state, host, port, advertise, region, addresses, log }),
-  );
+  const { host, port, advertise, addresses } = options;
+  const plane = closers.add(await startControlPlane({ state, host, port, advertise, addresses, log }));
   print({ ready: true, link: { host: plane.host, port: plane.port } });
   await runUntilSignal(closers, log);
+}
+
+/** A control plane connects to nothing but its own database: clusters and edges come to it. */
+function enforceEgress(databaseUrl: string | undefined): void {
+  const egress = new Egress();
+  const database = databaseUrl === undefined ? undefined : databaseDestination(databaseUrl);
+  if (database !== undefined) egress.allow(database);
+  egress.onRefused((target) => log.error({ event: "egress_refused", ...target }, "a connection was refused"));
+  egress.enforce();
 }
 
 /** Asks the running process where there is one; else opens the state itself. */
 async function withAdmin(options: ControlOptions, work: (admin: Admin) => Promise<void>): Promise<void> {
   const running = await findRunningAdmin(options.state);
   if (running !== undefined) return work(running);
-  const state = await openState({ folder: options.state, databaseUrl: options.databaseUrl });
+  const { state: folder, databaseUrl, region } = options;
+  const state = await openState({ folder, databaseUrl, region });
   try {
     const linkAddress = () => options.advertise ?? `localhost:${options.port}`;
     await work(createLocalAdmin({ state, linkAddress, addresses: options.addresses }));

@@ -2,7 +2,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { BiplaneError } from "@biplane/base";
+import { BiplaneError, parseRegionRestriction } from "@biplane/base";
 import { addressesSchema } from "./enrollment/codes.ts";
 
 const options = {
@@ -13,6 +13,7 @@ const options = {
   "database-url": { type: "string" },
   "edge-address": { type: "string" },
   "public-address": { type: "string", multiple: true },
+  "metadata-region": { type: "string", multiple: true },
   org: { type: "string" },
   cluster: { type: "string" },
   "lifetime-minutes": { type: "string" },
@@ -31,7 +32,9 @@ export interface ControlOptions {
   readonly host: string;
   readonly port: number;
   readonly advertise: string | undefined;
-  readonly region: string;
+  /** As declared here; undefined: as it was declared before. */
+  readonly region: string | undefined;
+  readonly metadataRegions: readonly string[];
   readonly addresses: ReturnType<typeof addressesSchema.parse>;
   readonly org: string;
   readonly cluster: string;
@@ -54,8 +57,9 @@ export function readOptions(parameters: readonly string[], environment: NodeJS.P
     host,
     port,
     advertise: values.advertise ?? environment["BIPLANE_CONTROL_ADVERTISE"],
-    region: values.region ?? environment["BIPLANE_REGION"] ?? "local",
+    region: values.region ?? environment["BIPLANE_REGION"],
     addresses: parseAddresses(values["edge-address"], values["public-address"] ?? []),
+    metadataRegions: (values["metadata-region"] ?? []).map(parseRegionRestriction),
     org: values.org ?? "",
     cluster: values.cluster ?? "",
     lifetimeMinutes: Number(values["lifetime-minutes"] ?? 60),

@@ -33,7 +33,6 @@ export interface ControlPlaneOptions {
   readonly port: number;
   /** `host:port` as data planes dial it; undefined: where it listens. */
   readonly advertise: string | undefined;
-  readonly region: string;
   readonly addresses: Parameters<"enroll-code">["addresses"];
   readonly log: Logger;
   readonly clock?: Clock;
@@ -46,7 +45,8 @@ export interface ControlPlane {
 }
 
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { state, host, log, region } = options;
+  const { state, host, log } = options;
+  const { region } = state;
   const clock = options.clock ?? systemClock;
   const closers = new Closers();
   const sessions = new LinkSessions();

@@ -1,5 +1,5 @@
 /** What `biplane data init` decided: written once, read at every start. Holds no secret. */
-import { BiplaneError, parseClusterId, parseOrgId } from "@biplane/base";
+import { BiplaneError, parseClusterId, parseOrgId, parseRegionRestriction } from "@biplane/base";
 import { readFileIfAny, writeFileDurably } from "@biplane/kit/files";
 import { z } from "zod";
 import { keyProviderSchema } from "./keys/open-provider.ts";
@@ -12,6 +12,8 @@ const schema = z.object({
   org: z.string().transform(parseOrgId),
   cluster: z.string().transform(parseClusterId),
   region: z.string().min(1),
+  /** Where the control plane may be, as `eu-*`: the organization's metadata is there. Anywhere where there is none. */
+  metadataRegions: z.array(z.string().transform(parseRegionRestriction)).max(64).default([]),
   bucket: z.string().regex(/^[a-z0-9][a-z0-9-]{2,62}$/),
   addresses: z.object({ router: address, authority: address, objects: address }),
   /** The home cluster that this one joined; absent in the home cluster itself. */

@@ -17,6 +17,7 @@ export interface ClusterEnrollment {
   readonly org: OrgId;
   readonly cluster: ClusterId;
   readonly region: string;
+  readonly metadataRegions?: readonly string[];
   readonly enrollCode: string;
   readonly log: Logger;
 }
@@ -49,6 +50,7 @@ export async function enrollOnce(
         certificates,
         controlTokenKeys: controlTokenKeySet(signingKeys),
         region: options.region,
+        ...(options.metadataRegions && { metadataRegions: options.metadataRegions }),
         folder: paths.link,
         ledger,
         log: options.log,

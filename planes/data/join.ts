@@ -36,6 +36,8 @@ export interface JoinOptions {
   readonly code: string;
   readonly enrollCode: string;
   readonly region: string;
+  /** Where the control plane may be; anywhere where there is none. */
+  readonly metadataRegions?: readonly string[];
   readonly keys?: DataPlaneConfig["keys"] | undefined;
   readonly log: Logger;
 }
@@ -57,10 +59,17 @@ async function joinLocked(options: JoinOptions, code: JoinCode): Promise<JoinRes
   const { certificates, home, own } = await askHome(paths, systemKey, code, options.region);
   await writeCertificates(paths.certificates, systemKey, certificates);
   const { org, cluster, rootPem } = code;
-  const { region, enrollCode, keys, log } = options;
-  await enrollOnce(paths, systemKey, certificates, { org, cluster, region, enrollCode, log });
+  const { region, metadataRegions = [], enrollCode, keys, log } = options;
+  await enrollOnce(paths, systemKey, certificates, {
+    org,
+    cluster,
+    region,
+    metadataRegions,
+    enrollCode,
+    log,
+  });
   const addresses = { router: own.router, objects: own.objects, authority: home.authority!.address };
-  const settings = { org, cluster, region, addresses, keys, home: { router: home.router } };
+  const settings = { org, cluster, region, metadataRegions, addresses, keys, home: { router: home.router } };
   const config = await writeProfileAndConfig(paths, settings, addresses, rootPem);
   await rm(pendingPath(paths), { force: true });
   return { config, profile: paths.profile };

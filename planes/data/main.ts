@@ -3,10 +3,20 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join as joinPath, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { BiplaneError, isBiplaneError, parseClusterId, parseOrgId, second } from "@biplane/base";
+import {
+  BiplaneError,
+  isBiplaneError,
+  parseClusterId,
+  parseOrgId,
+  parseRegion,
+  parseRegionRestriction,
+  second,
+  undeclaredRegion,
+} from "@biplane/base";
 import { createDecisionLines } from "@biplane/identity/decision-lines";
 import { answerLines } from "@biplane/kit/answer-lines";
 import { required } from "@biplane/kit/config";
+import { Egress } from "@biplane/kit/egress";
 import { runUntilSignal } from "@biplane/kit/lifecycle";
 import { createLogger, type Logger } from "@biplane/kit/logging";
 import { backUpRoot } from "./backup/backup.ts";
@@ -33,15 +43,16 @@ const log = createLogger({ component: "data" });
 
 const usage = `biplane data init  --org O --cluster C --enroll-code CODE [--state DIR] [--region R]
                    [--router URL] [--authority URL] [--objects URL] [--database-url URL]
+                   [--metadata-region R]...    where the control plane may be, as eu-*; anywhere by default
                    [--keys FILE]     where the customer's keys are, as JSON: {"kind": "aws-kms", "region": …}
 biplane data init  --org O --cluster C [--state DIR]      makes the root first, to bind an enrollment code to it
-biplane data join  CODE --enroll-code CODE [--state DIR] [--region R] [--keys FILE]
+biplane data join  CODE --enroll-code CODE [--state DIR] [--region R] [--metadata-region R]... [--keys FILE]
                    a further cluster of an organization; CODE: see biplane create cluster
 biplane data init  --new-claim [--state DIR]     a new one-time claim, while the plane is stopped
 biplane data federate --issuer URL --client-id ID --client-secret-file FILE [--name TEXT] [--scopes "openid ..."]
                    [--groups-claim NAME] [--group NAME]... [--state DIR]   people sign in at your own provider
 biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--sandboxes N]
-                   [--task-modules DIR] [--allow-unsandboxed] [--audit-days N] [--database-url URL]
+                   [--task-modules DIR] [--allow-unsandboxed] [--audit-days N] [--database-url URL] [--database-region R]
                    [--policy-lifetime SECONDS]    how long other planes believe what was signed here
                    [--ca FILE] [--access-token-seconds N] [--task-token-seconds N]
 biplane data decide       reads a policy and questions as lines of JSON, and says what this program decides
@@ -65,6 +76,8 @@ function parse() {
       authority: { type: "string" },
       objects: { type: "string" },
       "database-url": { type: "string" },
+      "database-region": { type: "string" },
+      "metadata-region": { type: "string", multiple: true },
       keys: { type: "string" },
       edge: { type: "string" },
       listen: { type: "boolean" },
@@ -117,7 +130,7 @@ async function init(values: Options): Promise<void> {
   const result = await initialize({
     ...names,
     enrollCode,
-    region: values.region ?? process.env["BIPLANE_REGION"] ?? "local",
+    ...placesIn(values),
     addresses: addressesIn(values),
     databaseUrl: databaseUrl(values),
     keys: await readKeyProvider(values.keys),
@@ -139,7 +152,7 @@ async function join([code, ...others]: readonly string[], values: Options): Prom
     state: stateFolder(values),
     code,
     enrollCode: required(values["enroll-code"], "--enroll-code", "BIPLANE_ENROLL_CODE"),
-    region: values.region ?? process.env["BIPLANE_REGION"] ?? "local",
+    ...placesIn(values),
     keys: await readKeyProvider(values.keys),
     log,
   });
@@ -207,9 +220,13 @@ async function readAuthority(path: string | undefined): Promise<string | undefin
 }
 
 async function start(values: Options, logger: Logger): Promise<void> {
+  const egress = new Egress();
+  egress.enforce();
   const plane = await startDataPlane({
     state: stateFolder(values),
     databaseUrl: databaseUrl(values),
+    databaseRegion: values["database-region"] ?? process.env["BIPLANE_DATABASE_REGION"],
+    egress,
     installation: findInstallation(values["task-modules"]),
     slots: parseCount("--slots", values.slots, "of tasks that compute at once"),
     sandboxes: parseCount("--sandboxes", values.sandboxes, "of sandboxes at once, waiting tasks' included"),
@@ -236,6 +253,13 @@ async function start(values: Options, logger: Logger): Promise<void> {
   const { linkConnected, isOpen, sandboxKind } = plane;
   print({ ready: true, org, cluster, ...addresses, linkConnected, open: isOpen, sandbox: sandboxKind });
   await runUntilSignal(plane, logger);
+}
+
+function placesIn(values: Options) {
+  return {
+    region: parseRegion(values.region ?? process.env["BIPLANE_REGION"] ?? undeclaredRegion),
+    metadataRegions: (values["metadata-region"] ?? []).map(parseRegionRestriction),
+  };
 }
 
 function addressesIn({ router, authority, objects }: Options): Partial<Addresses> {

@@ -1,4 +1,5 @@
 /** How a data plane is started; main.ts makes this of the command line. */
+import type { Egress } from "@biplane/kit/egress";
 import type { Logger } from "@biplane/kit/logging";
 import type { Installation } from "./execution/sandbox/types.ts";
 
@@ -22,6 +23,10 @@ export interface DataPlaneOptions {
   readonly taskTokenMs?: number | undefined;
   /** PEM: believed besides the system's authorities in connections to the customer's other systems. */
   readonly extraAuthorityPem?: string | undefined;
+  /** Where the operator says that the database is, where it does not say so itself. */
+  readonly databaseRegion?: string | undefined;
+  /** The list of what the plane may connect to; whoever starts the process enforces it. */
+  readonly egress: Egress;
   readonly softwareVersion: string;
   readonly log: Logger;
 }

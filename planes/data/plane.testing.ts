@@ -12,6 +12,7 @@ import type { ClusterId, OrgId } from "@biplane/base";
 import type { AssignmentScope } from "@biplane/identity";
 import { createClientTransport } from "@biplane/kit/connect-client";
 import { readKeyFile } from "@biplane/kit/crypto";
+import { Egress } from "@biplane/kit/egress";
 import { Closers } from "@biplane/kit/lifecycle";
 import { createLogger } from "@biplane/kit/logging";
 import type { Interceptor, Transport } from "@connectrpc/connect";
@@ -115,7 +116,11 @@ async function start(folder: string, closers: Closers, wanted: TestPlaneOptions)
   await link.ready();
   const serving = closers.add(await ServingCertificate.issue(certificates.intermediate, ["localhost"]));
   const rootPem = certificates.root.certificatePem;
-  const parts = { config, stores, controlPlane: link, serving, rootPem, addressFrom: "peer", log } as const;
+  const egress = new Egress();
+  const parts = {
+    ...{ config, stores, controlPlane: link, serving, rootPem, egress, log },
+    addressFrom: "peer",
+  } as const;
   const routing = await createRouting(parts);
   await listenAll(routing, config, closers);
   const enrollCode = (cluster: string) => control.code(org, cluster);
@@ -197,6 +202,7 @@ function options(state: string): DataPlaneOptions {
     listen: true,
     edge: undefined,
     documentMs: undefined,
+    egress: new Egress(),
     softwareVersion: "test",
     log,
   };

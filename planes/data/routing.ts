@@ -3,6 +3,7 @@ import type { Server } from "node:tls";
 import type { OrgId } from "@biplane/base";
 import { eventOf } from "@biplane/kit/audit-log";
 import { systemClock } from "@biplane/kit/clock";
+import type { Egress } from "@biplane/kit/egress";
 import type { Logger } from "@biplane/kit/logging";
 import { createServices } from "./api/index.ts";
 import type { MembershipRecords } from "./api/membership.ts";
@@ -16,6 +17,7 @@ import type { ServingCertificate } from "./identity/certificates.ts";
 import { createCodeExchange } from "./identity/code-exchange.ts";
 import type { Identity } from "./identity/index.ts";
 import type { ControlPlane } from "./link/types.ts";
+import { residencyParts } from "./residency/open.ts";
 import { createCallAudit } from "./router/call-audit.ts";
 import { createAuditFiles } from "./router/pages/audit-files.ts";
 import { createPages } from "./router/pages/pages.ts";
@@ -32,6 +34,7 @@ export interface RoutingParts {
   readonly rootPem: string;
   /** Whose word public addresses are. */
   readonly addressFrom: "edge" | "peer";
+  readonly egress: Egress;
   readonly log: Logger;
 }
 
@@ -89,7 +92,7 @@ function auditParts(org: OrgId, { audit, witness }: Stores): AuditParts {
 }
 
 async function openServices(
-  { config, stores, controlPlane, addressFrom }: RoutingParts,
+  { config, stores, controlPlane, addressFrom, egress }: RoutingParts,
   findElsewhere: FindElsewhere,
 ): Promise<ServedService[]> {
   const { org, cluster, addresses } = config;
@@ -107,6 +110,7 @@ async function openServices(
     keys: stores.keys,
     controlPlane,
     ledger: stores.ledger,
+    residency: residencyParts({ config }, stores, controlPlane, egress),
     audit: auditParts(org, stores),
     policy: identity.policy,
     documents: identity.documents,

@@ -23,6 +23,7 @@ import {
 import { requireRoot } from "./identity/root.ts";
 import { createLinkRecords, type Link, startLink } from "./link/index.ts";
 import type { DataPlaneOptions } from "./options.ts";
+import { allowDestinations, followHome, recordRefusedEgress } from "./residency/open.ts";
 import type { Router } from "./router/router.ts";
 import { createRouting } from "./routing.ts";
 import { statePaths } from "./state.ts";
@@ -56,13 +57,16 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
   const certificates = await openCertificates({ paths, config, systemKey });
   const parts: OpenParts = { options, paths, config, systemKey, certificates };
   const serving = closers.add(await ServingCertificate.issue(certificates.intermediate, hostsOf(config)));
+  await allowDestinations(parts);
   const stores = await openStores(parts, closers);
+  recordRefusedEgress(parts, stores);
+  followHome(parts, stores);
   if (config.home !== undefined) closers.add(keepOwnMembership(parts, stores, serving));
   const link = closers.add(await openLink(parts, stores));
   const rootPem = certificates.root.certificatePem;
   const addressFrom = options.listen ? "peer" : "edge";
-  const { log } = options;
-  const routing = { config, stores, controlPlane: link, serving, rootPem, addressFrom, log } as const;
+  const { log, egress } = options;
+  const routing = { config, stores, controlPlane: link, serving, rootPem, addressFrom, egress, log } as const;
   const { router, servers } = await createRouting(routing);
   const executor = closers.add(await openExecutor(parts, stores, router, serving, rootPem));
   const entrance = closers.add(await openToPublic(parts, stores, servers));
@@ -97,6 +101,7 @@ function openLink({ options, paths, config }: OpenParts, stores: Stores): Promis
     tokens: stores.identity.tokens,
     ledger: stores.ledger,
     documents: stores.identity.documents,
+    metadataRegions: config.metadataRegions,
     hello: { routerAddress: addresses.router, region, softwareVersion: options.softwareVersion },
     log: options.log,
   });

@@ -13,6 +13,8 @@ export interface ClusterSettings {
   readonly org: OrgId;
   readonly cluster: ClusterId;
   readonly region: string;
+  /** Where the control plane may be; anywhere by default. */
+  readonly metadataRegions?: readonly string[];
   /** As given; what is absent comes from the provider. */
   readonly addresses: Partial<Addresses>;
   /** Where the customer's keys are; files by default. */
@@ -52,11 +54,12 @@ export function addressesOf(given: Partial<Addresses>, enrollment: Enrollment): 
 /** The configuration last: what is not complete can be begun again. */
 export async function writeProfileAndConfig(
   paths: StatePaths,
-  { org, cluster, region, home, keys = { kind: "file" } }: ClusterSettings,
+  { org, cluster, region, metadataRegions = [], home, keys = { kind: "file" } }: ClusterSettings,
   addresses: Addresses,
   rootPem: string,
 ): Promise<DataPlaneConfig> {
-  const shared = { version: 1, org, cluster, region, bucket, keys, addresses } as const;
+  const pinned = { metadataRegions: [...metadataRegions] };
+  const shared = { version: 1, org, cluster, region, ...pinned, bucket, keys, addresses } as const;
   const config: DataPlaneConfig = home === undefined ? shared : { ...shared, home };
   const profile = `${JSON.stringify(profileOf(config, rootPem), null, 2)}\n`;
   await writeFileDurably(paths.profile, profile, 0o644);

@@ -18,6 +18,9 @@ import { openLogStore } from "./logs/log-store.ts";
 import type { LogStore } from "./logs/types.ts";
 import { type EmbeddedObjects, openObjects } from "./objects/index.ts";
 import type { DataPlaneOptions } from "./options.ts";
+import { backendsOf } from "./residency/backends.ts";
+import { namedByProvider } from "./residency/destinations.ts";
+import { Regions } from "./residency/regions.ts";
 import { openRuns, type RunsModule } from "./runs/open.ts";
 import type { StatePaths } from "./state.ts";
 import { dataMigrations } from "./store/migrations.ts";
@@ -30,6 +33,7 @@ export interface Stores {
   readonly witness: WitnessPeer;
   readonly identity: Identity;
   readonly keys: ProjectKeys;
+  readonly regions: Regions;
   readonly objects: EmbeddedObjects;
   readonly logs: LogStore;
   readonly ledger: BorderLedger;
@@ -61,6 +65,8 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
   closers.add(identity.documents);
   const keys = closers.add(await openProjectKeys(parts));
   const objects = await openOwnObjects(parts, keys, closers);
+  const regions = regionsOf(parts, database, keys, objects);
+  await regions.require();
   const logKey = deriveKey(systemKey, "log lines");
   const logs = closers.add(await openLogStore({ folder: paths.logs, systemKey: logKey, keys }));
   const ledger = closers.add(
@@ -86,7 +92,7 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
       onEvents: createLifecycleAudit(audit, log),
     }),
   );
-  return { database, audit, refusals, witness, identity, keys, objects, logs, ledger, runs };
+  return { database, audit, refusals, witness, identity, keys, regions, objects, logs, ledger, runs };
 }
 
 function openOwnIdentity(
@@ -116,6 +122,9 @@ function openOwnIdentity(
     accessTokenMs: options.accessTokenMs,
     taskTokenMs: options.taskTokenMs,
     extraAuthorityPem: options.extraAuthorityPem,
+    onEndpoints: (urls) => {
+      for (const destination of namedByProvider(urls)) options.egress.allow(destination);
+    },
     clock: systemClock,
     log: options.log,
   });
@@ -124,6 +133,25 @@ function openOwnIdentity(
 async function openProjectKeys({ paths, config, systemKey }: OpenParts): Promise<ProjectKeys> {
   const provider = await openKeyProvider(config.keys, paths.customerKeys);
   return ProjectKeys.open({ folder: paths.projectKeys, systemKey, provider });
+}
+
+function regionsOf(
+  { options, config }: OpenParts,
+  database: Database<DataSchema>,
+  keys: ProjectKeys,
+  objects: EmbeddedObjects,
+): Regions {
+  const { databaseUrl, databaseRegion } = options;
+  const { region } = config;
+  const parts = {
+    region,
+    database,
+    databaseUrl,
+    databaseRegion,
+    objects: objects.store,
+    keys: keys.provider,
+  };
+  return new Regions(region, backendsOf(parts));
 }
 
 async function openOwnObjects(

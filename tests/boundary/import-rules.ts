@@ -153,3 +153,35 @@ export const pureContractBans = {
     /\bfetch\(/,
   ],
 };
+
+/** Names by which Node's own modules open connections. Servers, types and constants are nobody's concern here. */
+export const dialingNames: Readonly<Record<string, readonly string[]>> = {
+  "node:net": ["connect", "createConnection", "Socket"],
+  "node:tls": ["connect"],
+  "node:http": ["request", "get", "Agent", "globalAgent"],
+  "node:https": ["request", "get", "Agent", "globalAgent"],
+  "node:http2": ["connect"],
+  "node:dgram": ["createSocket"],
+};
+export const dialingText = /(?<![.\w])fetch\(/;
+
+/** Packages that open connections by themselves; the list that `kit/egress.ts` enforces holds for them too. */
+export const dialingPackages: readonly string[] = [
+  "pg",
+  "@connectrpc/connect-node",
+  "openid-client",
+  "@aws-sdk",
+];
+
+/** Where the planes' code may dial, each for its reason (claim RES-4). Everything else goes through `kit/egress.ts`. */
+export const dialers: Readonly<Record<string, string>> = {
+  "kit/egress.ts": "is the one module that opens connections",
+  "kit/local-operations.ts": "speaks to a unix socket in the state folder, never to the network",
+  "kit/connect-client.ts": "makes the HTTP/2 sessions of the link and of clients",
+  "kit/connect-server.ts": "serves; the package has the client too",
+  "kit/database.ts": "connects to PostgreSQL",
+  "planes/data/identity/federation.ts":
+    "speaks to the customer's own identity provider, over the given fetch",
+  "planes/data/keys/aws-kms-provider.ts": "speaks to AWS KMS",
+  "tunnel/edge/tunnel-connection.ts": "speaks HTTP/2 over a connection that came in",
+};

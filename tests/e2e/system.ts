@@ -29,6 +29,10 @@ export interface SystemOptions {
   readonly dataParameters?: readonly string[];
   /** Where the customer's keys are; files by default. */
   readonly keys?: object;
+  /** Where the planes are declared to be, and where the data plane lets the control plane be. */
+  readonly regions?: { readonly control?: string; readonly data?: string; readonly metadata?: string };
+  /** What runs the data plane's program. */
+  readonly dataWrapper?: readonly string[];
   readonly environment?: Record<string, string>;
   /** Of the link; a free one by default. */
   readonly linkPort?: number;
@@ -140,7 +144,10 @@ async function startControl(folder: string, state: string, options: SystemOption
   let port = options.linkPort ?? 0;
   const daemon = new Daemon({
     program: "control",
-    parameters: () => ["start", "--state", state, "--listen", `127.0.0.1:${port}`],
+    parameters: () => [
+      ...["start", "--state", state, "--listen", `127.0.0.1:${port}`],
+      ...option("region", options.regions?.control),
+    ],
     environment,
     logPath: join(folder, "control.log"),
   });
@@ -243,6 +250,8 @@ async function startData(
     [
       ...["init", "--state", state, "--org", org, "--cluster", cluster, "--enroll-code", code, ...places],
       ...keyParameters(folder, options),
+      ...option("region", options.regions?.data),
+      ...option("metadata-region", options.regions?.metadata),
     ],
     environment,
   );
@@ -255,10 +264,15 @@ async function startData(
       ...(missingTools(["bubblewrap"]) === undefined ? [] : ["--allow-unsandboxed"]),
     ],
     environment,
+    ...(options.dataWrapper === undefined ? {} : { wrapper: options.dataWrapper }),
     logPath: join(folder, "data.log"),
   });
   await daemon.start();
   return { daemon, claim };
+}
+
+function option(name: string, value: string | undefined): string[] {
+  return value === undefined ? [] : [`--${name}`, value];
 }
 
 function keyParameters(folder: string, { keys }: SystemOptions): string[] {

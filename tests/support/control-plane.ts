@@ -45,7 +45,7 @@ export async function startTestControlPlane(
   clock?: Clock,
 ): Promise<TestControlPlane> {
   const { folder, url: databaseUrl, ...lifetimes } = location;
-  let state = await openState({ folder, databaseUrl, ...lifetimes, log: quiet });
+  let state = await openState({ folder, region: "eu-test", databaseUrl, ...lifetimes, log: quiet });
   let plane = await start(state, 0, clock);
   const { port } = plane;
   const stop = async () => {
@@ -67,7 +67,7 @@ export async function startTestControlPlane(
     },
     restart: async () => {
       await stop();
-      state = await openState({ folder, databaseUrl, ...lifetimes, log: quiet });
+      state = await openState({ folder, region: "eu-test", databaseUrl, ...lifetimes, log: quiet });
       plane = await start(state, port, clock);
     },
     close: stop,
@@ -80,7 +80,6 @@ function start(state: ControlState, port: number, clock: Clock | undefined): Pro
     host: "127.0.0.1",
     port,
     advertise: undefined,
-    region: "eu-test",
     addresses: { edge: "", public: {} },
     log: quiet,
     ...(clock === undefined ? {} : { clock }),

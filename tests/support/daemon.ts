@@ -15,6 +15,8 @@ export interface DaemonOptions {
   readonly program: string;
   readonly parameters: () => readonly string[];
   readonly environment?: Record<string, string>;
+  /** Program and parameters that run it, in its place and with its process id: `strace -D`. */
+  readonly wrapper?: readonly string[];
   /** Gets everything that the process prints, over all of its lives. */
   readonly logPath: string;
 }
@@ -45,8 +47,9 @@ export class Daemon {
   /** Starts the process and resolves to its ready line. */
   async start<Ready extends object>(): Promise<Ready> {
     if (this.running) throw new Error(`${this.#options.program} is running already.`);
-    const { program, parameters, environment, logPath } = this.#options;
-    const child = spawn(process.execPath, [programPath(program), ...parameters()], {
+    const { program, parameters, environment, logPath, wrapper = [] } = this.#options;
+    const [file, ...rest] = [...wrapper, process.execPath, programPath(program), ...parameters()];
+    const child = spawn(file!, rest, {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...environment },
     });

@@ -2,7 +2,8 @@
 import { once } from "node:events";
 import { performServerHandshake, type ServerHttp2Session } from "node:http2";
 import { isIP } from "node:net";
-import { connect, type TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
+import { connectTls } from "@biplane/kit/egress";
 import { keepHeartbeat } from "@biplane/kit/http2-heartbeat";
 import { clientTlsOptions, type TlsIdentity } from "@biplane/kit/tls";
 import { type TunnelLimits, tunnelVersions } from "@biplane/tunnel-protocol";
@@ -32,7 +33,7 @@ export type EndReason = "closed" | "drained" | "drained by edge" | "silent" | "e
 
 /** Connected means that the edge has spoken HTTP/2: only then has it accepted our certificate (TLS 1.3). */
 export async function dial(options: ConnectionOptions): Promise<DialOutcome> {
-  const socket = connect({
+  const socket = connectTls({
     ...clientTlsOptions(options),
     ...options.edge,
     ...(isIP(options.edge.host) === 0 ? { servername: options.edge.host } : {}),

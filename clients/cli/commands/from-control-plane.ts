@@ -1,6 +1,7 @@
 /** The control plane's own records, asked for through the router and shown as they are: names, phases, times. */
 import { type Connection, phaseName, requireProject } from "@biplane/sdk/remote";
 import { printRecord, printRecords } from "../output/print.ts";
+import type { Column } from "../output/table.ts";
 import { between, time } from "../output/text.ts";
 import type { GetOptions } from "./get.ts";
 
@@ -130,8 +131,19 @@ export async function projectsKnown(connection: Connection, options: GetOptions)
 }
 
 export async function clustersKnown(connection: Connection, options: GetOptions): Promise<void> {
-  const { clusters } = await connection.records.listClusters({});
-  const records = clusters.map((one) => ({
+  printRecords((await clusterRecords(connection)).clusters, clusterColumns, options.output);
+}
+
+export async function clusterRecords(connection: Connection) {
+  const { clusters, controlPlaneRegion } = await connection.records.listClusters({});
+  return { controlPlaneRegion, clusters: clusters.map(clusterRecord) };
+}
+
+type Cluster = Awaited<ReturnType<Connection["records"]["listClusters"]>>["clusters"][number];
+export type ClusterRecord = ReturnType<typeof clusterRecord>;
+
+function clusterRecord(one: Cluster) {
+  return {
     cluster: one.name,
     region: one.region,
     router: one.routerAddress,
@@ -140,16 +152,13 @@ export async function clustersKnown(connection: Connection, options: GetOptions)
     asOf: time(one.asOf),
     software: one.softwareVersion,
     certificate: Buffer.from(one.certificateFingerprint).toString("hex"),
-  }));
-  printRecords(
-    records,
-    [
-      { title: "CLUSTER", value: (one) => one.cluster },
-      { title: "REGION", value: (one) => one.region },
-      { title: "ROUTER", value: (one) => one.router },
-      { title: "CONNECTED", value: (one) => one.connected },
-      { title: "INDEX AS OF", value: (one) => one.asOf },
-    ],
-    options.output,
-  );
+  };
 }
+
+export const clusterColumns: readonly Column<ClusterRecord>[] = [
+  { title: "CLUSTER", value: (one) => one.cluster },
+  { title: "REGION", value: (one) => one.region },
+  { title: "ROUTER", value: (one) => one.router },
+  { title: "CONNECTED", value: (one) => one.connected },
+  { title: "INDEX AS OF", value: (one) => one.asOf },
+];

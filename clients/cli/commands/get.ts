@@ -10,6 +10,7 @@ import { age, between, time } from "../output/text.ts";
 import { getApiKeyCommand } from "./api-keys.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
 import { actionsKnown, clustersKnown, projectsKnown, runsKnown, tasksKnown } from "./from-control-plane.ts";
+import { showClusters } from "./residency.ts";
 import { getAssignmentCommand, getPolicyCommand, getRoleCommand } from "./roles.ts";
 import { getSessionCommand, getUserCommand } from "./users.ts";
 
@@ -211,9 +212,11 @@ async function getProject(_: readonly (string | undefined)[], options: GetOption
   );
 }
 
-/** Clusters are the control plane's to know; the question goes through the router like every other. */
+/** Clusters are the control plane's to know, and backends each cluster's own. */
 async function getCluster(_: readonly (string | undefined)[], options: GetOptions): Promise<void> {
-  await clustersKnown(await connectWith(options), options);
+  const connection = await connectWith(options);
+  if (options.from === "control-plane") return clustersKnown(connection, options);
+  return showClusters(connection, options);
 }
 
 function projectId(connection: Connection) {

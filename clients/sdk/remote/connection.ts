@@ -11,6 +11,7 @@ import {
   policy,
   progress,
   records,
+  residency,
 } from "@biplane/data-wire";
 import type { ListedCluster } from "@biplane/identity";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
@@ -55,6 +56,7 @@ export interface Connection {
   readonly progress: Client<typeof progress.ProgressService>;
   readonly objects: Client<typeof objects.ObjectsService>;
   readonly keys: Client<typeof keys.KeysService>;
+  readonly residency: Client<typeof residency.ResidencyService>;
   readonly users: Client<typeof people.UserService>;
   readonly apiKeys: Client<typeof people.ApiKeyService>;
   readonly authority: Client<typeof people.AuthorityService>;
@@ -133,6 +135,7 @@ function clientsOf(router: Transport) {
     progress: createClient(progress.ProgressService, router),
     objects: createClient(objects.ObjectsService, router),
     keys: createClient(keys.KeysService, router),
+    residency: createClient(residency.ResidencyService, router),
     users: createClient(people.UserService, router),
     apiKeys: createClient(people.ApiKeyService, router),
     authority: createClient(people.AuthorityService, router),

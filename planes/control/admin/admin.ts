@@ -1,18 +1,23 @@
 /** What a control plane's operator does beside running it. One implementation; `socket.ts` carries it to a live process. */
 import type { AuditCode } from "@biplane/audit";
-import { minute, parseClusterId, parseOrgId } from "@biplane/base";
+import { minute, parseClusterId, parseOrgId, parseRegionRestriction } from "@biplane/base";
 import { type Clock, systemClock } from "@biplane/kit";
 import { type AuditInput, eventOf } from "@biplane/kit/audit-log";
 import { z } from "zod";
 import { addressesSchema, issueCode } from "../enrollment/codes.ts";
-import { createOrganization } from "../enrollment/organizations.ts";
+import { createOrganization, pinMetadataRegions } from "../enrollment/organizations.ts";
+import { requireMetadataRegion } from "../region.ts";
 import type { ControlState } from "../state.ts";
 
 const codeMinutesMax = 7 * 24 * 60;
 
 /** Each operation by name: what it takes, parsed from text; it answers with JSON. */
 export const operations = {
-  "create-org": z.strictObject({ org: z.string() }),
+  "create-org": z.strictObject({
+    org: z.string(),
+    /** Where its metadata may be, as `eu-*`; anywhere where there is none. */
+    metadataRegions: z.array(z.string().transform(parseRegionRestriction)).max(64).default([]),
+  }),
   "enroll-code": z.strictObject({
     org: z.string(),
     cluster: z.string(),
@@ -58,8 +63,10 @@ export function createLocalAdmin(options: LocalAdminOptions): Admin {
   const handlers: { [O in Operation]: (parameters: Parameters<O>) => Promise<Answers[O]> } = {
     "create-org": async (parameters) => {
       const org = parseOrgId(parameters.org);
+      requireMetadataRegion(state.region, parameters.metadataRegions);
       await recordErrand("ORGANIZATION_CREATED", org);
       await createOrganization(state.store, org, clock.now());
+      await pinMetadataRegions(state.store, org, parameters.metadataRegions);
       return { org };
     },
     "enroll-code": async ({ org, cluster, lifetimeMinutes, addresses, root }) => {
@@ -73,7 +80,7 @@ export function createLocalAdmin(options: LocalAdminOptions): Admin {
       const expiresAtMs = clock.now() + lifetimeMinutes * minute;
       const rootHash = root === undefined ? {} : { rootHash: Buffer.from(root, "hex") };
       const code = { ...parsed, expiresAtMs, addresses: merged, ...rootHash };
-      return { code: await issueCode(state.store, code, options.linkAddress(), state.authority.rootPem) };
+      return { code: await issueCode(state.store, code, describe()) };
     },
     "edge-identity": async ({ hosts }) => {
       await state.audit.provider.record(errand("EDGE_IDENTITY_ISSUED"));
@@ -81,6 +88,11 @@ export function createLocalAdmin(options: LocalAdminOptions): Admin {
       return { ...identity, clientAuthorityPem: state.authority.rootPem };
     },
   };
+  const describe = () => ({
+    linkAddress: options.linkAddress(),
+    rootPem: state.authority.rootPem,
+    region: state.region,
+  });
   return { run: (operation, parameters) => handlers[operation](parameters) };
 
   /** The organization reads it in its own log: nobody gets in without that. */

@@ -23,12 +23,18 @@ export interface NewCode {
   readonly addresses: ClusterAddresses;
 }
 
+/** What the data plane is told of this control plane beforehand. */
+export interface CodeIssuer {
+  readonly linkAddress: string;
+  readonly rootPem: string;
+  readonly region: string;
+}
+
 /** What goes to the data plane: where the control plane is, the root to know it by, and the secret. */
 export async function issueCode(
   store: Store,
   code: NewCode,
-  linkAddress: string,
-  rootPem: string,
+  { linkAddress, rootPem, region }: CodeIssuer,
 ): Promise<string> {
   const { org, cluster, expiresAtMs, addresses, rootHash } = code;
   const secret = randomBytes(32);
@@ -48,7 +54,7 @@ export async function issueCode(
       .execute(),
   );
   const root = new X509Certificate(rootPem).raw.toString("base64url");
-  const content = { address: linkAddress, root, secret: secret.toString("base64url") };
+  const content = { address: linkAddress, root, region, secret: secret.toString("base64url") };
   return Buffer.from(JSON.stringify(content)).toString("base64url");
 }
 

@@ -1,7 +1,8 @@
 /** Organizations and the root that the first data plane of each pinned; what keys of control tokens may look like. */
-import { BiplaneError } from "@biplane/base";
+import { BiplaneError, parseRegionRestriction } from "@biplane/base";
 import { createLocalJWKSet, type JSONWebKeySet } from "jose";
 import { z } from "zod";
+import { requireMetadataRegion } from "../region.ts";
 import type { ControlTransaction, Store } from "../store/open.ts";
 
 /** Idempotent. */
@@ -9,10 +10,53 @@ export async function createOrganization(store: Store, org: string, nowMs: numbe
   await store.asOrg(org, (transaction) =>
     transaction
       .insertInto("organization")
-      .values({ org_id: org, created_at: nowMs, root_certificate: null })
+      .values({ org_id: org, created_at: nowMs, root_certificate: null, metadata_regions: null })
       .onConflict((conflict) => conflict.doNothing())
       .execute(),
   );
+}
+
+/** Where the organization lets its metadata be; later pins replace earlier ones, none at all leaves them. */
+export async function pinMetadataRegions(
+  store: Store,
+  org: string,
+  regions: readonly string[],
+): Promise<void> {
+  if (regions.length === 0) return;
+  await store.asOrg(org, (transaction) => writeMetadataRegions(transaction, org, regions));
+}
+
+/** Throws `failed_precondition` where this control plane is not where the organization lets its metadata be. */
+export async function requirePinnedRegions(
+  transaction: ControlTransaction,
+  org: string,
+  region: string,
+  wanted: readonly string[],
+): Promise<void> {
+  const row = await transaction
+    .selectFrom("organization")
+    .select("metadata_regions")
+    .where("org_id", "=", org)
+    .executeTakeFirst();
+  requireMetadataRegion(region, parsePins(row?.metadata_regions));
+  requireMetadataRegion(region, wanted.map(parseRegionRestriction));
+  if (wanted.length > 0) await writeMetadataRegions(transaction, org, wanted);
+}
+
+function parsePins(text: string | null | undefined): readonly string[] {
+  return text === null || text === undefined ? [] : text.split(" ");
+}
+
+async function writeMetadataRegions(
+  transaction: ControlTransaction,
+  org: string,
+  regions: readonly string[],
+): Promise<void> {
+  await transaction
+    .updateTable("organization")
+    .set({ metadata_regions: regions.join(" ") })
+    .where("org_id", "=", org)
+    .execute();
 }
 
 /** The first enrollment pins the organization's root; later ones have to show the same. */

@@ -11,7 +11,7 @@ import { requireCluster } from "../clusters/peer.ts";
 import type { ControlTransaction, Store } from "../store/open.ts";
 import type { ProviderAuthority } from "./authority.ts";
 import { type ClusterAddresses, redeemCode } from "./codes.ts";
-import { checkTokenKeys, pinRoot } from "./organizations.ts";
+import { checkTokenKeys, pinRoot, requirePinnedRegions } from "./organizations.ts";
 import { verifyEnrollmentStatement } from "./statement.ts";
 
 export interface EnrollmentDependencies {
@@ -53,6 +53,7 @@ async function enroll(
     const proof = request.codeProof;
     const rootHash = createHash("sha256").update(request.organizationRoot).digest();
     const addresses = await redeemCode(store, transaction, { org, cluster, proof, rootHash, nowMs });
+    await requirePinnedRegions(transaction, org, dependencies.region, request.metadataRegions);
     await pinRoot(transaction, org, request.organizationRoot);
     // What it shows is right by now; nothing of it has been committed.
     await allowed();

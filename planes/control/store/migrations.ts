@@ -22,6 +22,11 @@ export const controlMigrations: MigrationSet = {
         await protectTable(kysely, await createDocumentTable(kysely), applicationRole);
       },
     },
+    "2026-11-25-metadata-regions": {
+      async up(kysely: Kysely<unknown>) {
+        await kysely.schema.alterTable("organization").addColumn("metadata_regions", "text").execute();
+      },
+    },
     "2026-11-25-no-commands": {
       async up(kysely: Kysely<unknown>) {
         await kysely.schema.dropTable("command").execute();

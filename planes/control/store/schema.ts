@@ -13,6 +13,8 @@ export interface OrganizationTable {
   created_at: Fixed<number>;
   /** DER of the organization's root, pinned at the first enrollment. */
   root_certificate: Bytes | null;
+  /** Where its metadata may be, as `eu-*`, parted by spaces; null: anywhere. */
+  metadata_regions: string | null;
 }
 
 export interface EnrollmentCodeTable {

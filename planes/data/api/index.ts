@@ -13,6 +13,7 @@ import type { ApiParts } from "./parts.ts";
 import { policyService } from "./policy.ts";
 import { projectService } from "./projects.ts";
 import { borderService, progressService, recordsService } from "./records.ts";
+import { residencyService } from "./residency.ts";
 import { runService } from "./runs.ts";
 import { taskService } from "./tasks.ts";
 import { apiKeyService, authorityService, userService } from "./users.ts";
@@ -34,6 +35,7 @@ export function createServices(parts: ApiParts): ServedService[] {
     progressService(parts),
     objectsService(parts),
     keysService(parts),
+    residencyService(parts),
     userService(parts),
     apiKeyService(parts),
     authorityService(parts),

@@ -2,6 +2,7 @@
 import type { ClusterId, OrgId } from "@biplane/base";
 import type { border } from "@biplane/data-wire";
 import type { Clock } from "@biplane/kit/clock";
+import type { Destination } from "@biplane/kit/egress";
 import type { AuditParts } from "../audit/sources.ts";
 import type { ClusterDirectory } from "../clusters/cluster-directory.ts";
 import type { Members } from "../clusters/members.ts";
@@ -12,6 +13,7 @@ import type { ControlPlane } from "../link/types.ts";
 import type { LogStore } from "../logs/types.ts";
 import type { ObjectGrants, ObjectStore } from "../objects/types.ts";
 import type { CurrentPolicy } from "../policy/policy.ts";
+import type { Regions } from "../residency/regions.ts";
 import type { Runs } from "../runs/types.ts";
 import type { MembershipRecords } from "./membership.ts";
 import type { ProjectCache } from "./project-cache.ts";
@@ -23,6 +25,13 @@ export interface BorderLedger {
     query: { fromSequence: bigint; follow: boolean; run: string },
     signal: AbortSignal,
   ): AsyncIterable<border.LedgerEntry>;
+}
+
+export interface ResidencyParts {
+  readonly regions: Regions;
+  readonly metadataRegions: readonly string[];
+  controlPlaneRegion(): string;
+  destinations(): readonly Destination[];
 }
 
 export interface ApiParts {
@@ -37,6 +46,7 @@ export interface ApiParts {
   readonly keys: Pick<ProjectKeys, "providerKind" | "list" | "change" | "rotate" | "assign">;
   readonly controlPlane: ControlPlane;
   readonly ledger: BorderLedger;
+  readonly residency: ResidencyParts;
   readonly audit: AuditParts;
   readonly policy: CurrentPolicy;
   readonly documents: Pick<Documents, "signed">;

@@ -2,11 +2,11 @@
  * Exchanges a sign-in's code for a token at the organization's own authority. In the home cluster the two are one
  * process, so the request goes over a connection inside it; TLS and names are checked on it as on any other.
  */
-import { request } from "node:https";
 import { isIP } from "node:net";
 import { duplexPair } from "node:stream";
-import { connect, type Server, type TLSSocket } from "node:tls";
+import type { Server, TLSSocket } from "node:tls";
 import { BiplaneError, Secret, second } from "@biplane/base";
+import { connectTls, httpsRequest } from "@biplane/kit/egress";
 import { clientTlsOptions } from "@biplane/kit/tls";
 import { z } from "zod";
 
@@ -66,7 +66,7 @@ function post(
   const socket = dial(authority, issuer, rootPem);
   return new Promise((resolve, reject) => {
     const headers = { host, "content-type": "application/x-www-form-urlencoded", connection: "close" };
-    const outgoing = request(
+    const outgoing = httpsRequest(
       { method: "POST", path: "/token", headers, createConnection: () => socket, timeout: exchangeMs },
       (response) => {
         let body = "";
@@ -91,8 +91,8 @@ function dial(authority: Server | undefined, issuer: string, rootPem: string): T
   const host = hostname.replace(/^\[|\]$/g, "");
   const servername = isIP(host) === 0 ? { servername: host } : {};
   const trust = { ...clientTlsOptions({ authorityPem: rootPem }), host, ...servername };
-  if (authority === undefined) return connect({ ...trust, port: Number(port || 443) });
+  if (authority === undefined) return connectTls({ ...trust, port: Number(port || 443) });
   const [ours, theirs] = duplexPair();
   authority.emit("connection", theirs);
-  return connect({ ...trust, socket: ours });
+  return connectTls({ ...trust, socket: ours });
 }

@@ -1,7 +1,7 @@
 /** How the customer's own provider is reached: TLS with the system's authorities and the one that the plane is given. */
-import { Agent, request } from "node:https";
 import { rootCertificates } from "node:tls";
 import { BiplaneError, KiB, second } from "@biplane/base";
+import { HttpsAgent, httpsRequest } from "@biplane/kit/egress";
 import { strongTls } from "@biplane/kit/tls";
 
 export type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
@@ -12,12 +12,12 @@ const silenceMs = 10 * second;
 /** `authorityPem`: believed besides the system's. */
 export function createFetch(authorityPem: string | undefined): Fetch {
   const ca = authorityPem === undefined ? {} : { ca: [...rootCertificates, authorityPem] };
-  const agent = new Agent({ keepAlive: true, maxSockets: 8, ...strongTls, ...ca });
+  const agent = new HttpsAgent({ keepAlive: true, maxSockets: 8, ...strongTls, ...ca });
   return (url, init = {}) =>
     new Promise((resolve, reject) => {
       const headers = Object.fromEntries(new Headers(init.headers));
       const options = { agent, method: init.method ?? "GET", headers, timeout: silenceMs };
-      const outgoing = request(url, options, (incoming) => {
+      const outgoing = httpsRequest(url, options, (incoming) => {
         const chunks: Buffer[] = [];
         let bytes = 0;
         incoming.on("data", (chunk: Buffer) => {

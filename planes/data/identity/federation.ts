@@ -33,6 +33,8 @@ export interface FederationParts {
   readonly authority: string;
   readonly extraAuthorityPem: string | undefined;
   readonly directory: Directory;
+  /** Told of the addresses that the provider names in its discovery document, before any of them is used. */
+  readonly onEndpoints?: (urls: readonly (string | undefined)[]) => void;
   readonly clock: Clock;
 }
 
@@ -155,6 +157,8 @@ export class Federation {
     );
     // The ID token's signature counts too, not only the connection that it came over.
     oauth.enableNonRepudiationChecks(configuration);
+    const { token_endpoint, jwks_uri, userinfo_endpoint } = configuration.serverMetadata();
+    this.#parts.onEndpoints?.([token_endpoint, jwks_uri, userinfo_endpoint]);
     return configuration;
   }
 

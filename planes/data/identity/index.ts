@@ -64,6 +64,8 @@ export interface IdentityOptions {
   readonly taskTokenMs?: number | undefined;
   /** PEM, believed besides the system's authorities when the customer's own provider is asked. */
   readonly extraAuthorityPem?: string | undefined;
+  /** Told of the addresses that the customer's own provider names, before any of them is used. */
+  readonly onEndpoints?: (urls: readonly (string | undefined)[]) => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -224,9 +226,16 @@ function publishDenials(policy: Policy, log: Logger): void {
 }
 
 function federationOf(options: ServedOptions, directory: Directory): Federation | undefined {
-  const { federation: config, authority, extraAuthorityPem, clock } = options;
+  const { federation: config, authority, extraAuthorityPem, onEndpoints, clock } = options;
   if (config === undefined) return undefined;
-  return new Federation({ config, authority, extraAuthorityPem, directory, clock });
+  return new Federation({
+    config,
+    authority,
+    extraAuthorityPem,
+    directory,
+    clock,
+    ...(onEndpoints && { onEndpoints }),
+  });
 }
 
 function createServer(options: ServedOptions, stores: IdentityStores, tls: TlsIdentity): Server {

@@ -15,7 +15,14 @@ import {
   UpdateAliasCommand,
 } from "@aws-sdk/client-kms";
 import { keyDisabled, noSuchKey, requireKeyName, unreadableKey } from "./refusals.ts";
-import type { KeyProvider, KeyState, KeyVersion, WrappedKey } from "./types.ts";
+import {
+  defaultKey,
+  type KeyProvider,
+  type KeyRegion,
+  type KeyState,
+  type KeyVersion,
+  type WrappedKey,
+} from "./types.ts";
 
 export interface AwsKmsOptions {
   readonly region: string;
@@ -118,6 +125,15 @@ export class AwsKmsProvider implements KeyProvider {
       PendingWindowInDays: deletionDays,
     });
     await this.#require(version, () => this.#client.send(command));
+  }
+
+  /** The keys' own word, by their ARN; before there are any, that of the endpoint which would make them. */
+  async region(): Promise<KeyRegion> {
+    const describe = new DescribeKeyCommand({ KeyId: this.#alias(defaultKey) });
+    const found = await this.#client.send(describe).catch(() => undefined);
+    const region = found?.KeyMetadata?.Arn?.split(":")[3];
+    if (region !== undefined) return { region, source: "asked" };
+    return { region: await this.#client.config.region(), source: "declared" };
   }
 
   async close(): Promise<void> {

@@ -82,6 +82,8 @@ export class FileKeyProvider implements KeyProvider {
     await syncDirectory(this.#folder);
   }
 
+  async region(): Promise<undefined> {}
+
   async close(): Promise<void> {}
 
   async #read(version: KeyVersion): Promise<Key> {

@@ -23,6 +23,7 @@ export const keyProviderSchema = z.discriminatedUnion("kind", [
     library: z.string().startsWith("/").max(4_096),
     tokenLabel: z.string().min(1).max(32),
     pinFile: z.string().startsWith("/").max(4_096),
+    region: z.string().min(1).max(64).optional(),
   }),
 ]);
 

@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { isBiplaneError } from "@biplane/base";
 import { gcmParameters, type Handle, loadPkcs11, type Pkcs11Module, pkcs11 } from "./pkcs11-module.ts";
 import { keyDisabled, noSuchKey, requireKeyName, unreadableKey } from "./refusals.ts";
-import type { KeyProvider, KeyState, KeyVersion, WrappedKey } from "./types.ts";
+import type { KeyProvider, KeyRegion, KeyState, KeyVersion, WrappedKey } from "./types.ts";
 
 export interface Pkcs11Options {
   /** The vendor's shared library. */
@@ -15,6 +15,8 @@ export interface Pkcs11Options {
   readonly tokenLabel: string;
   /** Owner-only file that holds the user's PIN. */
   readonly pinFile: string;
+  /** Where the HSM is; it can't be asked. */
+  readonly region?: string | undefined;
 }
 
 interface Token {
@@ -102,6 +104,10 @@ export class Pkcs11Provider implements KeyProvider {
     return this.#use(version, ({ module, session }) => {
       module.C_DestroyObject(session, present(this.#find(version), version));
     });
+  }
+
+  async region(): Promise<KeyRegion> {
+    return { region: this.#options.region, source: "declared" };
   }
 
   async close(): Promise<void> {

@@ -6,7 +6,14 @@
 import { BiplaneError, Secret, second } from "@biplane/base";
 import { type Clock, type Journal, type Key, newKey, openJournal, systemClock } from "@biplane/kit";
 import { keyDisabled, requireKeyName } from "./refusals.ts";
-import type { KeyProvider, KeyState, KeyVersion, ProjectKey, ScopedKeys } from "./types.ts";
+import {
+  defaultKey,
+  type KeyProvider,
+  type KeyState,
+  type KeyVersion,
+  type ProjectKey,
+  type ScopedKeys,
+} from "./types.ts";
 
 export interface ProjectKeysOptions {
   readonly folder: string;
@@ -15,9 +22,6 @@ export interface ProjectKeysOptions {
   readonly provider: KeyProvider;
   readonly clock?: Clock;
 }
-
-/** The customer's key that projects have unless they are assigned another. */
-export const defaultKey = "customer";
 
 /** One of the customer's key versions, and which projects' data it protects. */
 export interface ListedKey extends KeyVersion {
@@ -111,6 +115,11 @@ export class ProjectKeys implements ScopedKeys {
 
   get providerKind(): KeyProvider["kind"] {
     return this.#provider.kind;
+  }
+
+  /** What can be asked of the provider without a key. */
+  get provider(): Pick<KeyProvider, "kind" | "region"> {
+    return this.#provider;
   }
 
   /** Name of the customer's key that new data of the project is under. */

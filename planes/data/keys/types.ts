@@ -6,6 +6,9 @@
 import type { Key } from "@biplane/kit/crypto";
 import type { Closeable } from "@biplane/kit/lifecycle";
 
+/** The customer's key that projects have unless they are assigned another. */
+export const defaultKey = "customer";
+
 /** One version of one of the customer's keys. */
 export interface KeyVersion {
   /** Lower-case letters, digits and hyphens; `customer` is the one that projects have unless they are assigned another. */
@@ -35,6 +38,12 @@ export interface ScopedKeys {
 
 export type KeyState = "enabled" | "disabled" | "destroyed";
 
+/** `asked`: the provider said so. `declared`: its operator did, if anybody. */
+export interface KeyRegion {
+  readonly region: string | undefined;
+  readonly source: "asked" | "declared";
+}
+
 export interface KeyProvider extends Closeable {
   readonly kind: "file" | "aws-kms" | "pkcs11";
   /** The version that wraps new keys. Refused with reason `key_disabled` like `unwrap`, also where there is none. */
@@ -46,6 +55,8 @@ export interface KeyProvider extends Closeable {
   /** Refused with `failed_precondition`, reason `key_disabled`, where the version is disabled, gone or out of reach. */
   unwrap(wrapped: WrappedKey, place: string): Promise<Uint8Array>;
   stateOf(version: KeyVersion): Promise<KeyState>;
+  /** Where the keys are; undefined where they are files beside the plane. */
+  region(): Promise<KeyRegion | undefined>;
   /** A new version for new keys; what older ones wrapped stays readable (claim CMK-2). */
   rotate(key: string): Promise<KeyVersion>;
   disable(version: KeyVersion): Promise<void>;

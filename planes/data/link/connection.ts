@@ -32,6 +32,7 @@ import type { WitnessPort } from "@biplane/kit/audit-log";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { createClient, type Transport } from "@connectrpc/connect";
+import { requireMetadataRegion } from "../residency/regions.ts";
 import type { IntentHandler, Outbox } from "../runs/types.ts";
 import { guardDown, guardUp } from "./guard.ts";
 import type { LinkRecords } from "./records.ts";
@@ -50,6 +51,8 @@ export interface ConnectionOptions {
     readonly region: string;
     readonly softwareVersion: string;
   };
+  /** Where the control plane may be; anywhere where there is none. */
+  readonly metadataRegions?: readonly string[];
   readonly witness?: WitnessPort;
   readonly onWelcome: (welcome: Welcome) => void;
 }
@@ -217,7 +220,8 @@ class Connection {
         },
       );
     }
-    const { outbox, records } = this.#options;
+    const { outbox, records, metadataRegions } = this.#options;
+    requireMetadataRegion(welcome.region, metadataRegions ?? []);
     if (welcome.cursor > outbox.lastSequence()) throw neverSent();
     if (welcome.cursor < outbox.acknowledgedSequence()) await records.rolledBack();
     await records.connected();

@@ -15,6 +15,7 @@ import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { z } from "zod";
 import type { OrganizationCertificates } from "../identity/certificates.ts";
+import { requireMetadataRegion } from "../residency/regions.ts";
 import { type Enrollment, writeEnrollment } from "./enrollment.ts";
 import { signEnrollmentStatement } from "./enrollment-statement.ts";
 import { guardDown, guardUp } from "./guard.ts";
@@ -30,6 +31,8 @@ export interface EnrollOptions {
   /** Public keys of control tokens, as a JWK set in JSON. */
   readonly controlTokenKeys: string;
   readonly region: string;
+  /** Where the control plane may be; anywhere where there is none. */
+  readonly metadataRegions?: readonly string[];
   /** Where the enrollment is kept. */
   readonly folder: string;
   /** The first call to a control plane is on record as every later one is. */
@@ -43,14 +46,19 @@ const codeSchema = z.object({
   /** The provider's root, DER in base64url. */
   root: z.string().max(4_096),
   secret: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  /** Where the control plane says it is. */
+  region: z.string().max(64).optional(),
 });
 type Code = z.infer<typeof codeSchema>;
 
 export async function enroll(options: EnrollOptions): Promise<Enrollment> {
   const code = parseCode(options.code);
+  // Before anything of the organization is told there.
+  if (code.region !== undefined) requireMetadataRegion(code.region, options.metadataRegions ?? []);
   const providerRootPem = pemOf(Buffer.from(code.root, "base64url"));
   const { requestDer, privateKeyPem } = await createCertificateRequest(`${options.cluster}.${options.org}`);
   const response = await send(options, code, providerRootPem, requestDer);
+  requireMetadataRegion(response.controlPlaneRegion, options.metadataRegions ?? []);
   const enrollment = {
     org: options.org,
     cluster: options.cluster,
@@ -80,13 +88,16 @@ async function send(
     EnrollmentService,
     createRecordedTransport(`https://${code.address}`, { authorityPem }, options.ledger),
   );
-  const { org, cluster, certificates, controlTokenKeys, region } = options;
+  const { org, cluster, certificates, controlTokenKeys, region, metadataRegions = [] } = options;
   const codeProof = createHash("sha256").update(Buffer.from(code.secret, "base64url")).digest();
   const providerRoot = Buffer.from(code.root, "base64url");
   const stated = { org, cluster, providerRoot, codeProof, request, controlTokenKeys };
   const statement = await signEnrollmentStatement(stated, certificates.intermediate, Date.now());
   const organizationRoot = new X509Certificate(certificates.root.certificatePem).raw;
-  const enrollment = { org, cluster, codeProof, organizationRoot, controlTokenKeys, region, statement };
+  const enrollment = {
+    ...{ org, cluster, codeProof, organizationRoot, controlTokenKeys, region, statement },
+    metadataRegions: [...metadataRegions],
+  };
   const message = create(EnrollRequestSchema, { ...enrollment, certificateRequest: request });
   guardUp(EnrollRequestSchema, message);
   const response = await client

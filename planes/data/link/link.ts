@@ -3,6 +3,7 @@
  * The rest of the data plane goes on whether it is connected or not.
  */
 import { BiplaneError, second } from "@biplane/base";
+import type { Welcome } from "@biplane/control-wire";
 import {
   backoffMs,
   type Clock,
@@ -40,6 +41,8 @@ export interface LinkOptions {
     readonly region: string;
     readonly softwareVersion: string;
   };
+  /** Where the control plane may be; anywhere where there is none. */
+  readonly metadataRegions?: readonly string[];
   /** The control plane as witness of the audit log, and the other way round. */
   readonly witness?: WitnessPort;
   readonly log: Logger;
@@ -55,6 +58,7 @@ const retry = { firstMs: 200, lastMs: 15 * second };
 /** Refusals that time alone does not heal: asked again, for an operator may act, but seldom. */
 const stubborn: ReadonlySet<string> = new Set([
   "certificate_unknown",
+  "metadata_region",
   "no_cluster_certificate",
   "protocol_version",
   "rolled_back",
@@ -85,16 +89,22 @@ class RunningLink implements Link {
   #enrollment: Enrollment;
   #transport: Transport;
   #connected = false;
+  #region: string;
 
   constructor(options: LinkOptions, enrollment: Enrollment) {
     this.#options = options;
     this.#enrollment = enrollment;
+    this.#region = enrollment.controlPlaneRegion;
     this.#transport = transportFor(enrollment, options.ledger);
     this.#running = Promise.all([this.#run(), this.#keepFresh()]);
   }
 
   get connected(): boolean {
     return this.#connected;
+  }
+
+  get region(): string {
+    return this.#region;
   }
 
   index(principal: ActingPrincipal) {
@@ -145,8 +155,9 @@ class RunningLink implements Link {
         org: this.#enrollment.org,
         cluster: this.#enrollment.cluster,
         transport: this.#transport,
-        onWelcome: () => {
+        onWelcome: ({ region }: Welcome) => {
           onWelcome();
+          this.#region = region;
           this.#connected = true;
           this.#ready.resolve();
           log.info({ event: "link_connected" }, "connected to the control plane");

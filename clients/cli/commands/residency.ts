@@ -1,0 +1,79 @@
+/** `biplane get cluster` and `biplane egress`: where everything is, and whom the planes talk to (claims RES-1, RES-3, RES-4). */
+import { residency } from "@biplane/data-wire";
+import type { Connection } from "@biplane/sdk/remote";
+import { Command } from "commander";
+import { printRecords, printValue } from "../output/print.ts";
+import { table } from "../output/table.ts";
+import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
+import { type ClusterRecord, clusterColumns, clusterRecords } from "./from-control-plane.ts";
+
+const sources: Readonly<Record<residency.RegionSource, string>> = {
+  [residency.RegionSource.UNSPECIFIED]: "",
+  [residency.RegionSource.BESIDE]: "this machine",
+  [residency.RegionSource.ASKED]: "the backend",
+  [residency.RegionSource.DECLARED]: "its operator",
+};
+
+/** The index's word on every cluster, and this cluster's own on its backends. */
+export async function showClusters(connection: Connection, options: CommonOptions): Promise<void> {
+  const [{ clusters, controlPlaneRegion }, regions] = await Promise.all([
+    clusterRecords(connection),
+    connection.residency.getRegions({}),
+  ]);
+  const records = clusters.map((one) => ({
+    ...one,
+    controlPlaneRegion,
+    ...(one.cluster === regions.cluster ? ownRecord(regions) : {}),
+  }));
+  if (options.output !== "table") return printValue(records, options.output);
+  printRecords<ClusterRecord>(records, clusterColumns, "table");
+  process.stdout.write(`\nBackends of cluster ${regions.cluster}, declared to be in ${regions.region}:\n`);
+  process.stdout.write(`${table(ownRecord(regions).backends, backendColumns, undefined)}\n`);
+  process.stdout.write(`\nControl plane: ${controlPlaneRegion}${restriction(regions.metadataRegions)}\n`);
+}
+
+function ownRecord({ backends, metadataRegions }: residency.GetRegionsResponse) {
+  return {
+    metadataRegions: [...metadataRegions],
+    backends: backends.map(({ backend, kind, region, source, agrees }) => ({
+      backend,
+      kind,
+      region: region === "" ? "unknown" : region,
+      saidBy: sources[source],
+      agrees,
+    })),
+  };
+}
+
+const backendColumns = [
+  { title: "BACKEND", value: (one: { backend: string }) => one.backend },
+  { title: "KIND", value: (one: { kind: string }) => one.kind },
+  { title: "REGION", value: (one: { region: string }) => one.region },
+  { title: "SAYS", value: (one: { saidBy: string }) => one.saidBy },
+  { title: "AGREES", value: (one: { agrees: boolean }) => (one.agrees ? "yes" : "NO") },
+];
+
+function restriction(regions: readonly string[]): string {
+  return regions.length === 0 ? "" : ` (metadata may be in ${regions.join(", ")} only)`;
+}
+
+export function egressCommand(): Command {
+  return withCommonOptions(
+    new Command("egress").description("list everything that this cluster's data plane may connect to"),
+  ).action(listDestinations);
+}
+
+async function listDestinations(options: CommonOptions): Promise<void> {
+  const connection = await connectWith(options);
+  const { destinations } = await connection.residency.listDestinations({});
+  printRecords(
+    destinations.map(({ purpose, host, port }) => ({ purpose, host, port })),
+    [
+      { title: "PURPOSE", value: ({ purpose }) => purpose },
+      { title: "HOST", value: ({ host }) => host },
+      { title: "PORT", value: ({ port }) => String(port), align: "right" },
+    ],
+    options.output,
+    "Nothing: this data plane connects to nobody.",
+  );
+}
