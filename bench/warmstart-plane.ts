@@ -89,6 +89,7 @@ export async function openPlane(): Promise<WarmstartPlane> {
         cluster,
         keys: signingKeys,
         policy: { bundle: undefined },
+        groups: { of: () => [] },
         clock: systemClock,
       }),
       entrances: { openRouter: openUnused, openStore: openUnused },

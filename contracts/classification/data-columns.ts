@@ -138,6 +138,12 @@ const identity = {
     details: sealed("inline_customer"),
   },
   signed_documents: { org_id: org, kind: plain("platform"), jws: sealed("platform") },
+  subject_groups: {
+    org_id: org,
+    subject,
+    groups: sealed("inline_customer"),
+    issued_at_seconds: accountTime,
+  },
   policy_roles: {
     org_id: org,
     name: plain("platform"),

@@ -43,6 +43,8 @@ export interface TaskClaims extends CommonClaims {
   readonly attempt: number;
   /** Subject of the person or program that submitted the run. */
   readonly acting_for: string;
+  /** The submitter's, those that the policy names. */
+  readonly groups?: readonly string[];
 }
 
 /** Everything that the policy decides by: the control plane decides what the router has decided. */

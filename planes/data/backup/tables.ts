@@ -17,6 +17,7 @@ const decisions: Readonly<Record<Table, string>> = {
   policy_roles: kept,
   signed_documents: kept,
   clusters: kept,
+  subject_groups: "The next token of each person says them again.",
   join_codes: "They expire within days; an administrator makes new ones.",
   identity_oidc: "An older copy would bring used codes and refresh tokens back to life.",
   project_cache: "The control plane is asked again.",

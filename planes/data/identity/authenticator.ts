@@ -22,6 +22,7 @@ import { z } from "zod";
 import type { CurrentPolicy } from "../policy/policy.ts";
 import type { Revocations } from "./revocations.ts";
 import { type KeyUse, signingAlgorithm } from "./signing-keys.ts";
+import type { SubjectGroups } from "./subject-groups.ts";
 import { attemptKey, type ClusterTokens, clusterIssuer } from "./tokens.ts";
 import type { Authenticator, Entrance, Principal } from "./types.ts";
 
@@ -34,13 +35,14 @@ const common = {
   exp: z.number(),
   org: z.string(),
 };
+const groups = z.array(z.string().max(255)).max(1_000).optional();
 const routerClaims = z.object({
   ...common,
   kind: z.enum(["user", "service"]),
   name: z.string().optional(),
   email: z.string().optional(),
   grant: z.string().optional(),
-  groups: z.array(z.string().max(255)).max(1_000).optional(),
+  groups,
 });
 const taskClaims = z.object({
   ...common,
@@ -51,6 +53,7 @@ const taskClaims = z.object({
   action: z.string(),
   attempt: z.int().positive(),
   acting_for: z.string().min(1),
+  groups,
 });
 
 interface Verified {
@@ -74,6 +77,7 @@ export class RouterAuthenticator implements Authenticator {
   readonly #revocations: Pick<Revocations, "isDenied">;
   readonly #tokens: ClusterTokens;
   readonly #onUse: (subject: string) => void;
+  readonly #groups: Pick<SubjectGroups, "note">;
   readonly #clock: Clock;
   readonly #publicOptions: () => JWTVerifyOptions;
   readonly #sandboxOptions: JWTVerifyOptions;
@@ -91,6 +95,7 @@ export class RouterAuthenticator implements Authenticator {
     tokens: ClusterTokens;
     /** Told of each use of a program's credentials. */
     onUse: (subject: string) => void;
+    groups: Pick<SubjectGroups, "note">;
     clock: Clock;
   }) {
     this.#org = parts.org;
@@ -99,6 +104,7 @@ export class RouterAuthenticator implements Authenticator {
     this.#revocations = parts.revocations;
     this.#tokens = parts.tokens;
     this.#onUse = parts.onUse;
+    this.#groups = parts.groups;
     this.#clock = parts.clock;
     const shared = { audience: audiences.router, algorithms: [signingAlgorithm] };
     this.#publicOptions = () => ({ ...shared, issuer: parts.authority(), typ: tokenTypes.router });
@@ -120,6 +126,9 @@ export class RouterAuthenticator implements Authenticator {
     if (isTakenBack) throw revoked();
     if (entrance.kind === "sandbox") this.#requireOwnSandbox(principal, entrance.attempt());
     if (principal.kind === "service") this.#onUse(principal.subject);
+    if (principal.kind === "user") {
+      await this.#groups.note(principal.subject, principal.groups, principal.issuedAt);
+    }
     return principal;
   }
 
@@ -180,7 +189,7 @@ export class RouterAuthenticator implements Authenticator {
         expiresAtMs: claims.exp * second,
         name: undefined,
         email: undefined,
-        groups: [],
+        groups: claims.groups ?? [],
         grant: undefined,
         attempt,
         actingFor: claims.acting_for,

@@ -73,7 +73,13 @@ export class Directory {
 
   /** The subject, its roles and invitations. */
   async remove(transaction: DirectoryTransaction, subject: string): Promise<void> {
-    for (const name of ["identity_subjects", "identity_assignments", "identity_claims"] as const) {
+    const tables = [
+      "identity_subjects",
+      "identity_assignments",
+      "identity_claims",
+      "subject_groups",
+    ] as const;
+    for (const name of tables) {
       await transaction
         .deleteFrom(name)
         .where("org_id", "=", this.#org)

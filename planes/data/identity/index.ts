@@ -35,6 +35,7 @@ import type { OrganizationRoot } from "./root.ts";
 import { createSealing, type Sealing } from "./sealing.ts";
 import { SignIns } from "./sign-ins.ts";
 import { openSigningKeys, type SigningKeys } from "./signing-keys.ts";
+import { SubjectGroups } from "./subject-groups.ts";
 import { ClusterTokens } from "./tokens.ts";
 
 export interface IdentityOptions {
@@ -84,6 +85,7 @@ export interface Identity {
   readonly apiKeys: ApiKeys;
   readonly signIns: SignIns;
   readonly revocations: Revocations;
+  readonly groups: SubjectGroups;
   readonly tokens: ClusterTokens;
   readonly authenticator: RouterAuthenticator;
   createServer(tls: TlsIdentity): Server;
@@ -123,6 +125,8 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
   const rules = new PolicyAdministration({ org, policy, clock, read: (work) => directory.run(work) });
   const people = new People({ org, directory, signIns, revocations, sealing, clock, onRolesChanged });
   const apiKeys = new ApiKeys({ org, directory, revocations, clock, onRolesChanged });
+  const groups = new SubjectGroups(org, database, sealing);
+  await groups.load();
   await revocations.load();
   await policy.reload();
   if (options.isHome) await members.publish();
@@ -130,7 +134,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
   await deleteExpired({ org, database, sealing, directory, revocations, clock });
   const stores = {
     ...{ keys, sealing, documents, clusters, members, policy, rules, claims, directory },
-    ...{ people, apiKeys, signIns, revocations },
+    ...{ people, apiKeys, signIns, revocations, groups },
   };
   const federation = options.isHome ? await readFederation(federationPath(options.folder)) : undefined;
   return serveIdentity({ ...options, federation }, stores);
@@ -144,8 +148,8 @@ type IdentityStores = Omit<Identity, "tokens" | "authenticator" | "createServer"
 
 function serveIdentity(options: ServedOptions, stores: IdentityStores): Identity {
   const { org, cluster, clock, log, taskTokenMs } = options;
-  const { keys, directory, policy, revocations, clusters } = stores;
-  const tokens = new ClusterTokens({ org, cluster, keys, policy, clock, taskTokenMs });
+  const { keys, directory, policy, revocations, groups, clusters } = stores;
+  const tokens = new ClusterTokens({ org, cluster, keys, policy, groups, clock, taskTokenMs });
   const uses = new LastUses(directory, clock, log);
   const onUse = (subject: string) => uses.note(subject);
   const known = {
@@ -158,7 +162,7 @@ function serveIdentity(options: ServedOptions, stores: IdentityStores): Identity
   return {
     ...stores,
     tokens,
-    authenticator: new RouterAuthenticator({ ...known, onUse }),
+    authenticator: new RouterAuthenticator({ ...known, groups, onUse }),
     createServer: (tls) => createServer(options, stores, tls),
     flushUses: () => uses.flush(),
     close: () => {

@@ -135,8 +135,31 @@ export async function readDenials(transaction: Transaction<DataSchema>, org: Org
     .orderBy("kind")
     .orderBy("name")
     .execute();
-  return rows.map(({ kind, name, issued_until_seconds, expires_at_ms }) => {
+  const listed = rows.map(({ kind, name, issued_until_seconds, expires_at_ms }): SignedDenial => {
     const until = Math.ceil(Number(expires_at_ms) / second);
     return { kind, id: name, issuedUntil: Math.min(Number(issued_until_seconds), until), until };
+  });
+  const known = new Set(listed.flatMap(({ kind, id }) => (kind === "subject" ? [id] : [])));
+  const out = (await readKeptOut(transaction, org)).filter(({ id }) => !known.has(id));
+  return [...listed, ...out];
+}
+
+/** Of people who are kept out, and of their programs: what goes on in their name ends for as long as that lasts. */
+async function readKeptOut(transaction: Transaction<DataSchema>, org: OrgId): Promise<SignedDenial[]> {
+  const rows = await transaction
+    .selectFrom("identity_subjects as who")
+    .leftJoin("identity_subjects as owner", (join) =>
+      join.onRef("owner.org_id", "=", "who.org_id").onRef("owner.subject", "=", "who.owner"),
+    )
+    .select(["who.subject", "who.disabled_at_ms as own", "owner.disabled_at_ms as owners"])
+    .where("who.org_id", "=", org)
+    .where((where) =>
+      where.or([where("who.disabled_at_ms", "is not", null), where("owner.disabled_at_ms", "is not", null)]),
+    )
+    .orderBy("who.subject")
+    .execute();
+  return rows.map(({ subject, own, owners }) => {
+    const until = Math.ceil((Number(own ?? owners) + limits.accessTokenMs) / second);
+    return { kind: "subject", id: subject, issuedUntil: until, until };
   });
 }

@@ -6,6 +6,7 @@ import type { Clock } from "@biplane/kit/clock";
 import { SignJWT } from "jose";
 import type { CurrentPolicy } from "../policy/policy.ts";
 import { type SigningKey, type SigningKeys, signingAlgorithm } from "./signing-keys.ts";
+import type { SubjectGroups } from "./subject-groups.ts";
 import type { ActingPrincipal, TokenIssuer } from "./types.ts";
 
 /** Issuer of a cluster's own tokens. */
@@ -26,6 +27,7 @@ export class ClusterTokens implements TokenIssuer {
   readonly #issuer: string;
   readonly #keys: Pick<SigningKeys, "task" | "control">;
   readonly #policy: CurrentPolicy;
+  readonly #groups: Pick<SubjectGroups, "of">;
   readonly #clock: Clock;
   readonly taskTokenMs: number;
   /** Attempts whose tokens may still be in date, oldest first. */
@@ -36,6 +38,7 @@ export class ClusterTokens implements TokenIssuer {
     cluster: ClusterId;
     keys: Pick<SigningKeys, "task" | "control">;
     policy: CurrentPolicy;
+    groups: Pick<SubjectGroups, "of">;
     clock: Clock;
     taskTokenMs?: number | undefined;
   }) {
@@ -43,6 +46,7 @@ export class ClusterTokens implements TokenIssuer {
     this.#issuer = clusterIssuer(parts.org, parts.cluster);
     this.#keys = parts.keys;
     this.#policy = parts.policy;
+    this.#groups = parts.groups;
     this.#clock = parts.clock;
     this.taskTokenMs = Math.min(parts.taskTokenMs ?? limits.taskTokenMs, limits.taskTokenMs);
   }
@@ -57,23 +61,28 @@ export class ClusterTokens implements TokenIssuer {
       action,
       attempt: attempt.attempt,
       acting_for: submitter,
+      ...this.#groupClaim(this.#groups.of(submitter)),
     };
     const subject = `task:${project}/${domain}/${run}/${action}/${attempt.attempt}`;
     return this.#sign(this.#keys.task, tokenTypes.task, audiences.router, subject, claims, this.taskTokenMs);
   }
 
   controlToken(principal: ActingPrincipal): Promise<Secret<string>> {
-    const { bundle } = this.#policy;
-    // No other group of a person concerns the provider.
-    const groups = bundle === undefined ? [] : groupsNamedIn(bundle, principal.groups);
     return this.#sign(
       this.#keys.control,
       tokenTypes.control,
       audiences.control,
       principal.subject,
-      controlClaims(principal, groups),
+      { ...controlClaims(principal), ...this.#groupClaim(principal.groups) },
       limits.controlTokenMs,
     );
+  }
+
+  /** Those that decide anything: no other group of a person concerns a task or the provider. */
+  #groupClaim(groups: readonly string[]): { groups?: readonly string[] } {
+    const { bundle } = this.#policy;
+    const named = bundle === undefined ? [] : groupsNamedIn(bundle, groups);
+    return named.length === 0 ? {} : { groups: named };
   }
 
   revokeAttempt(attempt: AttemptId): void {
@@ -113,13 +122,12 @@ export class ClusterTokens implements TokenIssuer {
 
 type OwnControlClaims = Omit<ControlClaims, "iss" | "sub" | "aud" | "org" | "jti" | "iat" | "exp">;
 
-function controlClaims(principal: ActingPrincipal, groups: readonly string[]): OwnControlClaims {
+function controlClaims(principal: ActingPrincipal): OwnControlClaims {
   const { kind, grant, tokenId, issuedAt, attempt, actingFor } = principal;
   const claims = { kind, origin: tokenId, origin_iat: issuedAt };
   const { project, domain, run, action } = attempt ?? {};
   return {
     ...claims,
-    ...(groups.length === 0 ? {} : { groups }),
     ...(grant === undefined ? {} : { grant }),
     ...(attempt === undefined ? {} : { project, domain, run, action }),
     ...(actingFor === undefined ? {} : { acting_for: actingFor }),

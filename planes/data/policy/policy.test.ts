@@ -1,8 +1,13 @@
 /** Roles and assignments as administrators change them over the router, and what they decide at once (claim IAM-2). */
+import type { AttemptId } from "@biplane/base";
 import { flyte, identity, policy as wire } from "@biplane/data-wire";
+import { isSubjectDenied } from "@biplane/identity";
+import { decide } from "@biplane/identity/decide";
 import { type CallOptions, type Client, type ConnectError, createClient } from "@connectrpc/connect";
+import { decodeJwt } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { requestToken, startTestPlane, type TestClient, type TestPlane } from "../plane.testing.ts";
+import { SubjectGroups } from "../identity/subject-groups.ts";
+import { requestToken, startTestPlane, type TestClient, type TestPlane, testOrg } from "../plane.testing.ts";
 
 let plane: TestPlane;
 let admin: TestClient;
@@ -178,10 +183,38 @@ test("a person who is kept out has no role while that lasts, and has it again af
   expect(held()).toEqual([]);
   const { explanation } = await policies().explain({ subject: user!.subject, permission: "run.read" });
   expect(explanation).toMatchObject({ allowed: false, refusal: "disabled" });
+  // What their tasks do by a group's role is refused for as long, not only while tokens of then may be in date.
+  const { database, identity: own } = plane.stores;
+  await database.kysely.deleteFrom("identity_denials").where("name", "=", user!.subject).execute();
+  await own.policy.reload();
+  expect(isSubjectDenied(own.policy.bundle!, user!.subject)).toBe(true);
   await users().enableUser({ user: user!.subject });
   expect(held()).toHaveLength(1);
   await users().deleteUser({ user: user!.subject });
   expect(held()).toEqual([]);
+});
+
+test("a task has the rights that its submitter has by a group, over a restart too (claim IAM-4)", async () => {
+  const { org, database, identity: own } = { org: testOrg, ...plane.stores };
+  const principal = { case: "group", value: "crew" } as const;
+  await policies().createAssignment({ principal, role: "Viewer", ...place });
+  const attempt = { org, ...place, run: "r1", action: "a0", attempt: 1 } as AttemptId;
+  await own.groups.note("user-of-crew", ["crew", "everybody"], 100);
+  await own.groups.note("user-of-crew", [], 50);
+  const token = async (submitter: string) => (await own.tokens.taskToken(attempt, submitter)).reveal();
+  expect(decodeJwt(await token("user-of-crew"))).toMatchObject({ groups: ["crew"] });
+  const listed = async (submitter: string) => {
+    const entrance = { kind: "sandbox", attempt: () => attempt } as const;
+    const task = await own.authenticator.authenticate(`Bearer ${await token(submitter)}`, entrance);
+    return decide(task, "run.read", { org, ...place }, own.policy.bundle).kind;
+  };
+  expect(await listed("user-of-crew")).toBe("allowed");
+  expect(await listed("user-of-nothing")).toBe("denied");
+  const afterRestart = new SubjectGroups(org, database, own.sealing);
+  await afterRestart.load();
+  expect(afterRestart.of("user-of-crew")).toEqual(["crew", "everybody"]);
+  await own.groups.note("user-of-crew", [], 200);
+  expect(await listed("user-of-crew")).toBe("denied");
 });
 
 describe("the last administrator", () => {

@@ -3,7 +3,7 @@ import { createRoleIfAbsent, type MigrationSet } from "@biplane/kit/database";
 import { clustersMigration } from "./clusters.ts";
 import { identityMigration } from "./identity.ts";
 import { peopleMigration } from "./people.ts";
-import { policyMigration } from "./policy.ts";
+import { policyMigration, subjectGroupsMigration } from "./policy.ts";
 import { createRunsTables } from "./runs-tables.ts";
 
 /** Owns nothing; row-level security binds it. */
@@ -18,5 +18,6 @@ export const dataMigrations: MigrationSet = {
     "0003-people": peopleMigration(applicationRole),
     "0004-policy": policyMigration(applicationRole),
     "0005-clusters": clustersMigration(applicationRole),
+    "0006-subject-groups": subjectGroupsMigration(applicationRole),
   },
 };

@@ -21,7 +21,16 @@ export interface RoleTable {
   created_at_ms: Milliseconds;
 }
 
+export interface SubjectGroupsTable {
+  org_id: string;
+  subject: string;
+  /** Sealed JSON: names of groups. */
+  groups: Bytes;
+  issued_at_seconds: Milliseconds;
+}
+
 export interface PolicyTables {
+  subject_groups: SubjectGroupsTable;
   signed_documents: SignedDocumentTable;
   policy_roles: RoleTable;
 }
@@ -69,4 +78,21 @@ async function addGroups(db: Kysely<unknown>): Promise<void> {
       "domain_id",
     ])
     .execute();
+}
+
+/** Groups were in tokens only, which a run outlives. */
+export function subjectGroupsMigration(role: string): Migration {
+  return {
+    async up(db: Kysely<unknown>) {
+      await db.schema
+        .createTable("subject_groups")
+        .addColumn("org_id", "text", (column) => column.notNull())
+        .addColumn("subject", "text", (column) => column.notNull())
+        .addColumn("groups", "bytea", (column) => column.notNull())
+        .addColumn("issued_at_seconds", "bigint", (column) => column.notNull())
+        .addPrimaryKeyConstraint("subject_groups_key", ["org_id", "subject"])
+        .execute();
+      await protectTable(db, "subject_groups", role);
+    },
+  };
 }
