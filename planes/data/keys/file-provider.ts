@@ -114,7 +114,7 @@ export class FileKeyProvider implements KeyProvider {
   }
 
   #path({ key, version }: KeyVersion): string {
-    if (!/^\d{1,9}$/.test(version)) throw new BiplaneError("internal", "A key file's version is a number.");
+    if (!/^\d{1,9}$/.test(version)) throw new BiplaneError("not_found", "The version of a key is a number.");
     return join(this.#folder, `${requireKeyName(key)}-${version}.key`);
   }
 

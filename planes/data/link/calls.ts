@@ -27,7 +27,8 @@ function actingFor({ transport, tokens }: CallOptions, principal: ActingPrincipa
   return {
     async unary(method, signal, timeoutMs, header, input, contextValues) {
       const request = create(method.input, input);
-      guardUp(method.input, request);
+      // What a caller asks of the index are the caller's own words.
+      guardUp(method.input, request, "invalid_argument");
       const headers = new Headers(header);
       headers.set("authorization", `Bearer ${(await tokens.controlToken(principal)).reveal()}`);
       try {

@@ -9,7 +9,7 @@ import { ConnectError, type Interceptor, type StreamRequest, type UnaryRequest }
 import { type FindElsewhere, isElsewhere } from "../clusters/whereabouts.ts";
 import { type Call, callKey } from "./call.ts";
 import { authorize, type DecisionParts } from "./decision.ts";
-import { resourceOf } from "./resource.ts";
+import { requireNames, resourceOf } from "./resource.ts";
 
 export interface ChainParts extends DecisionParts {
   /** Whether another cluster has what a call did not find here. */
@@ -60,6 +60,7 @@ async function readResource(
   message: Message,
 ): Promise<void> {
   try {
+    requireNames(schema, message);
     call.resource = resourceOf(call.row.resource, schema, message, call.org);
   } catch (error) {
     await parts.audit.refused(call, error);

@@ -7,6 +7,16 @@ import type { DescMessage, Message } from "@bufbuild/protobuf";
 type Fields = Readonly<Record<string, unknown>>;
 type Named = Omit<Resource, "org"> & { readonly org?: string | undefined };
 
+/** No database keeps a NUL: names and tokens that have one are refused before anybody looks for them. */
+export function requireNames(schema: DescMessage, message: Message): void {
+  for (const { fieldKind, localName, name } of schema.fields) {
+    const value = fieldKind === "scalar" ? fieldAt(schema, message, localName) : undefined;
+    if (typeof value === "string" && value.includes("\0")) {
+      throw new BiplaneError("invalid_argument", `${schema.typeName} has a NUL in its ${name}.`);
+    }
+  }
+}
+
 /** `ownOrg` stands in where the client names no organization. */
 export function resourceOf(
   rule: ResourceRule,

@@ -1,0 +1,165 @@
+/**
+ * Names that are no names, in every text of every request that the router serves: whatever becomes of them, nothing
+ * fails inside and nothing by such a name comes to be. The requests are made from the descriptors, so that a new method
+ * is tried without anybody thinking of it.
+ */
+import { rpcTable } from "@biplane/classification";
+import { flyte, policy } from "@biplane/data-wire";
+import { create, type DescField, type DescMessage, type DescMethod } from "@bufbuild/protobuf";
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createServices } from "../api/index.ts";
+import type { ApiParts } from "../api/parts.ts";
+import { startTestPlane, type TestPlane, testOrg } from "../plane.testing.ts";
+
+const names: Readonly<Record<string, string>> = {
+  "a slash": "a/b",
+  "a way up": "..",
+  "a way up and down": "../../etc/passwd",
+  "a NUL": "a\0b",
+  "a line end": "a\r\nb: c",
+  "a letter that looks like another": "\u0430dmin",
+  "letters that are read backwards": "\u202enimda",
+  "a name of the language": "__proto__",
+  "a piece of SQL": "a'; drop table runs; --",
+  "10,000 characters": "a".repeat(10_000),
+};
+
+interface Method {
+  readonly name: string;
+  readonly desc: DescMethod;
+}
+const methods: Method[] = createServices({} as ApiParts).flatMap(({ service }) =>
+  service.methods
+    .map((desc) => ({ name: `${service.typeName}/${desc.name}`, desc }))
+    .filter(({ name }) => name in rpcTable),
+);
+
+let plane: TestPlane;
+let transport: Transport;
+beforeAll(async () => {
+  plane = await startTestPlane();
+  transport = plane.transport((await plane.client("Admin")).token);
+});
+afterAll(() => plane?.close());
+
+const honest: Readonly<Record<string, string>> = {
+  org: testOrg,
+  organization: testOrg,
+  project: "flights",
+  projectId: "flights",
+  domain: "development",
+  version: "1",
+};
+const depthMax = 3;
+
+type Values = Record<string, unknown>;
+
+/** Paths of all texts in a message, as far down as names are. */
+function textsOf(message: DescMessage, depth = 0): string[][] {
+  if (depth > depthMax) return [];
+  return message.fields.flatMap((field) => {
+    if (isText(field)) return [[field.localName]];
+    const inner = innerOf(field);
+    if (inner === undefined) return [];
+    return textsOf(inner, depth + 1).map((path) => [field.localName, ...path]);
+  });
+}
+
+const isText = (field: DescField) =>
+  (field.fieldKind === "scalar" || field.fieldKind === "list") && "scalar" in field && field.scalar === 9;
+const innerOf = (field: DescField) =>
+  field.fieldKind === "message" || (field.fieldKind === "list" && field.listKind === "message")
+    ? field.message
+    : undefined;
+
+/** A message with the text at `path`, and honest names beside it. */
+function withText(message: DescMessage, path: readonly string[], text: string): Values {
+  const [head, ...rest] = path;
+  const values: Values = {};
+  for (const field of message.fields) {
+    const isHere = field.localName === head;
+    if (isHere) put(values, field, rest.length === 0 ? text : withText(innerOf(field)!, rest, text));
+    else if (field.oneof === undefined && isText(field) && field.fieldKind === "scalar") {
+      values[field.localName] = honest[field.localName] ?? "r1";
+    } else if (field.oneof === undefined && field.fieldKind === "message" && /[iI]d$/.test(field.localName)) {
+      values[field.localName] = withText(field.message, [], "");
+    }
+  }
+  return values;
+}
+
+function put(values: Values, field: DescField, value: unknown): void {
+  const whole = field.fieldKind === "list" ? [value] : value;
+  if (field.oneof === undefined) values[field.localName] = whole;
+  else values[field.oneof.localName] = { case: field.localName, value: whole };
+}
+
+/** Calls it; a stream that has nothing to say yet is left after its first message, or after a moment. */
+async function outcomeOf({ desc }: Method, values: Values): Promise<Code | "ok"> {
+  const signal = AbortSignal.timeout(2_000);
+  try {
+    if (desc.methodKind === "unary") {
+      await transport.unary(desc as never, signal, undefined, undefined, create(desc.input, values as never));
+    } else {
+      const message = create(desc.input, values as never);
+      const answer = await transport.stream(
+        desc as never,
+        signal,
+        undefined,
+        undefined,
+        of(message) as never,
+      );
+      await answer.message[Symbol.asyncIterator]().next();
+    }
+    return "ok";
+  } catch (error) {
+    return ConnectError.from(error).code;
+  }
+}
+
+async function* of<T>(message: T) {
+  yield message;
+}
+
+/** Of everything that a request can make under a name of its own choice. */
+async function madeNames(): Promise<string[]> {
+  const { projects } = await createClient(flyte.project.ProjectService, transport).listProjects({
+    org: testOrg,
+  });
+  const { roles } = await createClient(policy.PolicyService, transport).listRoles({});
+  const projectId = { organization: testOrg, name: "flights", domain: "development" };
+  const scope = { case: "projectId", value: projectId } as const;
+  const { tasks } = await createClient(flyte.task.TaskService, transport).listTasks({ scopeBy: scope });
+  return [
+    ...(projects?.projects ?? []).map(({ id }) => id),
+    ...roles.map(({ name }) => name),
+    ...tasks.flatMap(({ taskId }) => [taskId?.name ?? "", taskId?.version ?? ""]),
+  ];
+}
+
+const failures = new Set<Code | "ok">([Code.Internal, Code.Unknown, Code.DataLoss]);
+
+test("control: most methods are there with honest names", async () => {
+  const outcomes = new Set<Code | "ok">();
+  for (const method of methods) outcomes.add(await outcomeOf(method, withText(method.desc.input, [], "")));
+  expect(outcomes).toContain("ok");
+  expect(outcomes).toContain(Code.NotFound);
+});
+
+test.each(Object.keys(names))(
+  "%s fails nowhere inside, and becomes no project, task or role",
+  async (kind) => {
+    const text = names[kind]!;
+    const failed: string[] = [];
+    for (const method of methods) {
+      for (const path of textsOf(method.desc.input)) {
+        const outcome = await outcomeOf(method, withText(method.desc.input, path, text));
+        if (failures.has(outcome)) failed.push(`${method.name} ${path.join(".")}: ${outcome}`);
+      }
+    }
+    expect(failed).toEqual([]);
+    expect(await madeNames()).not.toContain(text);
+  },
+  300_000,
+);
