@@ -10,7 +10,13 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Engine } from "../../../planes/data/objects/store/engine.ts";
 import { associatedData, type Content } from "../../../planes/data/objects/store/entries.ts";
 import { Objects } from "../../../planes/data/objects/store/objects.ts";
-import { cipherBytes } from "../../../planes/data/objects/store/stream-cipher.ts";
+import {
+  cipherBytes,
+  SegmentOpener,
+  segmentCount,
+  segmentPlace,
+  streamHeaderBytes,
+} from "../../../planes/data/objects/store/stream-cipher.ts";
 import { Uploads } from "../../../planes/data/objects/store/uploads.ts";
 import { describeWithTools, pythonPath } from "../../support/tools.ts";
 
@@ -52,10 +58,14 @@ describeWithTools("the format on disk", ["tink"], () => {
 
   const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
-  function decryptWithTink(streams: object[]): string[] {
+  function askTink(streams: object[]): string[] {
     const script = join(import.meta.dirname, "tink_decrypt.py");
     return JSON.parse(
-      execFileSync(pythonPath, [script], { input: JSON.stringify(streams), encoding: "utf8" }),
+      execFileSync(pythonPath, [script], {
+        input: JSON.stringify(streams),
+        encoding: "utf8",
+        maxBuffer: 64 * MiB,
+      }),
     );
   }
 
@@ -67,7 +77,7 @@ describeWithTools("the format on disk", ["tink"], () => {
       const entry = await objects.put(`acme/flights/development/r/${index}`, content, { description });
       streams.push(streamOf(entry.key, entry.version, entry.parts[0]!));
     }
-    expect(decryptWithTink(streams)).toEqual(contents.map(sha256));
+    expect(askTink(streams)).toEqual(contents.map(sha256));
   });
 
   test("each part of a multipart object is a stream of its own", async () => {
@@ -84,9 +94,14 @@ describeWithTools("the format on disk", ["tink"], () => {
       named.push({ number: index + 1, etag: part.etag });
     }
     const entry = await uploads.complete(upload.id, key, named, {});
-    expect(decryptWithTink(entry.parts.map((part) => streamOf(key, entry.version, part)))).toEqual(
-      contents.map(sha256),
-    );
+    const [one, two] = entry.parts.map((part) => streamOf(key, entry.version, part));
+    expect(askTink([one!, two!])).toEqual(contents.map(sha256));
+    // Each in the other's place: neither opens.
+    const swapped = [
+      { ...one!, file: two!.file, offset: two!.offset, length: two!.length },
+      { ...two!, file: one!.file, offset: one!.offset, length: one!.length },
+    ];
+    expect(askTink(swapped).filter((answer) => /^[0-9a-f]{64}$/.test(answer))).toEqual([]);
   });
 
   test("another key, another object, another version or part does not open a stream", async () => {
@@ -95,7 +110,7 @@ describeWithTools("the format on disk", ["tink"], () => {
       description,
     });
     const part = parts[0]!;
-    const decrypted = decryptWithTink([
+    const decrypted = askTink([
       streamOf(key, version, part, newKey()),
       streamOf(`${key}2`, version, part),
       streamOf(key, randomBytes(16).toString("hex"), part),
@@ -105,4 +120,34 @@ describeWithTools("the format on disk", ["tink"], () => {
     expect(decrypted.slice(0, 4).filter((answer) => /^[0-9a-f]{64}$/.test(answer))).toEqual([]);
     expect(decrypted[4]).toBe(sha256(content));
   });
+
+  test("what Tink encrypted is read here: empty, one byte, at segment edges, of three segments", () => {
+    const contents = [0, 1, MiB - 56, MiB - 55, 2 * MiB + 99].map((size) => randomBytes(size));
+    const key = Buffer.from(projectKey.reveal()).toString("hex");
+    const streams = contents.map((content) => ({
+      ...{ do: "encrypt", key, associated: "anything", plaintext: content.toString("hex") },
+    }));
+    for (const [index, hex] of askTink(streams).entries()) {
+      const content = contents[index]!;
+      const stream = Buffer.from(hex, "hex");
+      expect(stream.length).toBe(cipherBytes(content.length));
+      expect(sha256(readStream(stream, "anything", content.length))).toBe(sha256(content));
+      // Control: under another associated data it does not open.
+      expect(() => readStream(stream, "another", content.length)).toThrow(/damaged/);
+    }
+  });
+
+  function readStream(stream: Buffer, associated: string, plainBytes: number): Buffer {
+    const opener = new SegmentOpener(
+      projectKey,
+      stream.subarray(0, streamHeaderBytes),
+      associated,
+      plainBytes,
+    );
+    const segments = Array.from({ length: segmentCount(plainBytes) }, (_, segment) => {
+      const { offset, length } = segmentPlace(segment, plainBytes);
+      return opener.open(segment, stream.subarray(offset, offset + length));
+    });
+    return Buffer.concat(segments);
+  }
 });

@@ -1,4 +1,4 @@
-"""Decrypts streams with Google's own Tink, given the key and the associated data, and prints their SHA-256."""
+"""Decrypts and encrypts streams with Google's own Tink, given key and associated data; prints SHA-256, or the stream."""
 
 import hashlib
 import io
@@ -41,4 +41,21 @@ def decrypt(stream):
         return type(error).__name__
 
 
-print(json.dumps([decrypt(stream) for stream in json.load(sys.stdin)]))
+class Sink(io.BytesIO):
+    """Tink closes what it writes to; the bytes are wanted after that."""
+
+    def close(self):
+        self.written = self.getvalue()
+        super().close()
+
+
+def encrypt(stream):
+    sink = Sink()
+    aead = primitive(bytes.fromhex(stream["key"]))
+    with aead.new_encrypting_stream(sink, stream["associated"].encode()) as plaintext:
+        plaintext.write(bytes.fromhex(stream["plaintext"]))
+    return sink.written.hex()
+
+
+work = {"decrypt": decrypt, "encrypt": encrypt}
+print(json.dumps([work[stream.get("do", "decrypt")](stream) for stream in json.load(sys.stdin)]))

@@ -216,6 +216,46 @@ describe("on disk", () => {
     expect(healed.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled"]);
   });
 
+  test("a byte changed anywhere, segments in another order and a stream that ends early are refused", async () => {
+    const store = await open();
+    await store.put(`${prefix}a`, randomBytes(4 * MiB - 500));
+    const [file] = await filesBelow(join(home.folder, "objects/files"));
+    const bytes = await readFile(file!);
+    const [headerBytes, tagBytes] = [40, 16];
+    const segments = [0, MiB, 2 * MiB, 3 * MiB].map((start) => bytes.subarray(start, start + MiB));
+    // Every byte of the header; of each segment its first and last ones, its tag, and some between.
+    const places = segments.flatMap((segment, index) => [
+      ...(index === 0 ? Array.from({ length: headerBytes }, (_, at) => at) : []),
+      ...Array.from({ length: tagBytes + 4 }, (_, at) => index * MiB + segment.length - 1 - at),
+      ...[0, 1, 4_096, 300_000, 700_001].map((at) => index * MiB + (index === 0 ? headerBytes : 0) + at),
+    ]);
+    const read = async (content: Buffer) => {
+      await writeFile(file!, content);
+      return bytesOf(store, `${prefix}a`).then(
+        () => "read",
+        (error: { reason?: string }) => error.reason,
+      );
+    };
+    for (const place of places) {
+      const changed = Buffer.from(bytes);
+      changed[place] = changed[place]! ^ 0x80;
+      expect(await read(changed), `byte ${place}`).toBe("object_damaged");
+    }
+    const [first, second, third, last] = segments;
+    for (const order of [
+      [first, third, second, last],
+      [first, second, second, last],
+      [first, second, last, third],
+      [first, second, last],
+      [first, second, third],
+      [first, second],
+      [first],
+    ]) {
+      expect(await read(Buffer.concat(order.map((one) => one!)))).toBe("object_damaged");
+    }
+    expect(await read(bytes)).toBe("read");
+  });
+
   test("a disabled customer key stops open streams and new reads within a second (claim CMK-1)", async () => {
     const store = await open();
     await store.put(`${prefix}a`, randomBytes(4 * MiB));
