@@ -30,6 +30,7 @@ export const entries = {
   verify: "verify/main.ts",
   "embedded-database-thread": "kit/embedded-database-thread.ts",
   "sealing-thread": "planes/data/objects/store/sealing-thread.ts",
+  "sandbox-spawner": "planes/data/execution/sandbox/spawner-process.ts",
 } as const;
 
 /** Loaded from `node_modules` at run time: they bring files or native code of their own. */

@@ -124,6 +124,13 @@ const sealingThread: readonly Ban[] = [
   { forbidden: "kit/database.ts", reason: bytesOnly, remedy: "keep state on the main thread" },
 ];
 
+const nothingElse = "it stays small, so that starting a process from it costs little";
+const sandboxSpawner: readonly Ban[] = [
+  { forbidden: "contracts", reason: nothingElse, remedy: "decide in the launcher" },
+  { forbidden: "kit", reason: nothingElse, remedy: "decide in the launcher" },
+  { forbidden: "planes/control", reason: otherPlane, remedy: overTheLink },
+];
+
 export const bans = {
   control,
   edge,
@@ -134,4 +141,5 @@ export const bans = {
   cli: client,
   "embedded-database-thread": databaseThread,
   "sealing-thread": sealingThread,
+  "sandbox-spawner": sandboxSpawner,
 } as const;

@@ -1,6 +1,4 @@
 /** Runs any other program cold, in a sandbox of its own, and reads from the store what it made (Flyte's contract). */
-import type { ChildProcess } from "node:child_process";
-import type { Duplex } from "node:stream";
 import { limits } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
 import { errorKey, outputsKey, reportKey } from "@biplane/layout";
@@ -14,7 +12,7 @@ import type { Compartment, Compartments } from "./compartment.ts";
 import type { ExecutorOptions } from "./dependencies.ts";
 import { type AttemptResult, failed, unexpectedEnd, userFailure } from "./failures.ts";
 import type { AttemptPlan } from "./plan.ts";
-import type { InsidePaths, SandboxEnd } from "./sandbox/types.ts";
+import type { InsidePaths, Sandbox, SandboxEnd } from "./sandbox/types.ts";
 
 export interface CommandAttempt {
   readonly options: ExecutorOptions;
@@ -32,6 +30,7 @@ export async function runCommand(attempt: CommandAttempt): Promise<AttemptResult
     argv: () => commandLine(plan.argv),
     environment: () => ({}),
     control: true,
+    background: false,
   });
   compartment.attempt = lease;
   const result = await runInside(attempt, compartment, chosen).finally(() => compartment.sandbox.kill());
@@ -47,10 +46,9 @@ async function runInside(
   const { options, plan, lease, output } = attempt;
   const memoryBytes = plan.limits.memoryBytes ?? options.memoryBytesDefault;
   sandbox.setLimits({ ...plan.limits, memoryBytes });
-  connect(output, sandbox.process);
-  const input = sandbox.process.stdio[3] as Duplex;
+  connect(output, sandbox);
   // A program that ends before it has read its environment says so by its exit code.
-  input.on("error", () => {}).end(exportStatements(commandEnvironment(attempt, paths)) + chosen);
+  sandbox.control!.on("error", () => {}).end(exportStatements(commandEnvironment(attempt, paths)) + chosen);
   const work = sandbox.ended.then((end) => interpret(attempt, end, memoryBytes));
   const guards = { timeoutMs: plan.timeoutMs, ended: lease.ended };
   return guardAttempt({ kill: () => sandbox.kill() }, guards, work);
@@ -61,8 +59,8 @@ export async function hasReport(options: ExecutorOptions, lease: Lease): Promise
   return (await options.objects.head(reportKey(lease))) !== undefined;
 }
 
-function connect(output: AttemptOutput, child: ChildProcess): void {
-  const streams = { stdout: child.stdout!, stderr: child.stderr! };
+function connect(output: AttemptOutput, { stdout, stderr }: Sandbox): void {
+  const streams = { stdout, stderr };
   output.attach({
     pause: () => Object.values(streams).forEach((stream) => void stream.pause()),
     resume: () => Object.values(streams).forEach((stream) => void stream.resume()),

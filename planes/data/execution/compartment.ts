@@ -16,6 +16,8 @@ export interface CompartmentProgram {
   readonly argv: (paths: InsidePaths) => readonly string[];
   readonly environment: (paths: InsidePaths) => Readonly<Record<string, string>>;
   readonly control: boolean;
+  /** It gives way to everything else until it is hastened. */
+  readonly background: boolean;
 }
 
 export interface Compartment {
@@ -98,7 +100,7 @@ export class Compartments {
     });
     try {
       const paths = this.#launcher.inside(opened.folder);
-      const sandbox = this.#launcher.start(describeProgram(program, paths, opened.folder), user);
+      const sandbox = await this.#launcher.start(describeProgram(program, paths, opened.folder), user);
       const gone = sandbox.ended.then(() => this.#remove(opened, user));
       const compartment: Compartment = Object.assign(identity, { sandbox, paths, gone });
       this.#alive.add(compartment);
@@ -117,6 +119,7 @@ export class Compartments {
     const alive = [...this.#alive];
     for (const { sandbox } of alive) sandbox.kill();
     await Promise.all(alive.map(({ gone }) => gone));
+    this.#launcher.close();
     await rm(this.#base, { recursive: true, force: true });
   }
 
@@ -158,5 +161,6 @@ function describeProgram(
     environment: { ...own, ...program.environment(paths) },
     socketFolder,
     control: program.control,
+    background: program.background,
   };
 }

@@ -49,6 +49,7 @@ export class WorkerPool {
   /** A ready worker: one that ran the key before, a blank one, or a new one. */
   async take(key: string): Promise<WorkerProcess> {
     const worker = this.#takeIdle(key) ?? (await this.#takeComingBlank()) ?? (await this.#startWithinBound());
+    worker.compartment.sandbox.hasten();
     if (await worker.ready) return worker;
     throw new BiplaneError(
       "unavailable",
@@ -152,6 +153,7 @@ export class WorkerPool {
         BIPLANE_ROUTER: this.#options.routerEndpoint,
       }),
       control: true,
+      background: true,
     });
     const worker = new WorkerProcess(compartment);
     void compartment.gone.finally(() => this.#forget(worker));

@@ -45,12 +45,12 @@ export class WorkerProcess {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     this.ready = promise;
     this.#markReady = resolve;
-    const child = compartment.sandbox.process;
-    this.#control = child.stdio[3] as Duplex;
+    const { sandbox } = compartment;
+    this.#control = sandbox.control!;
     this.#listen();
-    this.#readStream("stdout", child.stdout!);
-    this.#readStream("stderr", child.stderr!);
-    void compartment.sandbox.ended.then((end) => this.#end(end));
+    this.#readStream("stdout", sandbox.stdout);
+    this.#readStream("stderr", sandbox.stderr);
+    void sandbox.ended.then((end) => this.#end(end));
   }
 
   get hasEnded(): boolean {
@@ -70,10 +70,10 @@ export class WorkerProcess {
   run(task: WorkerTask): Promise<WorkerResult> {
     // It may have ended since it was taken; nothing would tell so once more.
     if (this.#ended !== undefined) return Promise.resolve({ kind: "ended", end: this.#ended });
-    const { stdout, stderr } = this.compartment.sandbox.process;
+    const { stdout, stderr } = this.compartment.sandbox;
     task.output.attach({
-      pause: () => [stdout, stderr].forEach((stream) => void stream?.pause()),
-      resume: () => [stdout, stderr].forEach((stream) => void stream?.resume()),
+      pause: () => [stdout, stderr].forEach((stream) => void stream.pause()),
+      resume: () => [stdout, stderr].forEach((stream) => void stream.resume()),
     });
     this.#output = task.output;
     this.#bundles.add(Buffer.from(task.start.bundleDigest ?? []).toString("hex"));

@@ -2,9 +2,11 @@
  * Control groups below the one that this process is in, v1 or v2, where they can be written. Each sandbox gets one per
  * controller; limits can be changed while it runs.
  */
+import { randomBytes } from "node:crypto";
 import {
   accessSync,
   constants,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -24,11 +26,19 @@ interface Hierarchy {
   readonly controllers: ReadonlySet<Controller>;
 }
 
+interface Files {
+  readonly v1: string;
+  readonly v2: string;
+}
+
+const pidsFiles = { v1: "pids.max", v2: "pids.max" };
+const shareFiles = { v1: "cpu.shares", v2: "cpu.weight" };
 const cpuPeriodMicroseconds = 100_000;
 
 export class Cgroups {
   readonly #hierarchies: readonly Hierarchy[];
-  readonly #prefix = `biplane-${process.pid}-`;
+  /** Groups of an earlier executor of this process may not be gone yet. */
+  readonly #prefix = `biplane-${process.pid}-${randomBytes(3).toString("hex")}-`;
   #count = 0;
 
   private constructor(hierarchies: readonly Hierarchy[]) {
@@ -45,14 +55,11 @@ export class Cgroups {
     return this.#hierarchies.some((one) => one.controllers.has(controller));
   }
 
-  create(processesMax: number): Cgroup {
+  /** A group that has still to be made. */
+  next(): Cgroup {
     this.#count += 1;
     const name = `${this.#prefix}${this.#count}`;
-    const parts = this.#hierarchies.map((one) => ({ ...one, folder: join(one.folder, name) }));
-    for (const { folder } of parts) mkdirSync(folder);
-    const group = new Cgroup(parts);
-    group.limitProcesses(processesMax);
-    return group;
+    return new Cgroup(this.#hierarchies.map((one) => ({ ...one, folder: join(one.folder, name) })));
   }
 }
 
@@ -68,8 +75,15 @@ export class Cgroup {
     return this.#parts.map((one) => one.folder);
   }
 
-  limitProcesses(processesMax: number): void {
-    this.#write("pids", { v1: "pids.max", v2: "pids.max" }, String(processesMax));
+  /** Files and what to write into them once the group's folders are made. `background`: the least share there is. */
+  firstSettings(processesMax: number, background: boolean): [string, string][] {
+    const settings = [this.#setting("pids", pidsFiles, String(processesMax))];
+    if (background) settings.push(this.#setting("cpu", shareFiles, "2", "1"));
+    return settings.filter((one) => one !== undefined);
+  }
+
+  takeFullShare(): void {
+    this.#write("cpu", shareFiles, "1024", "100");
   }
 
   apply(limits: ResourceLimits): void {
@@ -89,22 +103,15 @@ export class Cgroup {
     return this.#oomKills() > this.#killsBefore;
   }
 
-  /** Call it when nothing runs inside any more; a group that the kernel still holds goes at the next start. */
-  remove(): void {
-    for (const { folder } of this.#parts) {
-      try {
-        rmdirSync(folder);
-      } catch {
-        // The kernel lets go of the last process a moment later.
-        setTimeout(() => tryRemove(folder), 500).unref();
-      }
-    }
+  #write(controller: Controller, files: Files, v1: string, v2 = v1): void {
+    const setting = this.#setting(controller, files, v1, v2);
+    if (setting !== undefined) writeFileSync(...setting);
   }
 
-  #write(controller: Controller, files: { v1: string; v2: string }, v1: string, v2 = v1): void {
+  #setting(controller: Controller, files: Files, v1: string, v2 = v1): [string, string] | undefined {
     const part = this.#parts.find((one) => one.controllers.has(controller));
-    if (part === undefined) return;
-    writeFileSync(join(part.folder, part.version === 1 ? files.v1 : files.v2), part.version === 1 ? v1 : v2);
+    if (part === undefined) return undefined;
+    return part.version === 1 ? [join(part.folder, files.v1), v1] : [join(part.folder, files.v2), v2];
   }
 
   #oomKills(): number {
@@ -160,9 +167,12 @@ function narrowToUsable(hierarchy: Hierarchy): Hierarchy {
   }
 }
 
-/** Groups of a process that was killed; those in use refuse to be removed. */
+/** Groups of a process that was killed. One that lives may have made a group that nothing has entered yet. */
 function removeLeftovers(folder: string): void {
-  for (const name of readdirSync(folder)) if (/^biplane-\d+-/.test(name)) tryRemove(join(folder, name));
+  for (const name of readdirSync(folder)) {
+    const [, pid] = /^biplane-(\d+)-/.exec(name) ?? [];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) tryRemove(join(folder, name));
+  }
 }
 
 function tryRemove(folder: string): void {

@@ -1,6 +1,6 @@
 /** Chooses how sandboxes are made on this machine, once, and starts them. */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { closeSync, openSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BiplaneError } from "@biplane/base";
 import type { Logger } from "@biplane/kit";
@@ -9,6 +9,7 @@ import { Cgroups } from "./cgroups.ts";
 import { writeEtcFiles } from "./etc-files.ts";
 import { RunningSandbox } from "./running.ts";
 import { seccompProgram } from "./seccomp.ts";
+import { Spawner } from "./spawner.ts";
 import type { Installation, SandboxLauncher, SandboxOptions } from "./types.ts";
 import { unsandboxedPaths } from "./unsandboxed.ts";
 
@@ -29,11 +30,12 @@ export function createLauncher(options: LauncherOptions): SandboxLauncher {
   if (problem === undefined) return bubblewrapLauncher(options);
   if (!options.allowUnsandboxed) throw problem;
   options.log.warn({ event: "unsandboxed" }, "tasks run without a sandbox");
-  const cgroups = Cgroups.detect();
+  const starting = { cgroups: Cgroups.detect(), spawner: new Spawner(options.log) };
   return {
     kind: "none",
     inside: (socketFolder) => unsandboxedPaths(options.installation, socketFolder, options.hasSnapshot),
-    start: (sandbox) => start(cgroups, sandbox, [...sandbox.argv], true),
+    start: (sandbox) => start(starting, sandbox, sandbox.argv, true),
+    close: () => starting.spawner.close(),
   };
 }
 
@@ -46,14 +48,16 @@ function bubblewrapLauncher(options: LauncherOptions): SandboxLauncher {
     "sandboxes ready",
   );
   const paths = bubblewrapPaths(options.installation, options.hasSnapshot);
+  const starting = { cgroups, spawner: new Spawner(options.log) };
   return {
     kind: "bubblewrap",
     inside: () => paths,
     start: (sandbox, user) => {
       const wrapped = bubblewrapArguments(options.installation, options.folder, sandbox, user);
       const filtered = filter === undefined ? [] : ["--seccomp", "5"];
-      return start(cgroups, sandbox, ["bwrap", "--info-fd", "4", ...filtered, ...wrapped], false, filter);
+      return start(starting, sandbox, ["bwrap", "--info-fd", "4", ...filtered, ...wrapped], false, filter);
     },
+    close: () => starting.spawner.close(),
   };
 }
 
@@ -66,29 +70,32 @@ function writeFilter(folder: string): string | undefined {
   return path;
 }
 
-/** Enters the groups first, so that nothing the task starts is ever outside them. */
-const enterGroups =
-  'while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit 125; shift; done; shift; exec "$@"';
+interface Starting {
+  readonly cgroups: Cgroups;
+  readonly spawner: Spawner;
+}
 
-function start(
-  cgroups: Cgroups,
+async function start(
+  { cgroups, spawner }: Starting,
   options: SandboxOptions,
   argv: readonly string[],
   ownGroup: boolean,
   filter?: string,
-): RunningSandbox {
-  const cgroup = cgroups.create(processesMax);
-  // Opened anew each time: whoever reads a shared one leaves nothing for the next.
-  const filterFile = filter === undefined ? undefined : openSync(filter, "r");
-  const control = options.control ? "pipe" : "ignore";
-  const descriptors = [control, ownGroup ? "ignore" : "pipe", filterFile ?? "ignore"] as const;
-  const child: ChildProcess = spawn("/bin/sh", ["-c", enterGroups, "sh", ...cgroup.folders, "--", ...argv], {
-    env: { PATH: systemPath, ...options.environment },
-    stdio: ["ignore", "pipe", "pipe", ...descriptors],
-    detached: ownGroup,
+): Promise<RunningSandbox> {
+  const cgroup = cgroups.next();
+  const spawned = await spawner.start({
+    argv,
+    environment: { PATH: systemPath, ...options.environment },
+    control: options.control,
+    ownGroup,
+    filter,
+    groups: {
+      folders: cgroup.folders,
+      settings: cgroup.firstSettings(processesMax, options.background),
+    },
   });
-  if (filterFile !== undefined) closeSync(filterFile);
-  return new RunningSandbox(child, cgroup, { samples: !cgroups.has("memory"), ownGroup });
+  const removeGroups = (folders: readonly string[]) => spawner.removeGroups(folders);
+  return new RunningSandbox(spawned, cgroup, { samples: !cgroups.has("memory"), ownGroup, removeGroups });
 }
 
 /** Tries one, since namespaces can be forbidden in many ways and old versions lack options. */

@@ -1,11 +1,9 @@
 /** A started sandbox: its limits, and its end. */
-import type { ChildProcess } from "node:child_process";
-import type { Readable } from "node:stream";
-import { text } from "node:stream/consumers";
-import { setTimeout as delay } from "node:timers/promises";
+import type { Duplex, Readable } from "node:stream";
 import type { Cgroup } from "./cgroups.ts";
 import { MemoryWatch } from "./memory-watch.ts";
-import { childrenOf, processTree, stillRuns } from "./process-tree.ts";
+import { childrenOf, processTree } from "./process-tree.ts";
+import type { ProcessEnd, Spawned } from "./spawner.ts";
 import type { ResourceLimits, Sandbox, SandboxEnd } from "./types.ts";
 
 export interface RunningOptions {
@@ -13,37 +11,39 @@ export interface RunningOptions {
   readonly samples: boolean;
   /** The process leads a process group, since no namespace ends what it leaves behind. */
   readonly ownGroup: boolean;
+  /** Called once nothing runs in the groups any more. */
+  readonly removeGroups: (folders: readonly string[]) => void;
 }
 
-const endMsMax = 5_000;
-
 export class RunningSandbox implements Sandbox {
-  readonly process: ChildProcess;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  readonly control: Duplex | undefined;
   readonly ended: Promise<SandboxEnd>;
+  readonly #spawned: Spawned;
   readonly #cgroup: Cgroup;
   readonly #options: RunningOptions;
   readonly #watch: MemoryWatch;
+  #hasEnded = false;
 
-  constructor(child: ChildProcess, cgroup: Cgroup, options: RunningOptions) {
-    this.process = child;
+  constructor(spawned: Spawned, cgroup: Cgroup, options: RunningOptions) {
+    this.#spawned = spawned;
+    this.stdout = spawned.stdout;
+    this.stderr = spawned.stderr;
+    this.control = spawned.control;
     this.#cgroup = cgroup;
     this.#options = options;
-    this.#watch = new MemoryWatch(child.pid ?? 0, () => this.kill());
-    const exit = new Promise<{ exitCode?: number; signal?: string }>((resolve) => {
-      child.once("error", () => resolve({ signal: "SIGKILL" }));
-      child.once("exit", (code, signal) =>
-        resolve({ ...(code === null ? {} : { exitCode: code }), ...(signal === null ? {} : { signal }) }),
-      );
-    });
-    const first = options.ownGroup
-      ? Promise.resolve(undefined)
-      : readFirstProcess(child.stdio[4] as Readable);
-    this.ended = exit.then(async (end) => this.#end(end.exitCode, end.signal, await first));
+    this.#watch = new MemoryWatch(spawned.pid, () => this.kill());
+    this.ended = spawned.ended.then((end) => this.#end(end));
   }
 
   setLimits(limits: ResourceLimits): void {
     this.#cgroup.apply(limits);
     if (this.#options.samples) this.#watch.limit(limits.memoryBytes);
+  }
+
+  hasten(): void {
+    if (!this.#hasEnded) this.#cgroup.takeFullShare();
   }
 
   memoryExceeded(): boolean {
@@ -52,59 +52,30 @@ export class RunningSandbox implements Sandbox {
 
   /** In a sandbox: outer and inner bubblewrap, then the one process that was started. */
   isAlone(): boolean {
-    const pid = this.process.pid;
-    if (pid === undefined) return false;
-    return processTree(pid).length === (this.#options.ownGroup ? 1 : 3);
+    return !this.#hasEnded && processTree(this.#spawned.pid).length === (this.#options.ownGroup ? 1 : 3);
   }
 
   kill(): void {
-    const pid = this.process.pid;
-    if (pid === undefined || this.process.exitCode !== null || this.process.signalCode !== null) return;
-    if (this.#options.ownGroup) killTree(pid);
+    if (this.#hasEnded) return;
+    if (this.#options.ownGroup) killTree(this.#spawned.pid);
     // Its namespace goes with it: bubblewrap's --die-with-parent.
-    else this.process.kill("SIGKILL");
+    else this.#spawned.kill();
   }
 
-  async #end(
-    exitCode: number | undefined,
-    signal: string | undefined,
-    first: number | undefined,
-  ): Promise<SandboxEnd> {
+  #end({ exitCode, signal }: ProcessEnd): SandboxEnd {
+    this.#hasEnded = true;
     this.#watch.stop();
     const memoryExceeded = this.memoryExceeded();
-    const pid = this.process.pid;
-    if (this.#options.ownGroup && pid !== undefined) killGroup(pid);
-    if (first !== undefined) await gone(first);
-    this.#cgroup.remove();
+    this.#options.removeGroups(this.#cgroup.folders);
     return { exitCode, signal, memoryExceeded };
   }
-}
-
-/** bubblewrap tells the namespace's first process on this descriptor; with it everything inside ends. */
-async function readFirstProcess(information: Readable): Promise<number | undefined> {
-  try {
-    const { "child-pid": pid } = JSON.parse(await text(information)) as { "child-pid"?: number };
-    return pid;
-  } catch {
-    // It ended before it made a namespace.
-    return undefined;
-  }
-}
-
-/** bubblewrap itself is gone a moment before the kernel has ended what it started. */
-async function gone(pid: number): Promise<void> {
-  for (let waitedMs = 0; stillRuns(pid) && waitedMs < endMsMax; waitedMs += 2) await delay(2);
 }
 
 /** Without a namespace: its process group and whatever is still found below it. */
 function killTree(pid: number): void {
   const tree = [pid, ...childrenOf(pid).flatMap(processTree)];
-  killGroup(pid);
-  for (const one of tree) tryKill(one);
-}
-
-function killGroup(pid: number): void {
   tryKill(-pid);
+  for (const one of tree) tryKill(one);
 }
 
 function tryKill(pid: number): void {

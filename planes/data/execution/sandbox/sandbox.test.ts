@@ -23,17 +23,8 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "biplane-sandbox-"));
   chmodSync(folder, 0o755);
   program = join(folder, "program.mjs");
-  await build({
-    entryPoints: [join(import.meta.dirname, "../testing/sandbox-program.ts")],
-    outfile: program,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    banner: {
-      js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
-    },
-    logLevel: "error",
-  });
+  await bundle("../testing/sandbox-program.ts", program);
+  await bundle("spawner-process.ts", join(folder, "sandbox-spawner.mjs"));
   neighbour = createServer((socket) => socket.on("error", () => {}).end("hello"));
   await new Promise<void>((resolve) => neighbour.listen(0, "127.0.0.1", resolve));
   neighbourPort = (neighbour.address() as { port: number }).port;
@@ -44,6 +35,20 @@ afterAll(() => {
   neighbour.close();
   rmSync(folder, { recursive: true, force: true });
 });
+
+async function bundle(entry: string, outfile: string): Promise<void> {
+  await build({
+    entryPoints: [join(import.meta.dirname, entry)],
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    banner: {
+      js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
+    },
+    logLevel: "error",
+  });
+}
 
 interface Facts {
   uid: number;

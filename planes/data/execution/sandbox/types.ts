@@ -1,5 +1,5 @@
 /** A place where a task's process runs apart from everything else, and what makes such places. */
-import type { ChildProcess } from "node:child_process";
+import type { Duplex, Readable } from "node:stream";
 
 /** The parts of an installation that sandboxes see, read-only. Paths on this machine. */
 export interface Installation {
@@ -39,6 +39,8 @@ export interface SandboxOptions {
   readonly socketFolder: string;
   /** A socket on file descriptor 3. */
   readonly control: boolean;
+  /** It gives way to everything else until `hasten`, where control groups can say so. */
+  readonly background: boolean;
 }
 
 export interface SandboxEnd {
@@ -50,10 +52,15 @@ export interface SandboxEnd {
 }
 
 export interface Sandbox {
-  readonly process: ChildProcess;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** The executor's end of file descriptor 3; undefined where none was asked for. */
+  readonly control: Duplex | undefined;
   /** Everything inside has ended. */
   readonly ended: Promise<SandboxEnd>;
   setLimits(limits: ResourceLimits): void;
+  /** From now on it gets its full share of the processors. */
+  hasten(): void;
   /** Whether some memory limit was hit since the limits were set. */
   memoryExceeded(): boolean;
   /** False where the task left processes behind. */
@@ -68,6 +75,8 @@ export const snapshotFile = "worker.blob";
 export interface SandboxLauncher {
   readonly kind: "bubblewrap" | "none";
   readonly inside: (socketFolder: string) => InsidePaths;
-  /** User that a sandbox's sockets belong to; undefined: this process's own. */
-  start(options: SandboxOptions, user: number | undefined): Sandbox;
+  /** `user`: whom the sandbox's sockets belong to; undefined: this process's own. */
+  start(options: SandboxOptions, user: number | undefined): Promise<Sandbox>;
+  /** Starts no more, and ends what still runs. */
+  close(): void;
 }

@@ -29,11 +29,12 @@ async function runSandboxed(): Promise<void> {
   const { node } = launcher.inside(given.socketFolder);
   const user = process.getuid?.() === 0 ? 61_999 : undefined;
   const options = { argv: [node, "-e", given.script], environment: {}, socketFolder: given.socketFolder };
-  const sandbox = launcher.start({ ...options, control: false }, user);
+  const sandbox = await launcher.start({ ...options, control: false, background: false }, user);
   sandbox.setLimits({ memoryBytes: given.memoryBytes, cpus: given.cpus });
-  sandbox.process.stdout?.pipe(process.stdout);
-  sandbox.process.stderr?.pipe(process.stderr);
+  sandbox.stdout.pipe(process.stdout);
+  sandbox.stderr.pipe(process.stderr);
   const end = await sandbox.ended;
+  launcher.close();
   process.exitCode = end.exitCode ?? 1;
   if (end.memoryExceeded) process.stdout.write('{"memoryExceeded":true}');
 }
