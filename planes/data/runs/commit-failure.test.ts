@@ -120,8 +120,7 @@ describeOnBothDatabases("A failed transaction", (fresh) => {
 
   test("whose outcome is unknown gives a repeated CreateRun the run that it made", async () => {
     await new TestControlPlane(fixture).drain();
-    // The first transaction looks the key up; the second one writes.
-    answersLost = 2;
+    loseNextAnswer();
     const answer = fixture.runs.createRun(newRun({ repeatKey: "unknown-outcome" }));
     await expect(answer).rejects.toMatchObject({ code: "unavailable", reason: "database_unavailable" });
     const control = new TestControlPlane(fixture).start();

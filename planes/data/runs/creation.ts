@@ -12,6 +12,7 @@ import { readRun, type StoredRun } from "../store/run-rows.ts";
 import { admissionRefused, nameTaken, notAdmittedYet } from "./admission-errors.ts";
 import type { Engine } from "./engine.ts";
 import { GroupedReads } from "./grouped-reads.ts";
+import type { FoundRepeat } from "./repeat-keys.ts";
 import { type Bound, runDocumentOf } from "./run-document.ts";
 import { parseRunRef } from "./run-ref.ts";
 import { type RunSpecSummary, summarizeRunSpec, type TaskSummary } from "./specs.ts";
@@ -55,8 +56,8 @@ export class RunCreation {
     const projectKey = await key;
     this.#engine.requireUsable();
     // Others may have come first while the database was asked.
-    const raced = run.repeatKey === undefined ? undefined : this.#engine.repeats.get(run.repeatKey);
-    if (raced !== undefined) return this.#resume(raced);
+    const raced = this.#remembered(run.repeatKey);
+    if (raced.kind === "known") return this.#resume(raced.run);
     if (this.#engine.openRun(id) !== undefined) throw nameTaken(name);
     if (taken !== undefined) this.#takeOverName(taken);
     const state = this.#begin(id, run, specs, projectKey);
@@ -87,12 +88,19 @@ export class RunCreation {
   }
 
   async #findRepeat(key: string | undefined): Promise<RunId | undefined> {
-    if (key === undefined) return undefined;
-    const recent = this.#engine.repeats.get(key);
-    if (recent !== undefined) return recent;
+    const remembered = this.#remembered(key);
+    if (key === undefined || remembered.kind === "absent") return undefined;
+    if (remembered.kind === "known") return remembered.run;
     const stored = await this.#storedRepeats.get(key);
-    const oldest = this.#engine.now() - limits.repeatKeyMs;
-    return stored !== undefined && stored.createdAtMs > oldest ? stored.run : undefined;
+    return stored !== undefined && stored.createdAtMs > this.#oldestRepeatMs() ? stored.run : undefined;
+  }
+
+  #remembered(key: string | undefined): FoundRepeat {
+    return key === undefined ? { kind: "absent" } : this.#engine.repeats.find(key, this.#oldestRepeatMs());
+  }
+
+  #oldestRepeatMs(): number {
+    return this.#engine.now() - limits.repeatKeyMs;
   }
 
   /** The first answer again, or the wait for it again. */
@@ -156,8 +164,9 @@ export class RunCreation {
 
   #rememberRepeat(key: string | undefined, run: RunId, createdAtMs: number): void {
     if (key === undefined) return;
-    this.#engine.repeats.set(key, run);
-    this.#engine.committer.batch.repeatKeys.push({ key, run, createdAtMs });
+    const repeat = { key, run, createdAtMs };
+    this.#engine.repeats.add(repeat);
+    this.#engine.committer.batch.repeatKeys.push(repeat);
   }
 
   #wait(state: RunState): Promise<RunRecord> {

@@ -26,8 +26,8 @@ import { type Loaded, loadOpenRuns } from "./loading.ts";
 import { projectedCode } from "./projection.ts";
 import { ReadyQueue } from "./ready-queue.ts";
 import { RecentEvents } from "./recent-events.ts";
-import { RecentKeys } from "./recent-keys.ts";
 import { recover } from "./recovery.ts";
+import { RepeatKeys } from "./repeat-keys.ts";
 import { parseRunRef } from "./run-ref.ts";
 import { Signal } from "./signal.ts";
 import { TaskSummaries } from "./specs.ts";
@@ -58,7 +58,7 @@ export class Engine {
   readonly summaries = new TaskSummaries();
   readonly hub = new WatchHub();
   readonly leases = new Leases();
-  readonly repeats = new RecentKeys<RunId>();
+  readonly repeats = new RepeatKeys();
   readonly recentEvents = new RecentEvents();
   readonly nonces = new Map<string, UsedNonce>();
   /** Something may have become ready to lease. */
@@ -178,8 +178,7 @@ export class Engine {
     this.runs = new Map(loaded.runs.map((run) => [run.key, run]));
     this.ready = new ReadyQueue();
     this.recentEvents.clear();
-    // They may name runs of a transaction that never committed.
-    this.repeats.clear();
+    this.repeats.load(loaded.repeats);
     this.nonces.clear();
     for (const nonce of loaded.nonces) this.nonces.set(nonce.nonce, nonce);
     this.incarnation = loaded.incarnation?.id ?? "";

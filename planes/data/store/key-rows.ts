@@ -1,6 +1,6 @@
 /** Keys that make things happen once: of repeated requests (rule of state 2) and of intents (rule of state 5). */
 import type { OrgId, RunId } from "@biplane/base";
-import type { Transaction } from "kysely";
+import type { Selectable, Transaction } from "kysely";
 import type { DataSchema } from "./schema.ts";
 
 export interface RepeatKey {
@@ -57,9 +57,23 @@ export async function readRepeatKeys(
     .where("org_id", "=", org)
     .where("key", "in", [...keys])
     .execute();
-  return new Map(
-    rows.map((row) => [row.key, { key: row.key, run: runOf(row), createdAtMs: Number(row.created_at_ms) }]),
-  );
+  return new Map(rows.map((row) => [row.key, repeatKeyOf(row)]));
+}
+
+/** The newest ones, oldest of them first. */
+export async function readNewestRepeatKeys(
+  transaction: Transaction<DataSchema>,
+  org: OrgId,
+  countMax: number,
+): Promise<readonly RepeatKey[]> {
+  const rows = await transaction
+    .selectFrom("repeat_key")
+    .selectAll()
+    .where("org_id", "=", org)
+    .orderBy("created_at_ms", "desc")
+    .limit(countMax)
+    .execute();
+  return rows.map(repeatKeyOf).reverse();
 }
 
 export async function insertNonces(
@@ -112,6 +126,10 @@ export async function deleteExpiredKeys(
     .where("org_id", "=", org)
     .where("expires_at_ms", "<", before.noncesMs)
     .execute();
+}
+
+function repeatKeyOf(row: Selectable<DataSchema["repeat_key"]>): RepeatKey {
+  return { key: row.key, run: runOf(row), createdAtMs: Number(row.created_at_ms) };
 }
 
 function runOf(row: { org_id: string; project: string; domain: string; run: string }): RunId {
