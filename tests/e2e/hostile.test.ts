@@ -1,5 +1,5 @@
 /** A task that tries to get out of its sandbox on a live system: every attempt is refused, and reported (TASK rights, TRUST-2). */
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join, resolve } from "node:path";
 import type { RemoteClient } from "@biplane/sdk/remote/client";
@@ -67,8 +67,10 @@ describeWithTools("a hostile task in a sandbox", ["bubblewrap"], () => {
 
   test("control: what was refused is there, for those who may", async () => {
     for (const port of ports) expect(await dial(port)).toBe("connected");
-    expect(stateFiles.length).toBeGreaterThan(0);
-    for (const path of stateFiles) expect(readFileSync(path)).toBeInstanceOf(Buffer);
+    // A running plane replaces some of its files.
+    const present = stateFiles.filter((path) => existsSync(path));
+    expect(present.length).toBeGreaterThan(stateFiles.length / 2);
+    for (const path of present) expect(readFileSync(path)).toBeInstanceOf(Buffer);
     expect(process.kill(system.data.pid, 0)).toBe(true);
     const other = (await client.list()).find(({ name }) => name === otherRun);
     expect(other).toBeDefined();
