@@ -182,6 +182,8 @@ export const dialers: Readonly<Record<string, string>> = {
   "kit/database.ts": "connects to PostgreSQL",
   "planes/data/identity/federation.ts":
     "speaks to the customer's own identity provider, over the given fetch",
+  "planes/data/execution/sandbox/spawner-process.ts":
+    "gives streams back over a unix socket of the data plane, never to the network",
   "planes/data/keys/aws-kms-provider.ts": "speaks to AWS KMS",
   "tunnel/edge/tunnel-connection.ts": "speaks HTTP/2 over a connection that came in",
 };
