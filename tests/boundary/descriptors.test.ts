@@ -1,10 +1,10 @@
 /** Which message types the provider's programs can decode at all (claims CLS-2, CLS-4). */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { embeddedDescriptors } from "@biplane/verify/search/descriptors";
 import { build } from "esbuild";
 import { expect, test } from "vitest";
 import { bundleOptions } from "../../tools/build.ts";
-import { embeddedDescriptors } from "./descriptors.ts";
 import { root } from "./sources.ts";
 
 /** The whole of what the control plane knows. A new line here widens what the provider can see: review it as such. */

@@ -6,6 +6,7 @@ import { dataClasses } from "@biplane/base";
 import { rpcTable } from "@biplane/classification";
 import type { RegisterRow } from "@biplane/classification/register";
 import { type MigrationSet, openDatabase } from "@biplane/kit/database";
+import { embeddedFiles } from "@biplane/verify/search/descriptors";
 import {
   type DescriptorProto,
   FieldDescriptorProto_Type,
@@ -15,7 +16,6 @@ import { expect, test } from "vitest";
 import { controlMigrations } from "../../planes/control/store/migrations.ts";
 import { dataMigrations } from "../../planes/data/store/migrations.ts";
 import { readColumns } from "../../tools/register/schema.ts";
-import { embeddedFiles } from "../boundary/descriptors.ts";
 import { describeOnBothDatabases } from "../support/postgres.ts";
 
 const root = join(import.meta.dirname, "../..");

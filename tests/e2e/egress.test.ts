@@ -8,8 +8,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { RemoteClient } from "@biplane/sdk/remote/client";
+import { type ProviderPlace, providerKinds } from "@biplane/verify/keys/providers";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type ProviderPlace, providerKinds } from "../contract/keys/providers.ts";
 import { programPath } from "../support/daemon.ts";
 import { describeWithTools } from "../support/tools.ts";
 import {

@@ -2,16 +2,16 @@
  * The customer's key is the last gate (claims CMK-1, CMK-3): disabled at its provider, everything beneath is unreadable
  * within a second, whoever asks and by whatever way; enabled again, all is back.
  */
-import { request } from "node:https";
 import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Secret } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
 import { connect, type RemoteClient, type RemoteRun } from "@biplane/sdk/remote/client";
+import { type ProviderPlace, providerKinds } from "@biplane/verify/keys/providers";
+import { download, startDownload } from "@biplane/verify/wire/downloads";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openKeyProvider } from "../../planes/data/keys/open-provider.ts";
 import type { KeyProvider, KeyVersion } from "../../planes/data/keys/types.ts";
-import { type ProviderPlace, providerKinds } from "../contract/keys/providers.ts";
 import { describeWithTools } from "../support/tools.ts";
 import { requestToken } from "./sign-in.ts";
 import { domain, project, type System, startSystem } from "./system.ts";
@@ -159,35 +159,4 @@ for (const kind of providerKinds) {
       });
     }, 120_000);
   });
-}
-
-interface Download {
-  readonly status: number;
-  readonly bytes: number;
-  readonly text: string;
-}
-
-async function download(url: string, authorityPem: string): Promise<Download> {
-  const response = await startDownload(url, authorityPem);
-  return response.rest();
-}
-
-/** Reads the first bytes and then waits: the peer can't have sent the whole of it yet. */
-async function startDownload(url: string, authorityPem: string) {
-  const response = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
-    request(url, { ca: authorityPem }, resolve).on("error", reject).end();
-  });
-  const chunks = response[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
-  const first = await chunks.next();
-  return {
-    async rest(): Promise<Download> {
-      const text: Buffer[] = [];
-      let bytes = 0;
-      for (let next = first; next.done !== true; next = await chunks.next()) {
-        bytes += next.value.length;
-        if (bytes < 65_536) text.push(next.value);
-      }
-      return { status: response.statusCode ?? 0, bytes, text: Buffer.concat(text).toString() };
-    },
-  };
 }

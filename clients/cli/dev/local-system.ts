@@ -211,7 +211,7 @@ async function initializeData(options: LocalSystemOptions, folders: Folders, set
       ...["init", "--state", folders.data, "--org", org, "--cluster", cluster, "--enroll-code", code],
       ...addresses,
     ],
-    databaseEnvironment(options.dataDatabaseUrl),
+    { ...options.environmentOf?.data, ...databaseEnvironment(options.dataDatabaseUrl) },
   );
 }
 

@@ -1,10 +1,10 @@
 /** Where the customer's keys live: the same behaviour from every provider (claims CMK-1, CMK-2, CMK-3). */
 import { randomBytes } from "node:crypto";
+import { type ProviderPlace, providerKinds } from "@biplane/verify/keys/providers";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { openKeyProvider } from "../../../planes/data/keys/open-provider.ts";
 import type { KeyProvider, WrappedKey } from "../../../planes/data/keys/types.ts";
 import { describeWithTools } from "../../support/tools.ts";
-import { type ProviderPlace, providerKinds } from "./providers.ts";
 
 for (const kind of providerKinds) {
   describeWithTools(`keys in ${kind.name}`, kind.tools, () => {

@@ -1,5 +1,5 @@
 /**
- * The key providers under test, each over the real thing: files, AWS KMS as moto serves it (with one mend, see
+ * The key providers that are judged, each over the real thing: files, AWS KMS as moto serves it (with one mend, see
  * `moto-kms.py`), and a SoftHSM2 token.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
@@ -9,9 +9,8 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRootAuthority, issueCertificate } from "@biplane/kit/certificates";
-import type { KeyProviderConfig } from "../../../planes/data/keys/open-provider.ts";
-import { pythonPath } from "../../support/find-tools.ts";
-import type { ToolName } from "../../support/tools.ts";
+import type { KeyProviderConfig } from "../../planes/data/keys/open-provider.ts";
+import { sourceFile } from "../machine/sources.ts";
 
 export interface ProviderPlace {
   readonly config: KeyProviderConfig;
@@ -24,7 +23,7 @@ export interface ProviderPlace {
 
 export interface ProviderKind {
   readonly name: string;
-  readonly tools: readonly ToolName[];
+  readonly tools: readonly ("moto" | "softhsm2" | "pkcs11js")[];
   /** What the provider says of a disabled key. */
   readonly saysDisabled: RegExp;
   start(): Promise<ProviderPlace>;
@@ -91,11 +90,15 @@ async function startMoto(): Promise<ProviderPlace> {
   await writeFile(files.ca, root.certificatePem);
   await writeFile(files.certificate, server.certificatePem);
   await writeFile(files.key, server.privateKeyPem, { mode: 0o600 });
-  const program = join(import.meta.dirname, "moto-kms.py");
-  const child = spawn(pythonPath, [program, files.certificate, files.key], {
+  const program = sourceFile("verify/keys/moto-kms.py");
+  const child = spawn(sourceFile(".tools/venv/bin/python"), [program, files.certificate, files.key], {
     stdio: ["pipe", "pipe", "ignore"],
   });
-  const [line] = (await once(child.stdout, "data")) as [Buffer];
+  const ended = once(child, "exit").then(() =>
+    Promise.reject(new Error("The emulator of AWS KMS did not start.")),
+  );
+  const [line] = (await Promise.race([once(child.stdout, "data"), ended])) as [Buffer];
+  ended.catch(() => undefined);
   const endpoint = `https://127.0.0.1:${Number(line.toString())}`;
   const config = {
     kind: "aws-kms",
