@@ -18,6 +18,7 @@ export const auditCodes = {
   INPUTS_UPLOADED: "Inputs of a run were stored.",
   DATA_READ: "Inputs and outputs of an action were read.",
   DATA_LINK_GRANTED: "A download link was asked for.",
+  OBJECT_REFUSED: "A request to the object store was against the rights of whoever sent it.",
   DATA_LISTED: "Names and sizes of objects were read.",
   LOGS_READ: "Log lines were read.",
   CHILDREN_ENQUEUED: "A task asked for sub-actions.",
@@ -151,6 +152,8 @@ export const auditCodes = {
   AUDIT_RECORD_LOST: "A record that the log had promised was missing; this stands in its place.",
   AUDIT_LOG_DAMAGED: "The log does not agree with its own checkpoint any more.",
   WITNESS_REFUSED: "The other plane's log did not continue what was seen of it before.",
+  WITNESS_RESTORE_ACCEPTED:
+    "The operator accepted that the other plane's log goes on from a backup; the record has how far it had been seen.",
   COUNTERSIGNATURE_REFUSED: "The other plane refused to countersign this log.",
   WITNESS_LATE: "The other plane did not countersign in time.",
   WITNESS_RESUMED: "The other plane countersigns again.",

@@ -4,13 +4,14 @@
  *     biplane run examples/hostile/index.ts hostile
  *
  * Give it targets that exist: ports that listen on the machine, files and processes of the data plane, objects of
- * another run. Its result lists everything it tried; `refused` has to be true everywhere.
+ * another run, calls of the router that its token was not given for. Its result lists everything it tried; `refused` has to be true everywhere.
  */
 import { task, z } from "@biplane/sdk";
 import { attemptSchema } from "./attempt.ts";
 import { tryFiles, tryPrivileges, tryProcesses } from "./machine.ts";
 import { tryNetwork } from "./network.ts";
 import { tryObjects } from "./objects.ts";
+import { tryRouter } from "./router.ts";
 
 export const hostile = task(
   {
@@ -22,16 +23,18 @@ export const hostile = task(
       processes: z.array(z.number().int()).default([]),
       objects: z.array(z.string()).default([]),
       folders: z.array(z.string()).default([]),
+      calls: z.array(z.object({ method: z.string(), body: z.string() })).default([]),
     }),
     output: z.array(attemptSchema),
   },
-  async ({ ports, files, processes, objects, folders }) => {
+  async ({ ports, files, processes, objects, folders, calls }) => {
     const attempts = await Promise.all([
       tryNetwork(ports),
       tryFiles(files),
       tryProcesses(processes),
       tryPrivileges(),
       tryObjects(objects, folders),
+      tryRouter(calls),
     ]);
     for (const { kind, target, refused, detail } of attempts.flat())
       console.log(`${refused ? "refused" : "GOT THROUGH"}  ${kind}  ${target}  ${detail}`);

@@ -120,7 +120,7 @@ export function sandboxEntrances(
   return {
     openRouter: (path, attempt) => router.openSandbox(path, attempt),
     openStore: async (path) => {
-      const server = stores.objects.createServer({ identity: serving.identity });
+      const server = stores.objects.createServer({ identity: serving.identity }, "sandbox");
       await new Promise<void>((resolve, reject) => {
         server.once("error", reject);
         server.listen(path, resolve);

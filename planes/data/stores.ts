@@ -7,6 +7,7 @@ import { type Database, openDatabase } from "@biplane/kit/database";
 import type { Closers } from "@biplane/kit/lifecycle";
 import { createLifecycleAudit } from "./audit/lifecycle.ts";
 import { openControlPlaneWitness, openDataAudit } from "./audit/log.ts";
+import { createStoreAudit } from "./audit/store-refusals.ts";
 import type { DataPlaneConfig } from "./config.ts";
 import type { OrganizationCertificates } from "./identity/certificates.ts";
 import { type Identity, openIdentity } from "./identity/index.ts";
@@ -64,7 +65,7 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
   const identity = closers.add(await openOwnIdentity(parts, database, audit, refusals));
   closers.add(identity.documents);
   const keys = closers.add(await openProjectKeys(parts));
-  const objects = await openOwnObjects(parts, keys, closers);
+  const objects = await openOwnObjects(parts, keys, refusals, closers);
   const regions = regionsOf(parts, database, keys, objects);
   await regions.require();
   const logKey = deriveKey(systemKey, "log lines");
@@ -157,9 +158,12 @@ function regionsOf(
 async function openOwnObjects(
   { options, paths, config, systemKey }: OpenParts,
   keys: ProjectKeys,
+  refusals: RefusalRecorder,
   closers: Closers,
 ): Promise<EmbeddedObjects> {
   const { bucket, region } = config;
   const { log } = options;
-  return closers.add(await openObjects({ folder: paths.objects, systemKey, keys, bucket, region, log }));
+  const onRefused = createStoreAudit(refusals, options.listen ? "peer" : "edge");
+  const folder = paths.objects;
+  return closers.add(await openObjects({ folder, systemKey, keys, bucket, region, onRefused, log }));
 }

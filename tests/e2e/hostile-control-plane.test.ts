@@ -3,9 +3,11 @@
  * TRUST-1…3): each thing that it tries is refused, on record in the data plane, and shown to whoever is concerned.
  */
 import { createHash } from "node:crypto";
+import { mkdtempSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type AuditCode, type AuditRecord, decodeAuditRecord } from "@biplane/audit";
-import { audit, flyte } from "@biplane/data-wire";
+import type { ClusterId, OrgId } from "@biplane/base";
+import { audit, clusters, flyte } from "@biplane/data-wire";
 import { createClientTransport } from "@biplane/kit";
 import type { RemoteClient, RemoteRun } from "@biplane/sdk/remote/client";
 import { eventually } from "@biplane/verify/frame/eventually";
@@ -19,6 +21,9 @@ import {
 import { ownTokens } from "@biplane/verify/hostile-control-plane/own-tokens";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { newSecret, writeJoinCode } from "../../planes/data/clusters/join-code.ts";
+import { joinOrganization } from "../../planes/data/join.ts";
+import { quiet } from "../support/control-plane.ts";
 import { domain, org, project, type System, startSystem } from "./system.ts";
 
 const workflow = resolve(import.meta.dirname, "workflows/numbers.ts");
@@ -180,6 +185,33 @@ describe("a token that the authority did not make for the router (claim TRUST-1)
   }
 });
 
+describe("a cluster that joins (claim TRUST-1)", () => {
+  const joinWith = async (code: string) =>
+    joinOrganization({
+      state: mkdtempSync(join(system.folder, "joined-")),
+      code,
+      enrollCode: await hostile.enrollCode("paris"),
+      region: "local",
+      log: quiet,
+    });
+
+  test("by a code of the control plane's own making is refused by the home cluster, and on record", async () => {
+    const before = await records("CLUSTER_JOINED");
+    const { router: home, rootPem } = system.profile;
+    const names = { org: org as OrgId, cluster: "paris" as ClusterId };
+    const code = writeJoinCode({ ...names, home, rootPem, secret: newSecret() }).reveal();
+    await expect(joinWith(code)).rejects.toMatchObject({ code: "permission_denied", reason: "join_code" });
+    await newRecord("CLUSTER_JOINED", before, ({ decision }) => decision === "refused");
+  });
+
+  test("control: by a code of the authority joins", async () => {
+    const places = { router: "https://paris.acme.test:8443", objects: "https://paris.acme.test:8445" };
+    const membership = createClient(clusters.MembershipService, system.transport());
+    const { code } = await membership.createJoinCode({ cluster: "paris", ...places });
+    expect((await joinWith(code)).config).toMatchObject({ org, cluster: "paris" });
+  });
+});
+
 describe("what was submitted, overwritten afterwards (claim TRUST-2)", () => {
   const place = { org, project, domain };
   const first = Buffer.from("what was submitted");
@@ -213,6 +245,8 @@ describe("what was submitted, overwritten afterwards (claim TRUST-2)", () => {
     expect(await put(signedUrl, other, md5(first))).toBe("BadDigest");
     expect(await put(signedUrl, other, md5(other))).toBe("SignatureDoesNotMatch");
     await expect(locationOf(other)).rejects.toMatchObject({ code: Code.AlreadyExists });
+    const refused = await records("OBJECT_REFUSED");
+    expect(refused.map(({ reason }) => reason)).toEqual(["BadDigest", "SignatureDoesNotMatch"]);
   });
 
   test.each(["../../inputs/stolen", "/etc/passwd", "a/../../b", "a\u0000b"])(

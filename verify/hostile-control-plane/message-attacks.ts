@@ -18,7 +18,10 @@ export interface MessageAttack {
   readonly claim: "TRUST-1" | "TRUST-2" | "TRUST-3";
   /** A message without a number gets the next one; one that has its own goes as it is. */
   say(known: Known): Promise<ConnectResponse>;
-  readonly audited: { readonly code: "DOCUMENT_REFUSED" | "LINK_REFUSED"; readonly reason: RegExp };
+  readonly audited: {
+    readonly code: "DOCUMENT_REFUSED" | "LINK_REFUSED" | "INTENT_REFUSED";
+    readonly reason: RegExp;
+  };
 }
 
 const documentRefused = (reason: RegExp) => ({ code: "DOCUMENT_REFUSED", reason }) as const;
@@ -80,6 +83,14 @@ const attacks: Record<string, MessageAttack> = {
       return create(ConnectResponseSchema, { message: { case: "intent", value } });
     },
     audited: linkRefused(/^unfit_message$/),
+  },
+  "the intent of a run that has ended, numbered anew": {
+    claim: "TRUST-3",
+    say: async (known) => {
+      const value = clone(IntentSchema, known.intents().at(-1) as Intent);
+      return create(ConnectResponseSchema, { message: { case: "intent", value } });
+    },
+    audited: { code: "INTENT_REFUSED", reason: /^replayed$/ },
   },
   "an end of a run in a user's name, as an older protocol had it": {
     claim: "TRUST-1",

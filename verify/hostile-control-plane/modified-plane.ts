@@ -24,6 +24,7 @@ import {
   systemClock,
 } from "@biplane/kit";
 import type { HandlerContext, Interceptor, ServiceImpl } from "@connectrpc/connect";
+import { createLocalAdmin } from "../../planes/control/admin/admin.ts";
 import { peerContext } from "../../planes/control/clusters/peer.ts";
 import { LinkSessions } from "../../planes/control/clusters/sessions.ts";
 import { SignedDocuments } from "../../planes/control/documents/documents.ts";
@@ -34,7 +35,7 @@ import { createIndexService } from "../../planes/control/link/index-service.ts";
 import { createLinkService } from "../../planes/control/link/service.ts";
 import { Policies } from "../../planes/control/policy/policies.ts";
 import { listenerTls } from "../../planes/control/server-certificate.ts";
-import { openState } from "../../planes/control/state.ts";
+import { type ControlState, openState } from "../../planes/control/state.ts";
 import { Known } from "./known.ts";
 
 /** What goes down in place of an honest intent. */
@@ -51,14 +52,23 @@ const connectedMsMax = 30_000;
 export class ModifiedControlPlane {
   readonly known: Known;
   readonly #honest: ServiceImpl<typeof LinkService>;
+  readonly #state: ControlState;
+  readonly #address: string;
   /** What the honest services said; only that is worth recording. */
   readonly #said = new WeakSet<ConnectResponse>();
   #change: IntentChange | undefined;
   #live: BoundedQueue<ConnectResponse> | undefined;
 
-  private constructor(known: Known, honest: ServiceImpl<typeof LinkService>) {
+  private constructor(
+    known: Known,
+    honest: ServiceImpl<typeof LinkService>,
+    state: ControlState,
+    address: string,
+  ) {
     this.known = known;
     this.#honest = honest;
+    this.#state = state;
+    this.#address = address;
   }
 
   static async start(folder: string, port: number, org: string): Promise<ModifiedControlPlane> {
@@ -75,7 +85,7 @@ export class ModifiedControlPlane {
       privateKeyPem: await read("provider-root.key"),
     };
     const known = new Known(org, provider);
-    const plane = new ModifiedControlPlane(known, createLinkService(link));
+    const plane = new ModifiedControlPlane(known, createLinkService(link), state, `localhost:${port}`);
     const enrollment = { ...shared, authority: state.authority, linkAddress: () => `localhost:${port}` };
     const server = createConnectServer({
       tls: await listenerTls(state.authority, ["localhost", "127.0.0.1"]),
@@ -90,6 +100,13 @@ export class ModifiedControlPlane {
     });
     await listen(server, port, "127.0.0.1");
     return plane;
+  }
+
+  async enrollCode(cluster: string): Promise<string> {
+    const addresses = { edge: "localhost:1", public: {} };
+    const admin = createLocalAdmin({ state: this.#state, linkAddress: () => this.#address, addresses });
+    const code = { org: this.known.org, cluster, lifetimeMinutes: 60, addresses };
+    return (await admin.run("enroll-code", code)).code;
   }
 
   /** From now on; undefined makes it honest again. */

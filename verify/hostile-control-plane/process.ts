@@ -13,6 +13,8 @@ export interface Orders {
   beHonest(): Promise<void>;
   say(attack: string): Promise<void>;
   tokens(): Promise<string[]>;
+  /** One that is good: making them is the provider's right. */
+  enrollCode(cluster: string): Promise<string>;
   impersonate(port: number): Promise<void>;
   /** How many requests came in meanwhile. */
   endImpersonation(): Promise<number>;
@@ -37,6 +39,7 @@ const orders: Orders = {
     plane.say(await messageAttacks[attack]!.say(plane.known));
   },
   tokens: async () => [...plane.known.tokens],
+  enrollCode: (cluster) => plane.enrollCode(cluster),
   impersonate: async (at) => {
     impersonation = await impersonate(plane.known, at);
   },

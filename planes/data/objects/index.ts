@@ -16,6 +16,7 @@ import type { ScopedKeys } from "../keys/types.ts";
 import { Authenticator } from "./s3/authenticate.ts";
 import { CredentialStore } from "./s3/credentials.ts";
 import { Grants } from "./s3/grants.ts";
+import type { StoreEntrance, StoreRefusal } from "./s3/refusals.ts";
 import { createS3Server } from "./s3/server.ts";
 import { Compaction } from "./store/compaction.ts";
 import { Engine } from "./store/engine.ts";
@@ -24,6 +25,7 @@ import { Objects } from "./store/objects.ts";
 import { Uploads } from "./store/uploads.ts";
 import type { ObjectGrants, ObjectStore } from "./types.ts";
 
+export type { StoreEntrance, StoreRefusal } from "./s3/refusals.ts";
 export * from "./types.ts";
 
 export interface ObjectsOptions {
@@ -38,6 +40,8 @@ export interface ObjectsOptions {
   readonly clock?: Clock;
   /** Writes are refused where less than this would stay free on the disk. */
   readonly freeBytesMin?: number;
+  /** Told of each request that was against somebody's rights, before it is answered. */
+  readonly onRefused?: (refusal: StoreRefusal) => Promise<void>;
   /** Changes of the catalog before it is written out as a whole. */
   readonly snapshotEveryMin?: number;
 }
@@ -47,7 +51,7 @@ export interface EmbeddedObjects extends Closeable {
   /** `endpoint`: `https://host:port` as clients dial it. */
   grants(endpoint: string): ObjectGrants;
   /** A TLS server that listens nowhere yet; feed it with `handleConnection`, or let it listen on a unix socket. */
-  createServer(tls: ServerTlsOptions): Http2SecureServer;
+  createServer(tls: ServerTlsOptions, entrance?: StoreEntrance): Http2SecureServer;
 }
 
 /** Hands a server a connection that came in elsewhere, still encrypted. */
@@ -78,7 +82,14 @@ export async function openObjects(options: ObjectsOptions): Promise<EmbeddedObje
   return {
     store: new EmbeddedObjectStore(place, engine, objects),
     grants: (endpoint) => new Grants({ ...place, endpoint, credentials, clock }),
-    createServer: (tls) => createS3Server(tls, { context, authenticator, log: options.log }),
+    createServer: (tls, entrance = "public") =>
+      createS3Server(tls, {
+        context,
+        authenticator,
+        entrance,
+        onRefused: options.onRefused,
+        log: options.log,
+      }),
     close: async () => {
       await compaction.close();
       await engine.close();

@@ -66,6 +66,8 @@ describeOnBothDatabases("Intents", (fresh) => {
     expect(await send(projection, { fence: 6n, nonce })).toBe(IntentOutcome.REPLAYED);
     expect(await send(projection, { fence: 6n })).toBe(IntentOutcome.ACCEPTED);
     await fixture.runs.abortRun({ ...rootOf((await leaseNow(fixture)).runRecord) }, { reason: "", by: "" });
+    expect(await send(projection, { fence: 6n }), "what started it once").toBe(IntentOutcome.REPLAYED);
+    expect(await send(projection, { fence: 7n }), "a new one").toBe(IntentOutcome.RUN_ENDED);
   });
 
   test("rule 5: clocks that stay apart end in a failure that says so, one late message does not", async () => {

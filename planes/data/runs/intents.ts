@@ -124,7 +124,7 @@ export class Intents implements IntentHandler {
     if (stored === undefined) return this.#refuseName(intent);
     if (stored.record.admission === "withdrawn" || !stored.granted) return IntentOutcome.WITHDRAWN;
     const repeated = stored.fence === intent.fence && matches(stored.record.documentDigest, intent);
-    return repeated ? IntentOutcome.ACCEPTED : IntentOutcome.RUN_ENDED;
+    return repeated ? IntentOutcome.REPLAYED : IntentOutcome.RUN_ENDED;
   }
 
   #judge(run: RunState, intent: Intent): IntentOutcome {

@@ -10,8 +10,9 @@ import {
 } from "@biplane/kit";
 import { strictly } from "@biplane/kit/strict-http";
 import { requireAccess } from "./access.ts";
-import type { Authenticator } from "./authenticate.ts";
+import type { Authenticated, Authenticator } from "./authenticate.ts";
 import type { StoreContext } from "./operation.ts";
+import { refusedRights, type StoreEntrance, type StoreRefusal } from "./refusals.ts";
 import { parseRequest } from "./request.ts";
 import { sendError } from "./respond.ts";
 import { findRoute } from "./routes.ts";
@@ -20,7 +21,15 @@ import { asS3Error, S3Error } from "./s3-error.ts";
 export interface S3ServerOptions {
   readonly context: StoreContext;
   readonly authenticator: Authenticator;
+  readonly entrance: StoreEntrance;
+  /** Awaited before the answer to a request that was against somebody's rights. */
+  readonly onRefused?: ((refusal: StoreRefusal) => Promise<void>) | undefined;
   readonly log: Logger;
+}
+
+/** What a request has shown of itself by the time that it fails. */
+interface Seen {
+  authenticated?: Authenticated;
 }
 
 /** What is left of a refused upload is read this far, so that the client sees the answer instead of a reset. */
@@ -49,17 +58,45 @@ async function serve(stream: HttpRequest, response: HttpResponse, options: S3Ser
   // A client that goes away is no failure of ours, and must not end the process.
   stream.on("error", () => undefined);
   response.on("error", () => undefined);
+  const seen: Seen = {};
   try {
-    await answer(stream, response, options);
+    await answer(stream, response, options, seen);
   } catch (error) {
+    await report(stream, error, options, seen);
     refuse(stream, response, error, options.log);
   }
 }
 
-async function answer(stream: HttpRequest, response: HttpResponse, options: S3ServerOptions): Promise<void> {
+/** A refusal that can't be recorded is still one. */
+async function report(
+  stream: HttpRequest,
+  error: unknown,
+  { onRefused, entrance, log }: S3ServerOptions,
+  { authenticated }: Seen,
+): Promise<void> {
+  const known = asS3Error(error);
+  const decision = known === undefined ? undefined : refusedRights[known.code];
+  if (onRefused === undefined || known === undefined || decision === undefined) return;
+  const address = entrance === "sandbox" ? "sandbox" : (stream.socket?.remoteAddress ?? "");
+  const session = authenticated?.principal.kind === "session" ? authenticated.principal.session : undefined;
+  const method = stream.method ?? "";
+  try {
+    await onRefused({ code: known.code, decision, method, address, entrance, session });
+  } catch (failure) {
+    log.error({ event: "audit_failed", error: failure }, "a refused object request could not be recorded");
+  }
+}
+
+async function answer(
+  stream: HttpRequest,
+  response: HttpResponse,
+  options: S3ServerOptions,
+  seen: Seen,
+): Promise<void> {
   const { context } = options;
   const request = parseRequest(stream, context.bucket);
   const authenticated = options.authenticator.authenticate(request);
+  seen.authenticated = authenticated;
   const route = findRoute(request);
   if (request.bucket !== undefined && request.bucket !== context.bucket) {
     throw new S3Error(authenticated.principal.kind === "store" ? "NoSuchBucket" : "AccessDenied");
