@@ -144,6 +144,30 @@ test.each(["data", "control"] as const)(
   },
 );
 
+test("a restored log that somebody stands for begins again, which is on record; another past of it does not (claim TRUST-4)", async () => {
+  const [first, control] = [await side("data"), await side("control")];
+  await grow(first, 3);
+  await exchange(first, control);
+  await expect(control.peer.acceptRestore()).rejects.toMatchObject({ code: "failed_precondition" });
+  await first.close();
+  cpSync(join(root, "data"), join(root, "backup"), { recursive: true });
+  const later = await side("data");
+  await grow(later, 5);
+  await exchange(later, control);
+  const restored = await side("data", "backup");
+  await grow(restored, 1);
+  expect(await exchange(restored, control)).toBe(3);
+  const accepted = await control.peer.acceptRestore();
+  expect(accepted).toMatchObject({ reason: "rolled_back", rememberedSize: later.log.size });
+  expect(await codes(control.log)).toEqual(["WITNESS_REFUSED", "WITNESS_RESTORE_ACCEPTED"]);
+  await grow(restored, 1);
+  expect(await exchange(restored, control)).toBe(1);
+  expect(control.peer.state?.alarm).toBeUndefined();
+  // Control: from there on it is held to what was seen, as before.
+  await grow(later, 9);
+  expect(await exchange(later, control)).toBe(3);
+});
+
 test("a rolled back log is refused until it is what was seen", async () => {
   const [first, control] = [await side("data"), await side("control")];
   await grow(first, 3);

@@ -19,7 +19,7 @@ import {
   signedCheckpoint,
   witnessNameOf,
 } from "@biplane/audit";
-import { minute, second } from "@biplane/base";
+import { BiplaneError, minute, second } from "@biplane/base";
 import type { Clock } from "../clock.ts";
 import type { Key } from "../crypto.ts";
 import type { Logger } from "../logging.ts";
@@ -48,6 +48,15 @@ export interface CountersignatureMessage {
   readonly signature: Uint8Array;
   readonly rememberedSize: bigint;
   readonly witnessKey: Uint8Array;
+}
+
+export interface AcceptedRestore {
+  /** Name of the other plane's log. */
+  readonly log: string;
+  /** Why it had been refused. */
+  readonly reason: string;
+  /** How far it had been seen: what lies between is vouched for by nobody any more. */
+  readonly rememberedSize: number;
 }
 
 /** What a connection needs of its witness. */
@@ -154,6 +163,34 @@ export class WitnessPeer {
     const observed = this.#observing.then(() => this.#observe(message));
     this.#observing = observed.catch(() => undefined);
     return observed;
+  }
+
+  /**
+   * The other plane was restored from a backup, and somebody stands for it: what was remembered of its log is gone, and
+   * its next checkpoint is believed as a first one. On record before it counts. Throws where nothing is refused.
+   */
+  acceptRestore(): Promise<AcceptedRestore> {
+    const accepted = this.#observing.then(() => this.#acceptRestore());
+    this.#observing = accepted.catch(() => undefined);
+    return accepted;
+  }
+
+  async #acceptRestore(): Promise<AcceptedRestore> {
+    const { own, path, key, otherName } = this.#options;
+    const state = this.#state;
+    if (state?.alarm === undefined) throw nothingRefused(otherName);
+    const { reason } = state.alarm;
+    const rememberedSize = state.history.at(-1)?.size ?? 0;
+    const subject = "operator";
+    await own.record(
+      eventOf("WITNESS_RESTORE_ACCEPTED", { decision: "allowed", subject, reason, count: rememberedSize }),
+    );
+    // A log that was restored is signed by the same keys; other ones are accepted where they were the reason alone.
+    const keys = reason === "other_key" ? { logKey: "", witnessKey: "" } : state;
+    const { logKey, witnessKey } = keys;
+    this.#state = { logKey, witnessKey, history: [], alarm: undefined };
+    await writePeerState(path, key, this.#state);
+    return { log: otherName, reason, rememberedSize };
   }
 
   async close(): Promise<void> {
@@ -303,6 +340,14 @@ export class WitnessPeer {
     if (key === "") return undefined;
     return noteVerifier(name, kind, new Uint8Array(Buffer.from(key, "base64")));
   }
+}
+
+function nothingRefused(log: string): BiplaneError {
+  return new BiplaneError("failed_precondition", {
+    what: `The log ${log} is not refused.`,
+    why: "There is no restore to accept: it continues what was seen of it.",
+    next: "Check both logs with `biplane audit verify`.",
+  });
 }
 
 function base64(bytes: Uint8Array): string {

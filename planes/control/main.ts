@@ -35,6 +35,10 @@ async function main(log: Logger): Promise<void> {
       };
       return withAdmin(options, async (admin) => print(await admin.run("enroll-code", parameters)));
     }
+    case "accept-restore": {
+      const { org, cluster } = options;
+      return withAdmin(options, async (admin) => print(await admin.run("accept-restore", { org, cluster })));
+    }
     case "edge-identity":
       requireEdge(options);
       return withAdmin(options, (admin) => writeEdgeIdentity(options, admin));
@@ -49,7 +53,13 @@ async function start(options: ControlOptions, log: Logger): Promise<void> {
   enforceEgress(options.databaseUrl);
   const closers = new Closers();
   const state = closers.add(
-    await openState({ folder: options.state, databaseUrl: options.databaseUrl, region: options.region, log }),
+    await openState({
+      folder: options.state,
+      databaseUrl: options.databaseUrl,
+      region: options.region,
+      auditKeptMs: options.auditKeptMs,
+      log,
+    }),
   );
   const { host, port, advertise, addresses } = options;
   const plane = closers.add(await startControlPlane({ state, host, port, advertise, addresses, log }));

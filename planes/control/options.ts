@@ -2,7 +2,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { BiplaneError, parseRegionRestriction } from "@biplane/base";
+import { BiplaneError, day, parseRegionRestriction } from "@biplane/base";
 import { addressesSchema } from "./enrollment/codes.ts";
 
 const options = {
@@ -18,12 +18,21 @@ const options = {
   cluster: { type: "string" },
   "lifetime-minutes": { type: "string" },
   root: { type: "string" },
+  "audit-days": { type: "string" },
   out: { type: "string" },
   host: { type: "string", multiple: true },
 } as const;
 
-export type Command = "init" | "start" | "create-org" | "enroll-code" | "edge-identity" | "decide";
-const commands: readonly string[] = ["init", "start", "create-org", "enroll-code", "edge-identity", "decide"];
+const commands = [
+  "init",
+  "start",
+  "create-org",
+  "enroll-code",
+  "edge-identity",
+  "accept-restore",
+  "decide",
+] as const;
+export type Command = (typeof commands)[number];
 
 export interface ControlOptions {
   readonly command: Command;
@@ -41,6 +50,8 @@ export interface ControlOptions {
   readonly lifetimeMinutes: number;
   /** Of the organization's root, hex. */
   readonly rootFingerprint: string | undefined;
+  /** Undefined: records are kept for ever. */
+  readonly auditKeptMs: number | undefined;
   readonly out: string;
   readonly hosts: readonly string[];
 }
@@ -64,6 +75,7 @@ export function readOptions(parameters: readonly string[], environment: NodeJS.P
     cluster: values.cluster ?? "",
     lifetimeMinutes: Number(values["lifetime-minutes"] ?? 60),
     rootFingerprint: parseFingerprint(values.root),
+    auditKeptMs: parseDays(values["audit-days"]),
     out: values.out ?? "",
     hosts: values.host ?? [],
   };
@@ -73,7 +85,8 @@ function parse(parameters: readonly string[]) {
   try {
     const { values, positionals } = parseArgs({ args: [...parameters], options, allowPositionals: true });
     const [command = "start", ...rest] = positionals;
-    if (!commands.includes(command) || rest.length > 0) throw unknownCommand(positionals.join(" "));
+    if (!(commands as readonly string[]).includes(command) || rest.length > 0)
+      throw unknownCommand(positionals.join(" "));
     return { values, command: command as Command };
   } catch (error) {
     if (error instanceof BiplaneError) throw error;
@@ -95,6 +108,18 @@ function parseAddress(address: string): { host: string; port: number } {
     });
   }
   return { host: match[1]!.replace(/^\[|\]$/g, ""), port };
+}
+
+const auditDaysMax = 36_500;
+
+function parseDays(text: string | undefined): number | undefined {
+  const days = Number(text);
+  if (text === undefined) return undefined;
+  if (Number.isInteger(days) && days > 0 && days <= auditDaysMax) return days * day;
+  throw new BiplaneError("invalid_argument", {
+    what: `--audit-days ${text} can't be used.`,
+    next: `Give the number of days that audit records are kept, from 1 to ${auditDaysMax}.`,
+  });
 }
 
 function parseFingerprint(text: string | undefined): string | undefined {

@@ -15,6 +15,8 @@ export interface StateLocation {
   readonly log?: Logger;
   /** How long the certificates of clusters are good for; 30 days where absent. */
   readonly clusterCertificateMs?: number;
+  /** How long audit records are kept at least; for ever where absent. */
+  readonly auditKeptMs?: number | undefined;
 }
 
 export interface ControlState {
@@ -34,7 +36,7 @@ export async function openState(location: StateLocation): Promise<ControlState> 
   const closers = new Closers();
   const rootKey = await readOrCreateKeyFile(join(folder, "state.key"));
   const authority = await openProviderAuthority(folder, location.clusterCertificateMs);
-  const audit = closers.add(await openAuditLogs(folder, rootKey, log));
+  const audit = closers.add(await openAuditLogs(folder, rootKey, log, location.auditKeptMs));
   try {
     const database = { url: databaseUrl, folder: join(folder, "database") };
     const store = closers.add(await openStore(database, rootKey));

@@ -34,6 +34,7 @@ import {
 import { initialize, newClaim, prepareRoot } from "./init.ts";
 import { joinOrganization } from "./join.ts";
 import { readKeyProvider } from "./keys/open-provider.ts";
+import { acceptRestore } from "./local-operations.ts";
 import { startDataPlane } from "./server.ts";
 import type { Addresses } from "./setup.ts";
 import { defaultStateFolder, statePaths } from "./state.ts";
@@ -56,6 +57,7 @@ biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--sa
                    [--policy-lifetime SECONDS]    how long other planes believe what was signed here
                    [--ca FILE] [--access-token-seconds N] [--task-token-seconds N]
 biplane data decide       reads a policy and questions as lines of JSON, and says what this program decides
+biplane data accept-restore [--state DIR]        the control plane's audit log goes on from a backup, and you know why
 biplane root backup  FILE [--state DIR] [--passphrase-file FILE] [--database-url URL]
 biplane root restore FILE --enroll-code CODE [--state DIR] [--passphrase-file FILE] [--database-url URL]
                      [--router URL] [--authority URL] [--objects URL]
@@ -111,6 +113,7 @@ async function main(): Promise<void> {
   if (command === "join") return join(words, values);
   if (command === "root") return root(words, values);
   if (command === "federate") return federate(values);
+  if (command === "accept-restore") return print(await acceptRestore(stateFolder(values)));
   if (command === "start") return start(values, log);
   if (command === "decide") return answerLines(process.stdin, process.stdout, createDecisionLines());
   throw new BiplaneError("invalid_argument", {

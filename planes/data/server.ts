@@ -7,7 +7,6 @@ import { readKeyFile } from "@biplane/kit/crypto";
 import { lockFolder } from "@biplane/kit/folder-lock";
 import { type Closeable, Closers } from "@biplane/kit/lifecycle";
 import { serveLocalOperations } from "@biplane/kit/local-operations";
-import { identityOperations } from "./backup/backup.ts";
 import { keepMembership } from "./clusters/membership-keeper.ts";
 import { localHosts } from "./clusters/places.ts";
 import { type DataPlaneConfig, ownHosts, readConfig } from "./config.ts";
@@ -22,6 +21,7 @@ import {
 } from "./identity/certificates.ts";
 import { requireRoot } from "./identity/root.ts";
 import { createLinkRecords, type Link, startLink } from "./link/index.ts";
+import { localOperations } from "./local-operations.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import { allowDestinations, followHome, recordRefusedEgress } from "./residency/open.ts";
 import type { Router } from "./router/router.ts";
@@ -72,8 +72,7 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
   const entrance = closers.add(await openToPublic(parts, stores, servers));
   // Whoever waits for the ready line wants to come in; an edge that is away must not keep the plane from running.
   const isOpen = await entrance.open(AbortSignal.timeout(openMsMax));
-  const operations = identityOperations(config.org, stores.database);
-  closers.add(await serveLocalOperations(options.state, operations));
+  closers.add(await serveLocalOperations(options.state, localOperations(config.org, stores)));
   await recordLifecycle(stores, "PLANE_STARTED");
   return {
     config,

@@ -2,6 +2,7 @@
  * `biplane audit verify`: fetches both logs and checks them here, against what the other plane remembers and what this
  * machine saw the last time. So not even both planes together can change what was once checked from here.
  */
+import { rm } from "node:fs/promises";
 import {
   decodeHashes,
   type LogUnderCheck,
@@ -38,12 +39,17 @@ interface Checked {
   readonly alarms: readonly string[];
 }
 
+export interface VerifyOptions {
+  readonly output: OutputFormat;
+  /** What this machine saw before is forgotten: a plane was restored from a backup. */
+  readonly acceptRestore?: boolean;
+}
+
 /** Throws `data_loss` where a log was changed, after everything that was found is printed. */
-export async function verifyLogs(
-  connection: Connection,
-  { output }: { output: OutputFormat },
-): Promise<void> {
+export async function verifyLogs(connection: Connection, options: VerifyOptions): Promise<void> {
+  const { output } = options;
   const memory = new CheckpointMemory(connection);
+  if (options.acceptRestore === true) for (const plane of planes) await memory.forget(plane);
   const checked: Checked[] = [];
   for (const plane of planes) checked.push(await checkPlane(connection, plane, memory));
   printRecords(checked.map(recordOf), columns, output);
@@ -165,6 +171,10 @@ class CheckpointMemory {
   async read(plane: Plane): Promise<Memory | undefined> {
     const content = await readFileIfAny(`${this.#folder}.${plane}.json`);
     return content === undefined ? undefined : (JSON.parse(content.toString("utf8")) as Memory);
+  }
+
+  async forget(plane: Plane): Promise<void> {
+    await rm(`${this.#folder}.${plane}.json`, { force: true });
   }
 
   async write(plane: Plane, { latest, logKey }: audit.GetLogResponse): Promise<void> {

@@ -12,7 +12,7 @@ import { audit } from "@biplane/data-wire";
 import type { Connection } from "@biplane/sdk/remote";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Command, Option } from "commander";
-import { verifyLogs } from "./audit-verify.ts";
+import { type VerifyOptions, verifyLogs } from "./audit-verify.ts";
 import { type CommonOptions, connectWith, interruptSignal, withCommonOptions } from "./common.ts";
 
 interface AuditOptions extends CommonOptions {
@@ -58,7 +58,11 @@ export function auditCommand(): Command {
       new Command("verify").description(
         "check both logs: signatures, every record, and that nothing was changed since it was seen",
       ),
-    ).action(async (options: CommonOptions) => verifyLogs(await connectWith(options), options)),
+    )
+      .option("--accept-restore", "forget what this machine saw: a plane was restored from a backup")
+      .action(async (options: CommonOptions & VerifyOptions) =>
+        verifyLogs(await connectWith(options), options),
+      ),
   );
   return command;
 }

@@ -2,7 +2,7 @@
 import type { AuditCode } from "@biplane/audit";
 import { minute, parseClusterId, parseOrgId, parseRegionRestriction } from "@biplane/base";
 import { type Clock, systemClock } from "@biplane/kit";
-import { type AuditInput, eventOf } from "@biplane/kit/audit-log";
+import { type AcceptedRestore, type AuditInput, eventOf } from "@biplane/kit/audit-log";
 import { z } from "zod";
 import { addressesSchema, issueCode } from "../enrollment/codes.ts";
 import { createOrganization, pinMetadataRegions } from "../enrollment/organizations.ts";
@@ -29,6 +29,7 @@ export const operations = {
       .regex(/^[0-9a-f]{64}$/)
       .optional(),
   }),
+  "accept-restore": z.strictObject({ org: z.string(), cluster: z.string() }),
   "edge-identity": z.strictObject({ hosts: z.array(z.string().min(1).max(253)).min(1).max(100) }),
 } as const;
 export type Operation = keyof typeof operations;
@@ -37,6 +38,7 @@ export type Parameters<O extends Operation> = z.infer<(typeof operations)[O]>;
 export interface Answers {
   "create-org": { readonly org: string };
   "enroll-code": { readonly code: string };
+  "accept-restore": AcceptedRestore;
   "edge-identity": {
     readonly certificatePem: string;
     readonly privateKeyPem: string;
@@ -81,6 +83,10 @@ export function createLocalAdmin(options: LocalAdminOptions): Admin {
       const rootHash = root === undefined ? {} : { rootHash: Buffer.from(root, "hex") };
       const code = { ...parsed, expiresAtMs, addresses: merged, ...rootHash };
       return { code: await issueCode(state.store, code, describe()) };
+    },
+    "accept-restore": async ({ org, cluster }) => {
+      const witness = await state.audit.witnessOf(parseOrgId(org), parseClusterId(cluster));
+      return witness.acceptRestore();
     },
     "edge-identity": async ({ hosts }) => {
       await state.audit.provider.record(errand("EDGE_IDENTITY_ISSUED"));

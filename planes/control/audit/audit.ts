@@ -8,6 +8,7 @@ import { controlLogName, dataLogName, providerLogName } from "@biplane/audit";
 import { type Closeable, Closers, deriveKey, type Key, type Logger, systemClock } from "@biplane/kit";
 import {
   type AuditLog,
+  keepRecordsFor,
   openAuditLog,
   openWitnessPeer,
   RefusalRecorder,
@@ -24,12 +25,18 @@ export interface AuditLogs extends Closeable {
   witnessOf(org: string, cluster: string): Promise<WitnessPeer>;
 }
 
-export async function openAuditLogs(folder: string, rootKey: Key, log: Logger): Promise<AuditLogs> {
+/** `keptMs`: how long records are kept at least; for ever where absent. Their hashes stay in any case. */
+export async function openAuditLogs(
+  folder: string,
+  rootKey: Key,
+  log: Logger,
+  keptMs?: number,
+): Promise<AuditLogs> {
   const closers = new Closers();
   const logs = new Map<string, Promise<AuditLog>>();
   const peers = new Map<string, Promise<WitnessPeer>>();
-  const open = async (name: string, place: string, org: string) =>
-    closers.add(
+  const open = async (name: string, place: string, org: string) => {
+    const opened = closers.add(
       await openAuditLog({
         folder: join(folder, "audit", place),
         key: deriveKey(rootKey, `audit log ${name}`),
@@ -39,6 +46,9 @@ export async function openAuditLogs(folder: string, rootKey: Key, log: Logger): 
         log,
       }),
     );
+    if (keptMs !== undefined) closers.add(keepRecordsFor(opened, keptMs, systemClock, log));
+    return opened;
+  };
   const provider = await open(providerLogName, "provider", "");
   const refusals = closers.add(new RefusalRecorder(provider, systemClock, log));
   const of = (org: string) =>
