@@ -6,14 +6,15 @@ import { execFile } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { controlLogName } from "@biplane/audit";
+import { controlLogName, decodeAuditRecord } from "@biplane/audit";
 import { audit } from "@biplane/data-wire";
 import { deriveKey, type Key, readKeyFile } from "@biplane/kit";
 import { openJournal } from "@biplane/kit/journal";
 import { eventually } from "@biplane/verify/frame/eventually";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { org, type System, startSystem } from "./system.ts";
+import { runProgram } from "../support/daemon.ts";
+import { cluster, org, type System, startSystem } from "./system.ts";
 
 const launcher = join(import.meta.dirname, "../../clients/cli/bin/biplane.mjs");
 let system: System;
@@ -184,5 +185,25 @@ describe.each(["data", "control"] as const)("the %s plane's log", (plane) => {
     expect(verdict).toMatchObject({ result: "CHANGED", firstBad: expect.any(Number) });
     expect(verdict.alarms.join()).toMatch(/rolled_back|forked/);
     expect(verdict.firstBad).toBeLessThanOrEqual(sizes[plane]);
+  });
+
+  test("once the other plane's operator accepts it as a restore, the log goes on and verifies, and that is on record", async () => {
+    const other = plane === "data" ? "control" : "data";
+    const names = plane === "data" ? ["--org", org, "--cluster", cluster] : [];
+    const state = ["--state", join(system.folder, other)];
+    const accepted = await runProgram(other, ["accept-restore", ...state, ...names]);
+    expect(accepted).toMatchObject({ rememberedSize: expect.any(Number) });
+    await eventually(found, ({ result, alarms }) => result === "intact" && alarms.length === 0, {
+      withinMs: 30_000,
+      what: "The other plane witnessing the restored log",
+    });
+    const kept = plane === "data" ? audit.AuditPlane.CONTROL : audit.AuditPlane.DATA;
+    const request = { plane: kept, codes: ["WITNESS_RESTORE_ACCEPTED"] };
+    const records: unknown[] = [];
+    const service = createClient(audit.AuditService, system.transport());
+    for await (const { record } of service.readRecords(request)) records.push(decodeAuditRecord(record));
+    expect(records).toMatchObject([{ decision: "allowed", subject: "operator" }]);
+    const again = runProgram(other, ["accept-restore", ...state, ...names]);
+    await expect(again, "control: there is nothing more to accept").rejects.toThrow(/is not refused/);
   });
 });

@@ -42,7 +42,7 @@ function forbiddenCalls(): { method: string; body: string }[] {
     "biplane.data.v1.ChildrenService/RecordTraces": { run: own, parent: "a0" },
     "biplane.data.v1.SecretService/GetSecret": { name: "password" },
     "biplane.data.v1.KeysService/ListKeys": {},
-    "biplane.data.v1.KeysService/DisableKey": { version: { key: "default", version: 1 } },
+    "biplane.data.v1.KeysService/DisableKey": { version: { key: "default", version: "1" } },
     "biplane.data.v1.UserService/CreateUser": { email: "mallory@acme.test", role: "Admin" },
     "biplane.data.v1.ApiKeyService/CreateApiKey": { name: "mine", role: "Admin" },
     "biplane.data.v1.AuthorityService/RotateSigningKeys": {},

@@ -20,6 +20,8 @@ export interface Call {
   readonly address: string;
   /** Set once authorized. */
   resource: Resource | undefined;
+  /** Whether the audit log has it, or is about to. */
+  isRecorded?: true;
 }
 
 export const callKey = createContextKey<Call | undefined>(undefined, { description: "the router's call" });

@@ -22,6 +22,7 @@ export function createDecisionInterceptor(parts: ChainParts): Interceptor {
     const call = request.contextValues.get(callKey);
     if (call === undefined) throw new Error("A request came past the gate.");
     const { message, replayed } = await firstMessage(request);
+    call.isRecorded = true;
     await readResource(parts, call, request.method.input, message);
     const { recorded } = await authorize(parts, call);
     try {

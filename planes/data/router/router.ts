@@ -69,8 +69,10 @@ export function createRouter(parts: RouterParts): Router {
     interceptors: [createDecisionInterceptor(parts)],
     before: async (request, response) => {
       const call = await gate(request, response, entrances.get(request)!);
-      if (call !== undefined) calls.set(request, call);
-      return call === undefined;
+      if (call === undefined) return true;
+      calls.set(request, call);
+      response.once("close", () => recordUnread(parts, call));
+      return false;
     },
     contextValues: (request) => createContextValues().set(callKey, calls.get(request)),
   });
@@ -94,6 +96,15 @@ export function createRouter(parts: RouterParts): Router {
       return { close: () => void closer.close() };
     },
   };
+}
+
+/** What can't be read never comes to a decision: it did not happen, and is on record all the same (claim AUD-1). */
+function recordUnread({ audit, log }: RouterParts, call: Call): void {
+  if (call.isRecorded) return;
+  const unread = new BiplaneError("invalid_argument", "The request can't be read.", { reason: "unreadable" });
+  audit.refused(call, unread).catch((error: unknown) => {
+    log.error({ event: "audit_failed", error }, "a request that can't be read could not be recorded");
+  });
 }
 
 /** Serving a method without a row would be serving it undecided. */
