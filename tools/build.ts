@@ -41,6 +41,7 @@ export const externalPackages: readonly string[] = [
   "pino",
   "pkcs11js",
   "oidc-provider",
+  "debug",
   "@cedar-policy/cedar-wasm/nodejs",
   "esbuild",
   "@duckdb/*",

@@ -5,6 +5,7 @@
 import type { IncomingMessage } from "node:http";
 import { day, equalInConstantTime, minute, type OrgId, second } from "@biplane/base";
 import { audiences, publicClientId } from "@biplane/identity";
+import debug from "debug";
 import Provider, {
   type AccessToken,
   type ClientCredentials,
@@ -33,6 +34,8 @@ export interface ProviderParts extends AdapterParts {
 }
 
 export function createProvider(parts: ProviderParts): Provider {
+  // With DEBUG set, provider and Koa print what clients sent, `state` among it (claim TLS-5).
+  debug.disable();
   const provider = new Provider(parts.issuer, configuration(parts));
   // Secrets of machine clients are kept as hashes.
   const clientPrototype = provider.Client.prototype as { compareClientSecret(shown: string): boolean };
