@@ -14,6 +14,7 @@ import { codeToString } from "@connectrpc/connect/protocol-connect";
 import { allowKey } from "./audit/allow.ts";
 import type { AuditLogs } from "./audit/audit.ts";
 import { methodCodes } from "./audit/codes.ts";
+import { markRead } from "./audit/unread.ts";
 import { requireKnownCertificate } from "./clusters/clusters.ts";
 import { peerIn, requireCluster } from "./clusters/peer.ts";
 import { principalKey, verifyControlToken } from "./policy/principal.ts";
@@ -37,6 +38,7 @@ export function createInterceptors(dependencies: InterceptorDependencies): Inter
  */
 function auditing(dependencies: InterceptorDependencies): Interceptor {
   return (next) => async (request) => {
+    markRead(request.contextValues);
     const requestId = requestIdOf(request);
     const record = (code: AuditCode, decision: AuditDecision, reason = "") =>
       recordRequest(dependencies, request, { code, decision, reason, requestId });

@@ -15,7 +15,7 @@ import {
 } from "@biplane/kit";
 import { createLocalAdmin, type Parameters } from "./admin/admin.ts";
 import { serveAdmin } from "./admin/socket.ts";
-import { peerContext } from "./clusters/peer.ts";
+import { UnreadRequests } from "./audit/unread.ts";
 import { LinkSessions } from "./clusters/sessions.ts";
 import { SignedDocuments } from "./documents/documents.ts";
 import { createEnrollmentService } from "./enrollment/service.ts";
@@ -58,11 +58,15 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const enrollment = { store: state.store, clock, authority: state.authority, region, linkAddress };
   const policies = new Policies(documents, clock, (org) => sessions.of(org).next().done === false);
   const hosts = hostsOf(host, options.advertise);
+  const unread = new UnreadRequests(state.audit, clock, log);
   const server = createConnectServer({
     tls: await listenerTls(state.authority, hosts),
     requestBytesMax: limits.linkMessageBytesMax,
-    contextValues: peerContext,
-    before: refuseText,
+    contextValues: (request) => unread.context(request),
+    before: (request, response) => {
+      unread.watch(request, response);
+      return refuseText(request, response);
+    },
     interceptors: [...createInterceptors({ store: state.store, clock, audit: state.audit }), holdingBack],
     routes: (router) => {
       router.service(LinkService, createLinkService(link));

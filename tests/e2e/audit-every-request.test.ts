@@ -115,7 +115,8 @@ describeOnBothDatabases("every request is on record", (fresh) => {
   ])("at the router, with %s in it: it can't be read, and is on record", async (_, type, body) => {
     const before = (await routerRecords()).length;
     const { id, token } = clients.get("Admin")!;
-    const status = await post(`${plane.config.addresses.router}/${unreadMethod}`, type, body, token);
+    const url = `${plane.config.addresses.router}/${unreadMethod}`;
+    const status = await post(url, type, body, token, { ca: plane.rootPem });
     expect(status).toBeGreaterThanOrEqual(400);
     const records = await eventually(
       async () => (await routerRecords()).slice(before),
@@ -128,10 +129,10 @@ describeOnBothDatabases("every request is on record", (fresh) => {
     expect(missingIn(records[0]!)).toEqual([]);
   });
 
-  function post(url: string, type: string, body: string, token: string): Promise<number> {
+  function post(url: string, type: string, body: string, token: string, tls: object): Promise<number> {
     return new Promise((resolve, reject) => {
       const headers = { "content-type": type, authorization: `Bearer ${token}` };
-      const call = request(url, { method: "POST", headers, ca: plane.rootPem }, (response) => {
+      const call = request(url, { method: "POST", headers, ...tls }, (response) => {
         response.resume().once("end", () => resolve(response.statusCode ?? 0));
       });
       call.once("error", reject);
@@ -193,6 +194,26 @@ describeOnBothDatabases("every request is on record", (fresh) => {
     for (const desc of indexMethods) await callMethod(transport, desc, fillRequest(desc.input, names));
     const records = (await indexRecords()).slice(before);
     expect(records.map(({ decision }) => decision)).toEqual(indexMethods.map(() => "unauthenticated"));
+  });
+
+  test.each([
+    ["no protobuf", "application/proto", "\u0007\u0007\u0007"],
+    ["a form that nobody speaks", "application/json", "{}"],
+  ])("at the control plane, with %s in it: it can't be read, and is on record", async (_, type, body) => {
+    const before = (await indexRecords()).length;
+    const { identity, linkAddress, providerRootPem: ca } = enrollment;
+    const { certificatePem: cert, privateKeyPem: key } = identity;
+    const url = `https://${linkAddress}/${IndexService.typeName}/ListProjects`;
+    expect(await post(url, type, body, "none", { ca, cert, key })).toBeGreaterThanOrEqual(400);
+    const found = await eventually(
+      async () => (await indexRecords()).slice(before),
+      (records) => records.length > 0,
+      { withinMs: 5_000, what: "The record" },
+    );
+    expect(found).toMatchObject([
+      { decision: "refused", reason: "unreadable", cluster: "home", subject: "" },
+    ]);
+    expect(missingIn(found[0]!)).toEqual([]);
   });
 
   describe("what can't be recorded", () => {
