@@ -106,7 +106,11 @@ function readHeader(text: string, type: string): X509Certificate[] | SignatureRe
   }
 }
 
-function judgeChain(chain: readonly X509Certificate[], trust: DocumentTrust): SignatureRefusal | undefined {
+/** Why a signer is not believed whose certificates these are, its own first; undefined where it is. */
+export function judgeChain(
+  chain: readonly X509Certificate[],
+  trust: Pick<DocumentTrust, "rootPem" | "signerUri" | "nowMs">,
+): SignatureRefusal | undefined {
   const root = new X509Certificate(trust.rootPem);
   for (const [index, certificate] of chain.entries()) {
     const issuer = chain[index + 1] ?? root;

@@ -7,6 +7,8 @@ import { controlAll, proveAll } from "./frame/runner.ts";
 import { openSubject, type Subject } from "./frame/subject.ts";
 import { isGood, type Outcome, toJson, toText } from "./output/print.ts";
 import { ProgressLine } from "./output/progress.ts";
+import { checkReport } from "./report/check.ts";
+import { writeReport } from "./report/write.ts";
 
 const interruptedExitCode = 130;
 const failedExitCode = 1;
@@ -18,6 +20,9 @@ interface Options {
   readonly json?: boolean;
   readonly remote?: boolean;
   readonly profile?: string;
+  readonly report?: string;
+  readonly check?: string;
+  readonly root?: string;
 }
 
 function program(): Command {
@@ -27,6 +32,9 @@ function program(): Command {
     .option("--control", "do the deliberate violation of each claim instead, which its check has to catch")
     .option("--json", "print the outcome as JSON")
     .option("--remote", "judge from the customer's side alone, even where the planes run on this machine")
+    .option("--report <name>", "leave signed evidence as NAME.json and NAME.html")
+    .option("--check <file>", "check such a report, offline")
+    .option("--root <fingerprint>", "with --check: the organization's root that has to have signed")
     .option("--profile <name>", "profile, by name or path of its file (BIPLANE_PROFILE)")
     .addHelpText(
       "after",
@@ -37,7 +45,9 @@ function program(): Command {
 
 async function main(): Promise<number> {
   const options = program().parse(process.argv).opts<Options>();
+  if (options.check !== undefined) return check(options.check, options.root);
   const chosen = choose(options.claims);
+  const startedMs = Date.now();
   const interrupted = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => interrupted.abort());
   const { profile } = options;
@@ -51,10 +61,26 @@ async function main(): Promise<number> {
     if (interrupted.signal.aborted) return interruptedExitCode;
     const width = process.stdout.isTTY ? process.stdout.columns : undefined;
     process.stdout.write(`${options.json === true ? toJson(outcome) : toText(outcome, claims, width)}\n`);
+    if (options.report !== undefined) {
+      const written = await writeReport(subject, outcome, claims, { path: options.report, startedMs });
+      process.stderr.write(`Signed evidence: ${written.join(", ")}\n`);
+    }
     return isGood(outcome) ? 0 : failedExitCode;
   } finally {
     await subject.undo.close();
   }
+}
+
+async function check(path: string, root: string | undefined): Promise<number> {
+  const { statement, rootFingerprint } = await checkReport(path, root);
+  const { org, cluster, endedAt, claims: judged, controls } = statement.predicate;
+  process.stdout.write(`${toText({ claims: judged, controls }, claims, process.stdout.columns)}\n`);
+  process.stdout.write(
+    `\nGenuine: signed by cluster ${cluster} of ${org}, ${endedAt}, under the root ${rootFingerprint}.\n`,
+  );
+  if (root === undefined)
+    process.stdout.write("Compare the root with the one that you know, or give it by --root.\n");
+  return 0;
 }
 
 async function verify(subject: Subject, chosen: readonly Claim[], options: Options): Promise<Outcome> {

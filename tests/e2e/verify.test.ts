@@ -1,7 +1,7 @@
 /** `biplane verify` on the running demo: every claim holds, and every control is caught. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -40,6 +40,14 @@ async function verify(...words: string[]): Promise<Ended> {
   child.stderr.on("data", (chunk: Buffer) => errors.push(chunk.toString()));
   const [code] = (await once(child, "close")) as [number];
   return { code, output: parts.join(""), errors: errors.join("") };
+}
+
+/** As the profile has it that the demo left on this machine. */
+function rootFingerprint(): string {
+  const { profiles } = JSON.parse(readFileSync(join(folder, "config/config.json"), "utf8")) as {
+    profiles: Record<string, { profile: { rootFingerprint: string } }>;
+  };
+  return profiles["demo"]!.profile.rootFingerprint;
 }
 
 /** The demo's own words say when it is there to be looked at. */
@@ -96,6 +104,23 @@ describeWithTools("verify", ["tcpdump", "tshark"], () => {
     ]);
     expect(outcome.claims[0]!.reason).toContain("do not run on this machine");
     expect(code).toBe(0);
+  });
+
+  test("leaves signed evidence that is checked offline, and refused where it was changed", async () => {
+    const name = join(folder, "evidence");
+    expect(await verify("--claims", "NET-1", "--report", name)).toMatchObject({ code: 0 });
+    for (const path of [`${name}.json`, `${name}.html`]) {
+      const { output, code } = await verify("--check", path, "--root", rootFingerprint());
+      expect(output).toMatch(/NET-1 +pass.*Genuine: signed by cluster home of acme/s);
+      expect(code).toBe(0);
+    }
+    const changed = join(folder, "changed.html");
+    writeFileSync(changed, readFileSync(`${name}.html`, "utf8").replace("holds", "holds well"));
+    expect(await verify("--check", changed)).toMatchObject({
+      code: 1,
+      errors: expect.stringContaining("refused"),
+    });
+    expect((await verify("--check", `${name}.json`, "--root", "ab".repeat(32))).code).toBe(1);
   });
 
   test("people get a table, and a claim that does not exist is refused with those that do", async () => {
