@@ -1,9 +1,12 @@
-/** All claims, in the order of the register. */
+/** All claims: those that are proved, in the order of the register, and those that are not yet. */
 import type { Claim } from "../frame/claim.ts";
+import { aud2 } from "./aud-2.ts";
 import { aud3 } from "./aud-3.ts";
 import { border1 } from "./border-1.ts";
+import { cls2 } from "./cls-2.ts";
 import { cls3 } from "./cls-3.ts";
 import { cls4 } from "./cls-4.ts";
+import { cls6 } from "./cls-6.ts";
 import { cmk1 } from "./cmk-1.ts";
 import { cmk2 } from "./cmk-2.ts";
 import { cmk3 } from "./cmk-3.ts";
@@ -14,6 +17,9 @@ import { flow4 } from "./flow-4.ts";
 import { flow5 } from "./flow-5.ts";
 import { iam4 } from "./iam-4.ts";
 import { net1 } from "./net-1.ts";
+import { pendingClaims } from "./pending.ts";
+import { res1 } from "./res-1.ts";
+import { res3 } from "./res-3.ts";
 import { rest1 } from "./rest-1.ts";
 import { tls1 } from "./tls-1.ts";
 import { tls2 } from "./tls-2.ts";
@@ -22,16 +28,18 @@ import { tls5 } from "./tls-5.ts";
 import { trust1 } from "./trust-1.ts";
 import { trust2 } from "./trust-2.ts";
 import { trust3 } from "./trust-3.ts";
+import { trust4 } from "./trust-4.ts";
 
 export const claims: readonly Claim[] = [
-  ...[cls3, cls4],
+  ...[cls2, cls3, cls4, cls6],
   ...[flow1, flow2, flow3, flow4, flow5],
-  rest1,
+  ...[res1, res3, rest1],
   ...[cmk1, cmk2, cmk3],
   ...[tls1, tls2, tls4, tls5],
-  aud3,
+  ...[aud2, aud3],
   iam4,
   net1,
-  ...[trust1, trust2, trust3],
+  ...[trust1, trust2, trust3, trust4],
   border1,
+  ...pendingClaims,
 ];

@@ -23,7 +23,7 @@ import { createLogger } from "@biplane/kit/logging";
 import type { Subject } from "../frame/subject.ts";
 import { frozenCopy } from "../machine/freeze.ts";
 
-export type Tampering = "flip" | "drop" | "truncate";
+export type Tampering = "flip" | "drop" | "fork" | "truncate";
 
 export interface LogCopy {
   readonly folder: string;
@@ -121,6 +121,8 @@ function changed(records: Uint8Array[], how: Tampering): Uint8Array[] {
   const at = Math.min(2, records.length - 1);
   if (how === "truncate") return records.slice(0, at);
   if (how === "drop") return records.toSpliced(at, 1);
+  // The same past, and another history from there on.
+  if (how === "fork") return [...records.slice(0, at), ...records.slice(0, records.length - at)];
   const record = Uint8Array.from(records[at]!);
   record[record.length - 2]! ^= 1;
   return records.with(at, record);

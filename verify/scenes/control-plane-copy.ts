@@ -8,6 +8,8 @@ import { openState } from "../../planes/control/state.ts";
 import type { Subject } from "../frame/subject.ts";
 import { frozenCopy } from "../machine/freeze.ts";
 import { controlPlaneRows, type TableText } from "../search/control-plane-rows.ts";
+import { type OpenedTable, openedRows } from "../search/opened-rows.ts";
+import { plantedRun } from "./planted-run.ts";
 
 export interface ControlPlaneCopy {
   readonly folder: string;
@@ -16,6 +18,7 @@ export interface ControlPlaneCopy {
 
 /** After the planted run, which it has to know of. */
 export async function controlPlaneCopy(subject: Subject): Promise<ControlPlaneCopy> {
+  await subject.scene(plantedRun);
   const { pid, state, databaseUrl } = subject.planes.control;
   const folder = join(subject.folder, "control-copy");
   await frozenCopy(pid, state, folder);
@@ -42,4 +45,16 @@ export async function plantInColumn(
     await state.close();
   }
   return controlPlaneRows(folder, org);
+}
+
+/** Every row of it, sealed columns opened. */
+export async function openedTables(subject: Subject): Promise<readonly OpenedTable[]> {
+  const { folder } = await subject.scene(controlPlaneCopy);
+  const log = createLogger({ component: "verify", level: "silent" });
+  const state = await openState({ folder, databaseUrl: subject.planes.control.databaseUrl, log });
+  try {
+    return await openedRows(state.store, subject.connection.profile.org);
+  } finally {
+    await state.close();
+  }
 }
