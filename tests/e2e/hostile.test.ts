@@ -129,7 +129,7 @@ describeWithTools("a hostile task in a sandbox", ["bubblewrap"], () => {
     for (const record of objects) {
       expect(record).toMatchObject({ decision: "denied", addressFrom: "sandbox", reason: "AccessDenied" });
     }
-    expect(JSON.stringify(records)).not.toContain(otherRun);
+    expect(JSON.stringify(objects)).not.toContain(otherRun);
   });
 
   test("control: the same token is good for what the task may do", async () => {
