@@ -44,6 +44,8 @@ const byName: Readonly<Record<string, Rule>> = {
   document_digest: digest,
   spec_digest: digest,
   certificate_fingerprint: digest,
+  intermediate_fingerprint: digest,
+  root_fingerprint: digest,
   code_proof: digest,
   root_hash: digest,
   proof_hash: digest,

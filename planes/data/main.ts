@@ -55,7 +55,7 @@ biplane data federate --issuer URL --client-id ID --client-secret-file FILE [--n
 biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--sandboxes N]
                    [--task-modules DIR] [--allow-unsandboxed] [--audit-days N] [--database-url URL] [--database-region R]
                    [--policy-lifetime SECONDS]    how long other planes believe what was signed here
-                   [--ca FILE] [--access-token-seconds N] [--task-token-seconds N]
+                   [--ca FILE] [--access-token-seconds N] [--task-token-seconds N] [--certificate-seconds N]
 biplane data decide       reads a policy and questions as lines of JSON, and says what this program decides
 biplane data accept-restore [--state DIR]        the control plane's audit log goes on from a backup, and you know why
 biplane root backup  FILE [--state DIR] [--passphrase-file FILE] [--database-url URL]
@@ -98,6 +98,7 @@ function parse() {
       ca: { type: "string" },
       "access-token-seconds": { type: "string" },
       "task-token-seconds": { type: "string" },
+      "certificate-seconds": { type: "string" },
       "allow-unsandboxed": { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
@@ -236,6 +237,10 @@ async function start(values: Options, logger: Logger): Promise<void> {
     allowUnsandboxed: values["allow-unsandboxed"] ?? false,
     accessTokenMs: parseLifetime("--access-token-seconds", values["access-token-seconds"]),
     taskTokenMs: parseLifetime("--task-token-seconds", values["task-token-seconds"]),
+    certificateMs: parseLifetime(
+      "--certificate-seconds",
+      values["certificate-seconds"] ?? process.env["BIPLANE_CERTIFICATE_SECONDS"],
+    ),
     extraAuthorityPem: await readAuthority(values.ca ?? process.env["BIPLANE_CA_FILE"]),
     listen: values.listen ?? false,
     auditDays: parseCount(

@@ -16,6 +16,8 @@ export interface DataPlaneOptions {
   readonly edge: string | undefined;
   /** How long what the authority signs is believed; `limits.documentMs` where it is not said. */
   readonly documentMs: number | undefined;
+  /** How long the certificates of its servers are good; 30 days where it is not said. */
+  readonly certificateMs?: number | undefined;
   /** Audit records older than so many days are dropped; undefined keeps all. */
   readonly auditDays?: number | undefined;
   /** Lifetimes of tokens, where they are to be shorter than usual. */

@@ -56,7 +56,9 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
   const systemKey = await readKeyFile(paths.systemKey);
   const certificates = await openCertificates({ paths, config, systemKey });
   const parts: OpenParts = { options, paths, config, systemKey, certificates };
-  const serving = closers.add(await ServingCertificate.issue(certificates.intermediate, hostsOf(config)));
+  const serving = closers.add(
+    await ServingCertificate.issue(certificates.intermediate, hostsOf(config), options.certificateMs),
+  );
   await allowDestinations(parts);
   const stores = await openStores(parts, closers);
   recordRefusedEgress(parts, stores);

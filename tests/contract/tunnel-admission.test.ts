@@ -1,6 +1,6 @@
 /** Who and what the tunnel lets in: certificates and names of connectors, server names and floods of clients. */
 import { once } from "node:events";
-import { appendFile } from "node:fs/promises";
+import { appendFile, writeFile } from "node:fs/promises";
 import { type Socket, connect as tcpConnect } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -84,6 +84,17 @@ async function answering(word: string): Promise<ConnectionConsumer> {
   return feedTlsServer(createServer(serverTlsOptions({ identity }), (socket) => socket.end(word)));
 }
 
+/** Fingerprint of what the edge shows to connectors. */
+async function shownBy({ edge }: TestEdge): Promise<string> {
+  const identity = await connectorIdentity([routerName]);
+  const tls = clientTlsOptions({ authorityPem: authorities.provider.certificatePem, identity });
+  const socket = tlsConnect({ ...tls, port: edge.tunnel.port, host: "localhost", servername: "localhost" });
+  await once(socket, "secureConnect");
+  const { raw } = socket.getPeerX509Certificate()!;
+  socket.destroy();
+  return fingerprint(raw);
+}
+
 async function ask(port: number, servername: string): Promise<string> {
   const ca = authorities.organization.certificatePem;
   const socket = tlsConnect({
@@ -144,6 +155,29 @@ describe("connectors (TLS-3)", () => {
     await appendFile(join(edge.folder, "revoked.txt"), `${fingerprint(identity.certificatePem)}\n`);
     await until(() => failures.length >= 2);
     expect(edge.edge.status().connectors).toBe(0);
+  });
+
+  test("the edge shows a new certificate of its own once its files have one, and cuts nobody off (TLS-3)", async () => {
+    const edge = await startEdge();
+    const services = { [routerName]: await answering("inside") };
+    const { connector, failures } = dialEdge(edge, await connectorIdentity([routerName]), services);
+    await connector.connected(AbortSignal.timeout(10_000));
+    const before = await shownBy(edge);
+    const renewed = await issue(authorities.provider, ["server"], ["localhost"]);
+    // The half of a change that a reader may see: the old certificate stays in force.
+    await writeFile(join(edge.folder, "identity.key"), renewed.privateKeyPem);
+    await until(() => edge.logLines.some((line) => line.includes("identity_unreadable")));
+    expect(await shownBy(edge)).toBe(before);
+    await writeFile(join(edge.folder, "identity.crt"), renewed.certificatePem);
+    await until(() => edge.logLines.some((line) => line.includes("certificate_renewed")));
+    expect(await shownBy(edge)).toBe(fingerprint(renewed.certificatePem));
+    expect(edge.edge.status().connectors).toBe(1);
+    expect(failures).toEqual([]);
+    expect(await ask(edge.edge.listeners[0]!.port, "localhost")).toBe("inside");
+    // Whom it lets in stays the same.
+    const stranger = await issue(authorities.organization, ["client"], [routerName]);
+    const refused = dialEdge(edge, stranger, services);
+    await until(() => refused.failures.length > 0);
   });
 
   test("a connection does not outlive its certificate", async () => {

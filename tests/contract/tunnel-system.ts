@@ -83,6 +83,8 @@ export async function startTestEdge(
 ): Promise<TestEdge> {
   const folder = await mkdtemp(join(tmpdir(), "edge-"));
   const logLines: string[] = [];
+  const identity = await issue(authorities.provider, ["server"], ["localhost", "127.0.0.1"]);
+  const identityPaths = { certificate: join(folder, "identity.crt"), key: join(folder, "identity.key") };
   const edge = await startEdge({
     config: parseEdgeConfig(
       {
@@ -94,7 +96,8 @@ export async function startTestEdge(
       "of the test",
     ),
     state: {
-      identity: await issue(authorities.provider, ["server"], ["localhost", "127.0.0.1"]),
+      identity,
+      identityPaths,
       clientAuthorityPem: authorities.provider.certificatePem,
       revokedPath: join(folder, "revoked.txt"),
     },

@@ -177,6 +177,17 @@ test("credentials lie in a file that only their owner reads", () => {
   expect(statSync(join(folder, "config")).mode & 0o777).toBe(0o700);
 });
 
+test("clusters are shown with fingerprints that both sides agree on, each from its own knowledge (claim TLS-4)", async () => {
+  type Row = Record<"cluster" | "root" | "intermediate" | "certificate", string>;
+  const [listed] = await json<Row[]>("get", "cluster");
+  const [known] = await json<Row[]>("get", "cluster", "--from", "control-plane");
+  expect(listed).toMatchObject({ cluster: "home" });
+  for (const name of ["root", "intermediate", "certificate"] as const) {
+    expect(listed?.[name], name).toMatch(/^[0-9a-f]{64}$/);
+  }
+  expect(known).toMatchObject({ root: listed?.root, intermediate: listed?.intermediate });
+});
+
 test("a router whose certificate the profile does not trust is refused", async () => {
   const profile = JSON.parse(readFileSync(system.profilePath, "utf8")) as Record<string, string>;
   const { createRootAuthority } = await import("@biplane/kit/certificates");

@@ -5,6 +5,7 @@ import { BiplaneError } from "@biplane/base";
 import type { TlsIdentity } from "@biplane/kit/tls";
 import { normalizeHostName } from "@biplane/tunnel-protocol";
 import { z } from "zod";
+import type { IdentityPaths } from "./fresh-identity.ts";
 
 const port = z.int().min(0).max(65_535);
 const name = z
@@ -67,6 +68,8 @@ export async function readEdgeConfig(path: string): Promise<EdgeConfig> {
 
 export interface EdgeState {
   readonly identity: TlsIdentity;
+  /** Where that came from: looked at again while the edge runs. */
+  readonly identityPaths: IdentityPaths;
   /** The authority that signs connectors' certificates. */
   readonly clientAuthorityPem: string;
   readonly revokedPath: string;
@@ -79,6 +82,7 @@ export async function readEdgeState(folder: string): Promise<EdgeState> {
   );
   return {
     identity: { certificatePem: certificatePem!, privateKeyPem: privateKeyPem! },
+    identityPaths: { certificate: join(folder, "identity.crt"), key: join(folder, "identity.key") },
     clientAuthorityPem: clientAuthorityPem!,
     revokedPath: join(folder, "revoked.txt"),
   };

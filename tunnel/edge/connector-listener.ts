@@ -43,8 +43,10 @@ export class ConnectorListener {
         socket.destroy();
       },
     });
-    const tls = serverTlsOptions({ ...options, handshakeMs: limits.connectorHandshakeMs });
-    this.#server = createServer({ ...tls, ALPNProtocols: [...tunnelVersions] });
+    this.#server = createServer({
+      ...this.#tlsOptions(options.identity),
+      ALPNProtocols: [...tunnelVersions],
+    });
     this.#server.maxConnections = limits.connectorsMax;
     this.#server.on("connection", (socket: Socket) => this.#watchHandshake(socket));
     this.#server.on("secureConnection", (socket) => this.#admit(socket));
@@ -67,6 +69,16 @@ export class ConnectorListener {
         resolve(this.#server.address() as AddressInfo);
       });
     });
+  }
+
+  /** For connections from now on. */
+  useIdentity(identity: TlsIdentity): void {
+    this.#server.setSecureContext(this.#tlsOptions(identity));
+  }
+
+  #tlsOptions(identity: TlsIdentity) {
+    const { clientAuthorityPem, limits } = this.#options;
+    return serverTlsOptions({ identity, clientAuthorityPem, handshakeMs: limits.connectorHandshakeMs });
   }
 
   stop(): void {

@@ -1,4 +1,5 @@
 /** The provider's blind end of the tunnel: connectors on one side, public clients on the other, bytes between them. */
+
 import type { TLSSocket } from "node:tls";
 import { sleep } from "@biplane/kit/backoff";
 import type { Closeable } from "@biplane/kit/lifecycle";
@@ -7,6 +8,7 @@ import { isInternalName, type TunnelLimits, tunnelLimits } from "@biplane/tunnel
 import type { EdgeConfig, EdgeState, ListenerConfig } from "./config.ts";
 import { ConnectorListener } from "./connector-listener.ts";
 import { CountedLog } from "./counted-log.ts";
+import { watchIdentity } from "./fresh-identity.ts";
 import { PublicListener } from "./public-listener.ts";
 import { Relay } from "./relay.ts";
 import { RevokedCertificates } from "./revoked-certificates.ts";
@@ -71,6 +73,7 @@ class RunningEdge implements Edge {
   readonly #countedLog: CountedLog;
   #revoked: RevokedCertificates | undefined;
   #connectorListener: ConnectorListener | undefined;
+  #stopWatching = () => {};
   #closing: Promise<void> | undefined;
 
   constructor(options: EdgeOptions, limits: TunnelLimits) {
@@ -108,6 +111,14 @@ class RunningEdge implements Edge {
       countedLog: this.#countedLog,
       onConnector: (socket, certificate) => this.#welcome(socket, certificate),
     });
+    this.#stopWatching = watchIdentity(
+      state.identityPaths,
+      (identity) => {
+        this.#connectorListener?.useIdentity(identity);
+        log.info({ event: "certificate_renewed" }, "showing a new certificate");
+      },
+      (error) => log.error({ event: "identity_unreadable", error }, "keeping the certificate as it was"),
+    );
     const tunnel = await this.#connectorListener.listen();
     this.tunnel = { host: config.tunnel.host, port: tunnel.port };
     for (const [index, listener] of this.#publicListeners.entries()) {
@@ -174,6 +185,7 @@ class RunningEdge implements Edge {
     this.#relay.destroyAll();
     for (const connection of this.#open) connection.destroy("closing");
     this.#revoked?.close();
+    this.#stopWatching();
   }
 
   async #untilIdle(waitMsMax: number): Promise<void> {

@@ -131,16 +131,22 @@ export async function projectsKnown(connection: Connection, options: GetOptions)
 }
 
 export async function clustersKnown(connection: Connection, options: GetOptions): Promise<void> {
-  printRecords((await clusterRecords(connection)).clusters, clusterColumns, options.output);
+  const records = (await clusterRecords(connection)).clusters;
+  printRecords(records, clusterColumns, options.output);
 }
 
 export async function clusterRecords(connection: Connection) {
-  const { clusters, controlPlaneRegion } = await connection.records.listClusters({});
-  return { controlPlaneRegion, clusters: clusters.map(clusterRecord) };
+  const { clusters, controlPlaneRegion, rootFingerprint } = await connection.records.listClusters({});
+  const root = hex(rootFingerprint);
+  return { controlPlaneRegion, clusters: clusters.map((one) => ({ ...clusterRecord(one), root })) };
 }
 
 type Cluster = Awaited<ReturnType<Connection["records"]["listClusters"]>>["clusters"][number];
-export type ClusterRecord = ReturnType<typeof clusterRecord>;
+export type ClusterRecord = ReturnType<typeof clusterRecord> & { readonly root: string };
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}
 
 function clusterRecord(one: Cluster) {
   return {
@@ -151,7 +157,8 @@ function clusterRecord(one: Cluster) {
     lastSeen: time(one.lastSeenAt),
     asOf: time(one.asOf),
     software: one.softwareVersion,
-    certificate: Buffer.from(one.certificateFingerprint).toString("hex"),
+    intermediate: hex(one.intermediateFingerprint),
+    linkCertificate: hex(one.certificateFingerprint),
   };
 }
 
@@ -161,4 +168,6 @@ export const clusterColumns: readonly Column<ClusterRecord>[] = [
   { title: "ROUTER", value: (one) => one.router },
   { title: "CONNECTED", value: (one) => one.connected },
   { title: "INDEX AS OF", value: (one) => one.asOf },
+  { title: "INTERMEDIATE (SHA-256)", value: (one) => one.intermediate },
+  { title: "ROOT (SHA-256)", value: (one) => one.root },
 ];

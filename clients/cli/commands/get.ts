@@ -212,7 +212,7 @@ async function getProject(_: readonly (string | undefined)[], options: GetOption
   );
 }
 
-/** Clusters are the control plane's to know, and backends each cluster's own. */
+/** The authority's signed list, with what the index knows of each cluster, and this cluster's own word on its backends. */
 async function getCluster(_: readonly (string | undefined)[], options: GetOptions): Promise<void> {
   const connection = await connectWith(options);
   if (options.from === "control-plane") return clustersKnown(connection, options);

@@ -4,8 +4,9 @@ import type { Connection } from "@biplane/sdk/remote";
 import { Command } from "commander";
 import { printRecords, printValue } from "../output/print.ts";
 import { table } from "../output/table.ts";
+import { alarmsOf, type ListedRecord, listedColumns, listedRecords } from "./clusters.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
-import { type ClusterRecord, clusterColumns, clusterRecords } from "./from-control-plane.ts";
+import { clusterRecords } from "./from-control-plane.ts";
 
 const sources: Readonly<Record<residency.RegionSource, string>> = {
   [residency.RegionSource.UNSPECIFIED]: "",
@@ -14,19 +15,26 @@ const sources: Readonly<Record<residency.RegionSource, string>> = {
   [residency.RegionSource.DECLARED]: "its operator",
 };
 
-/** The index's word on every cluster, and this cluster's own on its backends. */
+/** The signed list with the index's word on every cluster, and this cluster's own on its backends. */
 export async function showClusters(connection: Connection, options: CommonOptions): Promise<void> {
-  const [{ clusters, controlPlaneRegion }, regions] = await Promise.all([
+  const [listed, { clusters, controlPlaneRegion }, regions] = await Promise.all([
+    listedRecords(connection),
     clusterRecords(connection),
     connection.residency.getRegions({}),
   ]);
-  const records = clusters.map((one) => ({
+  const records = listed.map((one) => ({
+    ...clusters.find(({ cluster }) => cluster === one.cluster),
     ...one,
     controlPlaneRegion,
     ...(one.cluster === regions.cluster ? ownRecord(regions) : {}),
   }));
+  for (const { cluster } of clusters) {
+    if (listed.some((one) => one.cluster === cluster)) continue;
+    process.stderr.write(`biplane: alarm: the control plane knows ${cluster}, which the signed list lacks\n`);
+  }
+  for (const alarm of await alarmsOf(connection)) process.stderr.write(`biplane: alarm: ${alarm}\n`);
   if (options.output !== "table") return printValue(records, options.output);
-  printRecords<ClusterRecord>(records, clusterColumns, "table");
+  printRecords<ListedRecord>(records, listedColumns, "table");
   process.stdout.write(`\nBackends of cluster ${regions.cluster}, declared to be in ${regions.region}:\n`);
   process.stdout.write(`${table(ownRecord(regions).backends, backendColumns, undefined)}\n`);
   process.stdout.write(`\nControl plane: ${controlPlaneRegion}${restriction(regions.metadataRegions)}\n`);

@@ -1,7 +1,11 @@
 /** HTTPS to the servers that a client knows and to no others, in the shape of `fetch` and for streamed bodies. */
+import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { Agent, request as httpsRequest } from "node:https";
+import { isIP } from "node:net";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { connect } from "node:tls";
 import { BiplaneError, MiB } from "@biplane/base";
 import { clientTlsOptions, otherIssuerCode } from "@biplane/kit/tls";
 import type { KnownServers } from "./known-servers.ts";
@@ -55,6 +59,25 @@ export class PinnedHttp {
       if (options.body === undefined || options.body instanceof Uint8Array) outgoing.end(options.body);
       else pipeline(Readable.from(options.body), outgoing).catch(reject);
     });
+  }
+
+  /** SHA-256 of the certificate that the server shows, once it was found to be the server's; lower-case hex. */
+  async certificateAt(url: string): Promise<string> {
+    const { hostname, port } = new URL(url);
+    const tls = clientTlsOptions(this.#servers.tlsFor(url));
+    const host = hostname.replace(/^\[|\]$/g, "");
+    const name = isIP(host) === 0 ? { servername: host } : {};
+    const socket = connect({ ...tls, ...name, host, port: Number(port || 443), timeout: silenceMsMax });
+    try {
+      await once(socket, "secureConnect");
+      return createHash("sha256")
+        .update(socket.getPeerX509Certificate()?.raw ?? "")
+        .digest("hex");
+    } catch (cause) {
+      throw unreachable(url, cause);
+    } finally {
+      socket.destroy();
+    }
   }
 
   async text(response: PinnedResponse): Promise<string> {

@@ -96,6 +96,12 @@ export class SignedDocuments {
     return this.#kept.get(key) as KeptDocument<K> | undefined;
   }
 
+  /** DER, or undefined for an organization that has not enrolled yet. */
+  async pinnedRoot(org: string): Promise<Uint8Array | undefined> {
+    const pem = await this.#store.asOrg(org, (transaction) => this.#pinnedRoot(transaction, org));
+    return pem === undefined ? undefined : new Uint8Array(new X509Certificate(pem).raw);
+  }
+
   #remember(org: string, kind: DocumentKind, kept: KeptDocument): void {
     const key = `${org} ${kind}`;
     const before = this.#kept.get(key)?.document.head;

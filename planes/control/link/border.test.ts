@@ -94,7 +94,7 @@ test("without a certificate there is enrollment and nothing else (claim TLS-3)",
 test.each([
   ["another provider", "Another provider"],
   ["one that took the provider's name", "Biplane provider"],
-])("a certificate of %s is worth nothing, whatever it names", async (_, authorityName) => {
+])("a certificate of %s is worth nothing, whatever it names (claim TLS-3)", async (_, authorityName) => {
   const forged = await issueCertificate(await createRootAuthority(authorityName, 3_600_000), {
     commonName: "home.acme",
     hosts: ["home.acme.cluster.biplane.internal"],
@@ -108,7 +108,7 @@ test.each([
   expect(own.projects).toHaveLength(1);
 });
 
-test("a certificate from before a new enrollment is worth nothing after it", async () => {
+test("a certificate from before a new enrollment is worth nothing after it (claim TLS-3)", async () => {
   const organization = await createOrganization("moved");
   const before = await enrollCluster(control, organization, "home");
   const after = await enrollCluster(control, organization, "home");
@@ -116,6 +116,27 @@ test("a certificate from before a new enrollment is worth nothing after it", asy
   const token = await organization.token("ada");
   await expect(listProjects(before, token)).rejects.toThrow(/not one of the cluster's present ones/);
   expect((await listProjects(after, token)).projects).toEqual([]);
+});
+
+test("a certificate that has expired is worth nothing, on a connection that is open too (claim TLS-3)", async () => {
+  const lifetimeMs = 3_000;
+  const brief = await startTestControlPlane({
+    folder: join(folder, "brief"),
+    clusterCertificateMs: lifetimeMs,
+  });
+  try {
+    const organization = await createOrganization("brief");
+    const cluster = await enrollCluster(brief, organization, "home");
+    await allow(brief, organization);
+    const transport = cluster.transportAs("ada");
+    const ask = (over = transport) => createClient(IndexService, over).listProjects({});
+    expect((await ask()).projects).toEqual([]);
+    await new Promise((resolve) => setTimeout(resolve, lifetimeMs + 500));
+    await expect(ask()).rejects.toThrow(/certificate|canceled|expired/i);
+    await expect(ask(cluster.transportAs("ada"))).rejects.toThrow(/certificate|canceled|expired/i);
+  } finally {
+    await brief.close();
+  }
 });
 
 test.each([

@@ -1,4 +1,5 @@
 /** Signed documents over the links: what home sends up is judged, kept, and pushed to every cluster at once. */
+import { createHash } from "node:crypto";
 import {
   documentKindNames,
   nameOfDocumentKind,
@@ -12,6 +13,12 @@ import type { ClusterPeer } from "../clusters/peer.ts";
 import type { LinkSessions } from "../clusters/sessions.ts";
 import type { KeptDocument, SignedDocuments } from "../documents/documents.ts";
 
+export interface Fingerprints {
+  readonly root: Uint8Array;
+  /** By cluster. */
+  readonly intermediates: ReadonlyMap<string, Uint8Array>;
+}
+
 export class DocumentExchange {
   readonly #documents: SignedDocuments;
   readonly #sessions: LinkSessions;
@@ -21,6 +28,19 @@ export class DocumentExchange {
     this.#documents = documents;
     this.#sessions = sessions;
     this.#log = log;
+  }
+
+  /** What people compare with what they know of their own organization. */
+  async fingerprints(org: string): Promise<Fingerprints> {
+    const root = await this.#documents.pinnedRoot(org);
+    const list = await this.#documents.newest(org, "clusters");
+    const entries = list?.document.content.clusters ?? [];
+    return {
+      root: root === undefined ? new Uint8Array() : sha256(root),
+      intermediates: new Map(
+        entries.map(({ name, fingerprint }) => [name, new Uint8Array(Buffer.from(fingerprint, "hex"))]),
+      ),
+    };
   }
 
   /** The newest of each kind, for a cluster that has just connected. */
@@ -46,6 +66,10 @@ export class DocumentExchange {
     const document = toWire(kept);
     for (const link of this.#sessions.of(org)) link.sendDocument(document);
   }
+}
+
+function sha256(content: Uint8Array): Uint8Array {
+  return new Uint8Array(createHash("sha256").update(content).digest());
 }
 
 function toWire({ kind, jws }: KeptDocument): SignedDocument {

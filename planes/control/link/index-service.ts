@@ -19,7 +19,7 @@ export interface IndexDependencies extends LinkDependencies {
 }
 
 export function createIndexService(dependencies: IndexDependencies): ServiceImpl<typeof IndexService> {
-  const { store, audit, clock, sessions, region } = dependencies;
+  const { store, audit, clock, sessions, region, documents } = dependencies;
   const guarded = guardedBy(dependencies.policies);
   const isConnected = (org: string) => (cluster: string) => sessions.find(org, cluster) !== undefined;
   return {
@@ -36,10 +36,14 @@ export function createIndexService(dependencies: IndexDependencies): ServiceImpl
     place: guarded("place", (request, { org, cluster }) =>
       placeRun(store, org, request.project, cluster, isConnected(org)),
     ),
-    listClusters: guarded("listClusters", async (_, { org }) => ({
-      clusters: await listClusters(store, org, isConnected(org)),
-      controlPlaneRegion: region,
-    })),
+    listClusters: guarded("listClusters", async (_, { org }) => {
+      const { root, intermediates } = await documents.fingerprints(org);
+      const clusters = await listClusters(store, org, isConnected(org));
+      for (const one of clusters) {
+        one.intermediateFingerprint = intermediates.get(one.name) ?? one.intermediateFingerprint;
+      }
+      return { clusters, controlPlaneRegion: region, rootFingerprint: root };
+    }),
     getRun: guarded("getRun", (request, { org }) => getRun(store, org, request.run)),
     listRuns: guarded("listRuns", (request, { org }) => listRuns(store, org, request)),
     listActions: guarded("listActions", (request, { org }) => listActions(store, org, request)),

@@ -1,4 +1,5 @@
 import { IndexService, Phase } from "@biplane/control-wire";
+import { fingerprint } from "@biplane/kit/certificates";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -179,12 +180,16 @@ describeOnBothDatabases("the index", (fresh) => {
   });
 
   test("a cluster shows whether it is connected, since when its state is known, and its certificate", async () => {
-    const { clusters, controlPlaneRegion } = await index().listClusters({});
+    const { clusters, controlPlaneRegion, rootFingerprint } = await index().listClusters({});
     expect(controlPlaneRegion).toBe("eu-test");
     expect(clusters).toMatchObject([
       { name: "home", connected: true, region: "eu-test", routerAddress: "https://localhost:8443" },
     ]);
     expect(clusters[0]!.certificateFingerprint).toHaveLength(32);
+    // As the customer knows its own (claim TRUST-1): what is compared must not come from the customer's side.
+    expect(Buffer.from(rootFingerprint).toString("hex")).toBe(
+      fingerprint(home.organization.root.certificatePem),
+    );
     expect(timestampMs(clusters[0]!.asOf!)).toBe(1_700_000_000_000 + sequence);
   });
 

@@ -4,7 +4,7 @@ import { createSecureServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect } from "node:tls";
+import { type ConnectionOptions, connect } from "node:tls";
 import { day } from "@biplane/base";
 import { createCertificateRequest } from "@biplane/kit/certificates";
 import { newKey } from "@biplane/kit/crypto";
@@ -78,15 +78,19 @@ test("what servers show chains to the root that clients pin, and is replaced whi
   const first = await serialAt(port);
   await serving.renew();
   expect(await serialAt(port)).not.toBe(first);
+  // A renewed certificate brings no weaker suite with it (claim TLS-2).
+  const weak = { maxVersion: "TLSv1.2", ciphers: "ECDHE-ECDSA-AES128-SHA256" } as const;
+  await expect(serialAt(port, weak)).rejects.toThrow(/handshake/i);
+  expect(await serialAt(port, { maxVersion: "TLSv1.2" })).not.toBe(first);
   server.close();
   await serving.close();
 });
 
 /** Serial number of what the server shows to a client that believes the root alone. */
-function serialAt(port: number): Promise<string> {
+function serialAt(port: number, options: ConnectionOptions = {}): Promise<string> {
   return new Promise((resolve, reject) => {
     const ca = certificates.root.certificatePem;
-    const socket = connect({ port, host: "localhost", servername: "localhost", ca }, () => {
+    const socket = connect({ port, host: "localhost", servername: "localhost", ca, ...options }, () => {
       resolve(new X509Certificate(socket.getPeerX509Certificate()!.raw).serialNumber);
       socket.destroy();
     });

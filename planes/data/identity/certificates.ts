@@ -3,11 +3,12 @@
  * intermediate below it, which signs what router, authority and object server show. The intermediate's key is made here.
  */
 import { X509Certificate } from "node:crypto";
+import type { SecureContextOptions } from "node:tls";
 import { day } from "@biplane/base";
 import { createCertificateRequest, issueCertificate } from "@biplane/kit/certificates";
 import { deriveKey, type Key, openRecord, sealRecord } from "@biplane/kit/crypto";
 import { readFileIfAny, writeFileDurably } from "@biplane/kit/files";
-import type { TlsIdentity } from "@biplane/kit/tls";
+import { serverTlsOptions, type TlsIdentity } from "@biplane/kit/tls";
 
 export interface OrganizationCertificates {
   readonly root: Pick<TlsIdentity, "certificatePem">;
@@ -68,27 +69,39 @@ export async function writeCertificates(
 }
 
 interface Rotating {
-  setSecureContext(options: { cert: string; key: string }): void;
+  setSecureContext(options: SecureContextOptions): void;
 }
 
 /** What the plane's servers show; renewed by itself long before it expires. */
 export class ServingCertificate {
   #authority: TlsIdentity;
   readonly #hosts: readonly string[];
+  readonly #lifetimeMs: number;
   readonly #servers = new Set<Rotating>();
   #identity: TlsIdentity;
   #timer: NodeJS.Timeout | undefined;
 
-  private constructor(authority: TlsIdentity, hosts: readonly string[], identity: TlsIdentity) {
+  private constructor(
+    authority: TlsIdentity,
+    hosts: readonly string[],
+    identity: TlsIdentity,
+    lifetimeMs: number,
+  ) {
     this.#authority = authority;
+    this.#lifetimeMs = lifetimeMs;
     this.#hosts = hosts;
     this.#identity = identity;
   }
 
-  static async issue(authority: TlsIdentity, hosts: readonly string[]): Promise<ServingCertificate> {
-    const serving = new ServingCertificate(authority, hosts, await issueLeaf(authority, hosts));
+  static async issue(
+    authority: TlsIdentity,
+    hosts: readonly string[],
+    lifetimeMs = leafMs,
+  ): Promise<ServingCertificate> {
+    const identity = await issueLeaf(authority, hosts, lifetimeMs);
+    const serving = new ServingCertificate(authority, hosts, identity, lifetimeMs);
     const renew = () => void serving.renew();
-    serving.#timer = setInterval(renew, day).unref();
+    serving.#timer = setInterval(renew, Math.min(day, (lifetimeMs * 2) / 3)).unref();
     return serving;
   }
 
@@ -103,9 +116,10 @@ export class ServingCertificate {
   }
 
   async renew(): Promise<void> {
-    this.#identity = await issueLeaf(this.#authority, this.#hosts);
-    const { certificatePem: cert, privateKeyPem: key } = this.#identity;
-    for (const server of this.#servers) server.setSecureContext({ cert, key });
+    this.#identity = await issueLeaf(this.#authority, this.#hosts, this.#lifetimeMs);
+    // All of the options: what is left out would go back to what Node takes by default, weaker suites included.
+    const options = serverTlsOptions({ identity: this.#identity });
+    for (const server of this.#servers) server.setSecureContext(options);
   }
 
   /** From now on below another intermediate. */
@@ -119,12 +133,16 @@ export class ServingCertificate {
   }
 }
 
-async function issueLeaf(authority: TlsIdentity, hosts: readonly string[]): Promise<TlsIdentity> {
+async function issueLeaf(
+  authority: TlsIdentity,
+  hosts: readonly string[],
+  lifetimeMs: number,
+): Promise<TlsIdentity> {
   const leaf = await issueCertificate(authority, {
     commonName: hosts[0] ?? "biplane",
     hosts,
     uses: ["server"],
-    lifetimeMs: leafMs,
+    lifetimeMs,
   });
   return { ...leaf, certificatePem: `${leaf.certificatePem.trim()}\n${authority.certificatePem}` };
 }
