@@ -140,6 +140,30 @@ describe("Two clusters of an organization", () => {
     await eventually(refused, isRevoked, { withinMs: spreadMsMax, what: "The revocation in Paris" });
   });
 
+  test("believe the authority's new keys once it signs by them, and the old ones for as long as their tokens last", async () => {
+    const before = await system.token();
+    const authority = createClient(identity.AuthorityService, transportTo(system.profile));
+    await authority.rotateSigningKeys({});
+    const after = await requestToken(system.profile, system.client);
+    const kidOf = (token: string) =>
+      JSON.parse(Buffer.from(token.split(".")[0]!, "base64url").toString()).kid;
+    expect(kidOf(after)).not.toBe(kidOf(before));
+    for (const token of [after, before]) {
+      const people = createClient(
+        flyte.auth.IdentityService,
+        transportTo(paris.profile, async () => token),
+      );
+      await eventually(
+        () => people.userInfo({}),
+        ({ subject }) => subject === system.client.id,
+        {
+          withinMs: spreadMsMax,
+          what: "A token of another key being believed in Paris",
+        },
+      );
+    }
+  });
+
   test("have one authority, at home: the other one says where that is, and has no key of it", async () => {
     const users = createClient(identity.UserService, transportTo(paris.profile));
     const asked = users.createUser({ email: "eve@acme.test", name: "Eve", role: "Admin" });
