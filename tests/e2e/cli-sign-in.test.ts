@@ -106,6 +106,27 @@ test("an answer that was not asked for signs nobody in", async () => {
   expect(errors).toContain("refused the sign-in");
 });
 
+test.each(["https://evil.example", undefined])(
+  "an answer of another authority is refused though its state is right (mix-up, RFC 9207; iss %s)",
+  async (iss) => {
+    const login = start("login", "--profile", system.profilePath, "--name", "mixed");
+    const page = browser();
+    const last = await page.signIn(
+      await page.open(await login.said(/(https:\/\/\S+\/auth\?\S+)/)),
+      user.email,
+      user.password,
+    );
+    // The code is good; that another authority says so is all that is wrong.
+    const answer = new URL(last.url);
+    answer.searchParams.delete("iss");
+    if (iss !== undefined) answer.searchParams.set("iss", iss);
+    await visit(answer.href);
+    const { code, errors } = await login.ended;
+    expect(code).toBe(4);
+    expect(errors).toContain("refused the sign-in");
+  },
+);
+
 test("by device code, where this machine has no browser", async () => {
   const login = start("login", "--profile", system.profilePath, "--name", "device", "--device");
   const userCode = await login.said(/enter the code (\S+)/);
