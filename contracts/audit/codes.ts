@@ -35,6 +35,7 @@ export const auditCodes = {
   KEY_DESTROYED: "A version of a customer's key was to be destroyed.",
   KEY_ASSIGNED: "A project was to be given another key.",
   REGIONS_READ: "The regions of a cluster's backends were asked for.",
+  PROJECT_REGIONS_RESTRICTED: "The regions where a project's runs may be were to be changed.",
   DESTINATIONS_LISTED: "The list of what a cluster may connect to was read.",
   EGRESS_REFUSED: "A connection to somewhere that is not on the plane's list was refused.",
   PAGE_READ: "A page for people was opened.",

@@ -86,6 +86,7 @@ export const controlColumns = {
     id: project,
     display_name_sealed: sealed("orchestration", line),
     archived: plain("orchestration"),
+    regions: plain("orchestration", line),
     created_at: time,
   },
   task: {

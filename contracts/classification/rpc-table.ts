@@ -150,6 +150,11 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
   "biplane.data.v1.KeysService/AssignKey": change("keys.write", organization, "KEY_ASSIGNED"),
 
   "biplane.data.v1.ResidencyService/GetRegions": read("records.read", organization, "REGIONS_READ"),
+  "biplane.data.v1.ResidencyService/RestrictProject": change(
+    "project.update",
+    organization,
+    "PROJECT_REGIONS_RESTRICTED",
+  ),
   "biplane.data.v1.ResidencyService/ListDestinations": read(
     "records.read",
     organization,

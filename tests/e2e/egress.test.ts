@@ -21,7 +21,7 @@ import {
 import { eventually } from "./eventually.ts";
 import { type System, startSystem } from "./system.ts";
 
-const reports = resolve(import.meta.dirname, "workflows/reports.ts");
+const reports = resolve(import.meta.dirname, "../../verify/workflows/reports.ts");
 const folder = mkdtempSync(join(tmpdir(), "biplane-egress-"));
 const trace = join(folder, "connections");
 const kms = providerKinds.find(({ tools }) => tools.includes("moto"))!;

@@ -2,15 +2,16 @@
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { type ProviderPlace, providerKinds } from "@biplane/verify/keys/providers";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Daemon, programPath, runProgram } from "../support/daemon.ts";
 import { startPostgres } from "../support/postgres.ts";
 import { describeWithTools } from "../support/tools.ts";
-import { type System, startSystem } from "./system.ts";
+import { project, type System, startSystem } from "./system.ts";
 
+const reports = resolve(import.meta.dirname, "../../verify/workflows/reports.ts");
 const kms = providerKinds.find(({ tools }) => tools.includes("moto"))!;
 
 /** What a program says as it fails. */
@@ -65,6 +66,20 @@ describeWithTools("a data plane in eu-central-1", kms.tools, () => {
     const table = await biplane(system, ["get", "cluster"]);
     expect(table).toContain("Control plane: eu-west-3 (metadata may be in eu-* only)");
     expect(table).toMatch(/keys +aws-kms +eu-central-1/);
+  });
+
+  test("a project restricted to other regions gets no run here, and says why; lifted, it does (claim RES-2)", async () => {
+    const client = await system.connect();
+    const start = () => client.run({ file: reports, task: "large-report" }, { mebibytes: 1 });
+    await biplane(system, ["update", "project", project, "--region", "us-*", "us-gov-*"]);
+    await expect(start()).rejects.toThrow(/restricted to .*us-\*|may not be in this cluster's region/);
+    expect(await client.list()).toEqual([]);
+    await biplane(system, ["update", "project", project, "--region", "eu-*"]);
+    expect(await (await start()).wait()).toMatchObject({ succeeded: true });
+    await biplane(system, ["update", "project", project, "--region", "us-*"]);
+    await expect(start()).rejects.toThrow();
+    await biplane(system, ["update", "project", project, "--any-region"]);
+    expect(await (await start()).wait()).toMatchObject({ succeeded: true });
   });
 
   test("control: with its keys elsewhere it does not start, and says which store is where (claim RES-1)", async () => {

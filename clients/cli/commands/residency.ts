@@ -1,8 +1,9 @@
 /** `biplane get cluster` and `biplane egress`: where everything is, and whom the planes talk to (claims RES-1, RES-3, RES-4). */
+import { BiplaneError } from "@biplane/base";
 import { residency } from "@biplane/data-wire";
 import type { Connection } from "@biplane/sdk/remote";
 import { Command } from "commander";
-import { printRecords, printValue } from "../output/print.ts";
+import { printRecord, printRecords, printValue } from "../output/print.ts";
 import { table } from "../output/table.ts";
 import { alarmsOf, type ListedRecord, listedColumns, listedRecords } from "./clusters.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
@@ -63,6 +64,30 @@ const backendColumns = [
 
 function restriction(regions: readonly string[]): string {
   return regions.length === 0 ? "" : ` (metadata may be in ${regions.join(", ")} only)`;
+}
+
+interface RestrictionOptions extends CommonOptions {
+  readonly region?: readonly string[];
+  readonly anyRegion?: boolean;
+}
+
+export function updateProjectCommand(): Command {
+  return withCommonOptions(
+    new Command("project")
+      .description("say in which regions a project's runs may be")
+      .argument("<id>")
+      .option("--region <pattern...>", "a region, or the beginning of its name and a star: eu-*")
+      .option("--any-region", "lift the restriction"),
+  ).action(restrictProject);
+}
+
+async function restrictProject(project: string, options: RestrictionOptions): Promise<void> {
+  const regions = options.region ?? [];
+  if ((regions.length === 0) !== (options.anyRegion === true)) {
+    throw new BiplaneError("invalid_argument", "Give either --region or --any-region.");
+  }
+  await (await connectWith(options)).residency.restrictProject({ project, regions: [...regions] });
+  printRecord({ project, regions: regions.join(", ") || "any" }, options.output);
 }
 
 export function egressCommand(): Command {

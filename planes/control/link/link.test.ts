@@ -106,6 +106,32 @@ describeOnBothDatabases("the link", (fresh) => {
     expect(outcomes).toEqual([AdmissionOutcome.UNKNOWN_PROJECT, AdmissionOutcome.PROJECT_ARCHIVED]);
   });
 
+  test("runs of a project that is restricted to other regions are refused; lifted, they are admitted (claim RES-2)", async () => {
+    await index().createProject({ id: "pinned", displayName: "" });
+    const restrict = (...regions: string[]) => index().updateProject({ id: "pinned", regions: { regions } });
+    const ask = async (number: number) => {
+      const peer = await openPeer();
+      const run = { org: "acme", project: "pinned", domain, name: `r-pinned-${number}` };
+      peer.events([runCreated(3, "x", { run })]);
+      return (await peer.next("ack")).admissions.map((admission) => admission.outcome);
+    };
+    expect((await restrict("us-*", "us-east-1")).project?.regions).toEqual(["us-*", "us-east-1"]);
+    expect(await ask(1)).toEqual([AdmissionOutcome.REGION_NOT_ALLOWED]);
+    await expect(index().place({ project: "pinned", domain })).rejects.toThrow(
+      /restricted to us-\*, us-east-1/,
+    );
+    await restrict("eu-*");
+    expect(await ask(2)).toEqual([AdmissionOutcome.ADMITTED]);
+    await restrict("us-*");
+    await index().updateProject({ id: "pinned", displayName: "Named" });
+    expect(await ask(3), "another change leaves it").toEqual([AdmissionOutcome.REGION_NOT_ALLOWED]);
+    // Control: lifted, the same cluster takes them.
+    await restrict();
+    expect(await ask(4)).toEqual([AdmissionOutcome.ADMITTED]);
+    await expect(index().place({ project: "pinned", domain })).resolves.toBeDefined();
+    await expect(restrict("Europe")).rejects.toThrow(/can't restrict regions/);
+  });
+
   test("an unanswered intent comes again at every connection, an answered one never (rule of state 5)", async () => {
     const cluster = await newCluster();
     const first = await openPeer(cluster);

@@ -1,5 +1,5 @@
 /** Which cluster a new run should be submitted to. Placement precedes content: a submitted run is never moved. */
-import { BiplaneError } from "@biplane/base";
+import { BiplaneError, isRegionAllowed } from "@biplane/base";
 import type { Cluster } from "@biplane/control-wire";
 import { listClusters } from "../clusters/clusters.ts";
 import { getProject } from "../projects/projects.ts";
@@ -18,7 +18,7 @@ export async function placeRun(
   asking: string,
   isConnected: (cluster: string) => boolean,
 ): Promise<Placement> {
-  const { archived } = await getProject(store, org, project);
+  const { archived, regions } = await getProject(store, org, project);
   if (archived) {
     throw new BiplaneError("failed_precondition", {
       what: `Project ${project} is archived.`,
@@ -26,13 +26,32 @@ export async function placeRun(
       next: "Use another project, or take this one out of the archive.",
     });
   }
-  const clusters = await listClusters(store, org, isConnected);
+  const all = await listClusters(store, org, isConnected);
+  const clusters = all.filter(({ region }) => isRegionAllowed(region, regions));
+  if (clusters.length === 0 && all.length > 0) throw nowhereAllowed(project, regions, all);
   const chosen = choose(clusters, asking);
   if (chosen !== undefined) return { cluster: chosen.name, routerAddress: chosen.routerAddress };
   throw new BiplaneError("unavailable", {
     what: "The organization has no cluster yet.",
     next: "Enroll a data plane.",
   });
+}
+
+function nowhereAllowed(
+  project: string,
+  regions: readonly string[],
+  clusters: readonly Cluster[],
+): BiplaneError {
+  const there = clusters.map(({ name, region }) => `${name} in ${region}`).join(", ");
+  return new BiplaneError(
+    "failed_precondition",
+    {
+      what: `No cluster is where runs of project ${project} may be.`,
+      why: `The project is restricted to ${regions.join(", ")}; there is ${there}.`,
+      next: "Enroll a cluster there, or lift the restriction: biplane update project.",
+    },
+    { reason: "region_not_allowed" },
+  );
 }
 
 function choose(clusters: readonly Cluster[], asking: string): Cluster | undefined {

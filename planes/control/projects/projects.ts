@@ -1,5 +1,5 @@
 /** Projects: the one thing that the control plane decides about, beside admission (rule of state 1). */
-import { BiplaneError, defaultDomains, parseProjectId } from "@biplane/base";
+import { BiplaneError, defaultDomains, parseProjectId, parseRegionRestriction } from "@biplane/base";
 import {
   type CreateProjectRequest,
   type ListProjectsRequest,
@@ -26,6 +26,7 @@ export async function createProject(
     id,
     display_name_sealed: store.seal(namePlace(org, id), request.displayName),
     archived: false,
+    regions: "",
     created_at: nowMs,
   };
   const inserted = await store.asOrg(org, (transaction) =>
@@ -48,13 +49,14 @@ export async function createProject(
 export async function updateProject(
   store: Store,
   org: string,
-  { id, displayName, archived }: UpdateProjectRequest,
+  { id, displayName, archived, regions }: UpdateProjectRequest,
 ): Promise<Project> {
   const changes = {
     ...(displayName === undefined
       ? {}
       : { display_name_sealed: store.seal(namePlace(org, id), displayName) }),
     ...(archived === undefined ? {} : { archived }),
+    ...(regions === undefined ? {} : { regions: joinRegions(regions.regions) }),
   };
   if (Object.keys(changes).length > 0) {
     await store.asOrg(org, (transaction) =>
@@ -106,8 +108,25 @@ function projectOf(store: Store, row: Selectable<ProjectTable>): Project {
     displayName: store.open(namePlace(row.org_id, row.id), row.display_name_sealed),
     domains: [...defaultDomains],
     archived: row.archived,
+    regions: splitRegions(row.regions),
     createdAt: toTimestamp(row.created_at),
   });
+}
+
+const regionsMax = 16;
+
+/** Each is checked; together they fit into one column. */
+function joinRegions(regions: readonly string[]): string {
+  const joined = [...new Set(regions.map(parseRegionRestriction))].join(" ");
+  if (regions.length <= regionsMax && joined.length <= 255) return joined;
+  throw new BiplaneError("invalid_argument", {
+    what: "A project can't be restricted to so many regions.",
+    next: "Use beginnings of names, as eu-*.",
+  });
+}
+
+export function splitRegions(text: string): string[] {
+  return text === "" ? [] : text.split(" ");
 }
 
 function namePlace(org: string, id: string) {

@@ -2,8 +2,10 @@
  * Admission of new runs. The primary key of `run` decides who has a name (rule of state 4): the first run keeps it, the
  * same run asking again is admitted again, any other is told that the name is taken.
  */
+import { isRegionAllowed } from "@biplane/base";
 import { AdmissionOutcome, type Intent, isTerminal, type RunProjection } from "@biplane/control-wire";
 import { intentFor, newIntent } from "../placing/intents.ts";
+import { splitRegions } from "../projects/projects.ts";
 import type { ControlTransaction, Store } from "../store/open.ts";
 import { parts } from "../store/parts.ts";
 import { keyText, type RunKey, type RunRow, runFacts, runKey } from "./rows.ts";
@@ -39,10 +41,11 @@ export async function admitRuns(
 ): Promise<readonly Verdict[]> {
   if (requests.length === 0) return [];
   const projects = await findProjects(context, requests);
+  const region = await regionOf(context);
   const judgements = new Map<number, Judgement>();
   const candidates: Request[] = [];
   for (const request of requests) {
-    const refusal = refusalOf(projects.get(request.run.run?.project ?? ""));
+    const refusal = refusalOf(projects.get(request.run.run?.project ?? ""), region);
     if (refusal === undefined) candidates.push(request);
     else judgements.set(request.sequence, refused(refusal));
   }
@@ -61,16 +64,31 @@ async function findProjects({ transaction, org }: AdmissionContext, requests: re
   const ids = [...new Set(requests.map((request) => request.run.run?.project ?? ""))];
   const rows = await transaction
     .selectFrom("project")
-    .select(["id", "archived"])
+    .select(["id", "archived", "regions"])
     .where("org_id", "=", org)
     .where("id", "in", ids)
     .execute();
   return new Map(rows.map((row) => [row.id, row]));
 }
 
-function refusalOf(project: { archived: boolean } | undefined): AdmissionOutcome | undefined {
+/** As the cluster said when it connected. */
+async function regionOf({ transaction, org, cluster }: AdmissionContext): Promise<string> {
+  const row = await transaction
+    .selectFrom("cluster")
+    .select("region")
+    .where((where) => where.and({ org_id: org, name: cluster }))
+    .executeTakeFirst();
+  return row?.region ?? "";
+}
+
+function refusalOf(
+  project: { archived: boolean; regions: string } | undefined,
+  region: string,
+): AdmissionOutcome | undefined {
   if (project === undefined) return AdmissionOutcome.UNKNOWN_PROJECT;
-  return project.archived ? AdmissionOutcome.PROJECT_ARCHIVED : undefined;
+  if (project.archived) return AdmissionOutcome.PROJECT_ARCHIVED;
+  const isAllowed = isRegionAllowed(region, splitRegions(project.regions));
+  return isAllowed ? undefined : AdmissionOutcome.REGION_NOT_ALLOWED;
 }
 
 async function claimNames(context: AdmissionContext, requests: readonly Request[]) {

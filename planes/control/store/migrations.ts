@@ -25,6 +25,10 @@ export const controlMigrations: MigrationSet = {
     "2026-11-25-metadata-regions": {
       async up(kysely: Kysely<unknown>) {
         await kysely.schema.alterTable("organization").addColumn("metadata_regions", "text").execute();
+        await kysely.schema
+          .alterTable("project")
+          .addColumn("regions", "text", (column) => column.notNull().defaultTo(""))
+          .execute();
       },
     },
     "2026-11-25-no-commands": {

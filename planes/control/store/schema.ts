@@ -68,6 +68,8 @@ export interface ProjectTable {
   id: Fixed<string>;
   display_name_sealed: Bytes;
   archived: boolean;
+  /** Where its runs may be, as `eu-*`, parted by spaces; empty: anywhere. */
+  regions: string;
   created_at: Fixed<number>;
 }
 

@@ -1,10 +1,11 @@
 /** CreateRun: checks what was submitted, pins what it refers to, and hands it to the runs engine as bytes. */
 import { createHash } from "node:crypto";
-import { BiplaneError, type ProjectDomain, parseRunName } from "@biplane/base";
+import { BiplaneError, isRegionAllowed, type ProjectDomain, parseRunName } from "@biplane/base";
 import { flyte, readSupplement, supplement } from "@biplane/data-wire";
 import { projectPrefix, requireOwnLocation } from "@biplane/layout";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { AuthorizedCall } from "../router/call.ts";
+import { regionNotAllowed } from "../runs/admission-errors.ts";
 import type { NewRun, RunRecord } from "../runs/types.ts";
 import { actingSubject } from "./acting.ts";
 import { inputsUriIn, storeInputs, withDefaults } from "./inputs.ts";
@@ -19,6 +20,7 @@ type Request = flyte.workflow.CreateRunRequest;
 
 export async function createRun(parts: ApiParts, call: AuthorizedCall, request: Request): Promise<RunRecord> {
   const scope = scopeOf(call, request);
+  requireAllowedRegion(parts, scope.project);
   // Before anything is added to it: the repeat key and the document are about what the client sent.
   const bytes = toBinary(CreateRunRequestSchema, request);
   const taskSpec = await taskSpecOf(parts, call, request);
@@ -44,6 +46,12 @@ export async function createRun(parts: ApiParts, call: AuthorizedCall, request: 
     repeatKey: repeatKeyOf(call, bytes),
   };
   return parts.runs.createRun(run);
+}
+
+/** Before anything is stored here; the control plane, which may know of a newer restriction, decides as well. */
+function requireAllowedRegion({ projects, residency }: ApiParts, project: string): void {
+  const restrictions = projects.entry(project)?.regions ?? [];
+  if (!isRegionAllowed(residency.regions.declared, restrictions)) throw regionNotAllowed(project);
 }
 
 /** Rule of state 2: who, which request, and exactly what. */

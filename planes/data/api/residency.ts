@@ -1,6 +1,9 @@
 /** Where this cluster keeps what it holds, and whom it talks to (claims RES-1, RES-3, RES-4). */
+import { parseProjectId, parseRegionRestriction } from "@biplane/base";
 import { residency } from "@biplane/data-wire";
+import { fromConnectError } from "@biplane/kit/connect-errors";
 import type { RegionSource } from "../residency/regions.ts";
+import { authorizedCall } from "../router/call.ts";
 import { serve } from "../router/router.ts";
 import type { ApiParts } from "./parts.ts";
 
@@ -10,7 +13,7 @@ const sources: Readonly<Record<RegionSource, residency.RegionSource>> = {
   declared: residency.RegionSource.DECLARED,
 };
 
-export function residencyService({ cluster, residency: parts }: ApiParts) {
+export function residencyService({ cluster, residency: parts, projects, controlPlane }: ApiParts) {
   return serve(residency.ResidencyService, {
     getRegions: async () => ({
       cluster,
@@ -25,6 +28,17 @@ export function residencyService({ cluster, residency: parts }: ApiParts) {
         agrees,
       })),
     }),
+    restrictProject: async (request, context) => {
+      const index = controlPlane.index(authorizedCall(context).principal);
+      const regions = { regions: request.regions.map(parseRegionRestriction) };
+      try {
+        const { project } = await index.updateProject({ id: parseProjectId(request.project), regions });
+        if (project !== undefined) await projects.remember([project]);
+      } catch (error) {
+        throw fromConnectError(error);
+      }
+      return {};
+    },
     listDestinations: () => ({ destinations: parts.destinations().map((one) => ({ ...one })) }),
   });
 }

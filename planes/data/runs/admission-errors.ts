@@ -22,6 +22,18 @@ export function notAdmittedYet(run: string): BiplaneError {
   );
 }
 
+export function regionNotAllowed(project: string): BiplaneError {
+  return new BiplaneError(
+    "failed_precondition",
+    {
+      what: `Runs of project ${project} may not be in this cluster's region.`,
+      why: "The project is restricted to other regions.",
+      next: "Submit it to a cluster there (`biplane get cluster`), or have the restriction lifted.",
+    },
+    { reason: "region_not_allowed" },
+  );
+}
+
 export function admissionRefused(run: RunId, outcome: AdmissionOutcome): BiplaneError {
   switch (outcome) {
     case AdmissionOutcome.ALREADY_EXISTS:
@@ -36,6 +48,8 @@ export function admissionRefused(run: RunId, outcome: AdmissionOutcome): Biplane
         what: `The project ${run.project} is archived.`,
         next: "Activate it, or choose another one.",
       });
+    case AdmissionOutcome.REGION_NOT_ALLOWED:
+      return regionNotAllowed(run.project);
     case AdmissionOutcome.ADMITTED:
     case AdmissionOutcome.UNSPECIFIED:
       return new BiplaneError("unavailable", `The control plane gave no decision on the run ${run.run}.`);

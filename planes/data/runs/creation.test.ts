@@ -158,6 +158,7 @@ describeOnBothDatabases("CreateRun", (fresh) => {
     for (const [outcome, code] of [
       [AdmissionOutcome.UNKNOWN_PROJECT, "not_found"],
       [AdmissionOutcome.PROJECT_ARCHIVED, "failed_precondition"],
+      [AdmissionOutcome.REGION_NOT_ALLOWED, "failed_precondition"],
     ] as const) {
       control = new TestControlPlane(fixture, outcome).start();
       await expect(fixture.runs.createRun(newRun())).rejects.toMatchObject({ code });
