@@ -73,6 +73,9 @@ async function callBeside(): Promise<void> {
   session.close();
 }
 
+/** An answer to its last words can cross when the plane has stopped reading; what it never reads it can't record. */
+const unreadMax = 1;
+
 /** What the ledger holds, of a plane that was stopped. */
 async function readEntries(): Promise<border.LedgerEntry[]> {
   const paths = statePaths(join(system.folder, "data"));
@@ -128,7 +131,7 @@ describeWithTools("the border", ["tcpdump", "tshark", "bubblewrap"], () => {
     await capture.stop();
     const ledger = ledgerCalls(await readEntries());
     const wire = await onTheWire([keyLogs.data]);
-    expect(compareBorder(ledger, wire)).toEqual([]);
+    expect(compareBorder(ledger, wire, unreadMax)).toEqual([]);
     const paths = new Set(wire.map(({ up }) => up.headers[":path"]));
     for (const method of ["EnrollmentService/Enroll", "LinkService/Connect", "IndexService/CreateProject"]) {
       expect(paths).toContain(`/biplane.control.v1.${method}`);
@@ -138,11 +141,14 @@ describeWithTools("the border", ["tcpdump", "tshark", "bubblewrap"], () => {
     expect(stream.down.messages.length).toBeGreaterThan(3);
 
     const withBeside = await onTheWire([keyLogs.data, keyLogs.beside]);
-    const differences = compareBorder(ledger, withBeside);
+    const differences = compareBorder(ledger, withBeside, unreadMax);
     expect(differences, "control: a message beside the ledger is reported").toHaveLength(1);
     expect(differences[0]).toMatch(/^beside the ledger: .*ListProjects/);
     const [, ...fewer] = ledger;
-    expect(compareBorder(fewer, wire), "control: a call that the ledger lacks is reported").toHaveLength(1);
+    expect(
+      compareBorder(fewer, wire, unreadMax),
+      "control: a call that the ledger lacks is reported",
+    ).toHaveLength(1);
     expect(readFileSync(capture.path).length).toBeGreaterThan(10_000);
   });
 });

@@ -52,6 +52,16 @@ const aboutOneself = new Set([
   "biplane.data.v1.AuthorityService/ListSigningKeys",
   "biplane.data.v1.AuthorityService/RotateSigningKeys",
   "biplane.data.v1.MembershipService/GetClusterList",
+  "biplane.data.v1.ResidencyService/GetRegions",
+  "biplane.data.v1.ResidencyService/ListDestinations",
+  // Names of roles as well; the first of these makes what the next ones find.
+  "biplane.data.v1.PolicyService/CreateRole",
+  "biplane.data.v1.PolicyService/GetRole",
+  "biplane.data.v1.PolicyService/ListRoles",
+  "biplane.data.v1.PolicyService/UpdateRole",
+  "biplane.data.v1.PolicyService/DeleteRole",
+  "biplane.data.v1.PolicyService/ListAssignments",
+  "biplane.data.v1.PolicyService/GetPolicy",
 ]);
 
 /** As its router makes it for the call of a program of its own. */

@@ -35,15 +35,24 @@ export function ledgerCalls(entries: readonly border.LedgerEntry[]): LedgerCall[
   });
 }
 
-/** What the ledger and the wire do not agree on; empty where they are the same. */
-export function compareBorder(ledger: readonly LedgerCall[], wire: readonly CapturedCall[]): string[] {
+/**
+ * What the ledger and the wire do not agree on; empty where they are the same. `unreadMax`: so many messages may have come
+ * at the end of a call that a stopping plane did not read any more.
+ */
+export function compareBorder(
+  ledger: readonly LedgerCall[],
+  wire: readonly CapturedCall[],
+  unreadMax = 0,
+): string[] {
   const differences: string[] = [];
   let next = 0;
   for (const captured of wire) {
     const path = captured.up.headers[":path"] ?? "";
-    const at = ledger.findIndex((one, index) => index >= next && one.path === path && isSame(one, captured));
+    const at = ledger.findIndex(
+      (one, index) => index >= next && one.path === path && isSame(one, captured, unreadMax),
+    );
     if (at === -1) {
-      differences.push(`beside the ledger: ${path}${firstDifference(ledger[next], captured)}`);
+      differences.push(`beside the ledger: ${path}${firstDifference(ledger[next], captured, unreadMax)}`);
       continue;
     }
     for (const missing of ledger.slice(next, at)) differences.push(`never crossed: ${missing.path}`);
@@ -52,23 +61,25 @@ export function compareBorder(ledger: readonly LedgerCall[], wire: readonly Capt
   return [...differences, ...ledger.slice(next).map(({ path }) => `never crossed: ${path}`)];
 }
 
-function isSame(one: LedgerCall, captured: CapturedCall): boolean {
-  return firstDifference(one, captured) === "";
+function isSame(one: LedgerCall, captured: CapturedCall, unreadMax: number): boolean {
+  return firstDifference(one, captured, unreadMax) === "";
 }
 
-function firstDifference(one: LedgerCall | undefined, captured: CapturedCall): string {
+function firstDifference(one: LedgerCall | undefined, captured: CapturedCall, unreadMax: number): string {
   if (one === undefined) return " (there is no further call)";
   for (const direction of ["up", "down"] as const) {
-    const difference = differenceIn(one[direction], captured[direction]);
+    const allowed = direction === "down" ? unreadMax : 0;
+    const difference = differenceIn(one[direction], captured[direction], allowed);
     if (difference !== "") return ` (${direction}: ${difference})`;
   }
   return "";
 }
 
-function differenceIn(ledger: LedgerDirection, wire: CapturedDirection): string {
+function differenceIn(ledger: LedgerDirection, wire: CapturedDirection, unreadMax: number): string {
   const [kept, sent] = [sorted(Object.entries(ledger.headers)), sorted(hidden(wire.headers))];
   if (kept !== sent) return `headers ${kept} and ${sent}`;
-  if (ledger.messages.length !== wire.messages.length) {
+  const unread = wire.messages.length - ledger.messages.length;
+  if (unread < 0 || unread > unreadMax) {
     return `${ledger.messages.length} and ${wire.messages.length} messages`;
   }
   const at = ledger.messages.findIndex((message, index) => !message.equals(wire.messages[index]!));
