@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { createRootAuthority, issueCertificate } from "@biplane/kit/certificates";
 import { startSystem } from "../tests/e2e/system.ts";
 import { Daemon } from "../tests/support/daemon.ts";
-import { createIntermediate } from "../tests/support/intermediate.ts";
+import { createIntermediate } from "../verify/hostile-control-plane/intermediate.ts";
 import type { HandshakeJob, HandshakeResult } from "./handshake-client.ts";
 import { type BenchRow, ratioRow } from "./types.ts";
 

@@ -45,7 +45,8 @@ export class Egress {
 
   allows(target: Target): boolean {
     const name = nameOf(target);
-    return this.#destinations.has(name) || this.list().some((one) => nameOf(one) === name);
+    const isIn = (source: () => readonly Destination[]) => source().some((one) => nameOf(one) === name);
+    return this.#destinations.has(name) || this.#sources.some(isIn);
   }
 
   onRefused(listener: (target: Target) => void): void {

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { RemoteClient } from "@biplane/sdk/remote/client";
+import { eventually } from "@biplane/verify/frame/eventually";
 import { type ProviderPlace, providerKinds } from "@biplane/verify/keys/providers";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { programPath } from "../support/daemon.ts";
@@ -18,7 +19,6 @@ import {
   threadsOf,
   traceConnections,
 } from "../support/traced-connections.ts";
-import { eventually } from "./eventually.ts";
 import { type System, startSystem } from "./system.ts";
 
 const reports = resolve(import.meta.dirname, "../../verify/workflows/reports.ts");

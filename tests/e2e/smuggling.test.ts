@@ -6,9 +6,9 @@ import { connect as connectHttp2 } from "node:http2";
 import { request } from "node:https";
 import { gzipSync } from "node:zlib";
 import { audit, flyte } from "@biplane/data-wire";
+import { residentBytes } from "@biplane/verify/search/process-memory";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { residentBytes } from "../support/process-memory.ts";
 import {
   endHeaders,
   endStream,

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { type IndexMethod, indexTable } from "@biplane/classification/control-table";
 import { IndexService } from "@biplane/control-wire";
 import type { AssignmentScope, PolicyContent, Resource } from "@biplane/identity";
+import { createAuthority } from "@biplane/verify/hostile-control-plane/authority";
 import { create, type DescMethodUnary } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { modelDecision } from "../../../tests/policy/model.ts";
-import { createAuthority } from "../../../tests/support/authority.ts";
 import {
   createOrganization,
   enrollCluster,

@@ -11,6 +11,7 @@ import {
 } from "@biplane/classification";
 import { FailureKind, IndexService, Phase } from "@biplane/control-wire";
 import { deriveKey, readOrCreateKeyFile, sealColumn } from "@biplane/kit";
+import { openedRows } from "@biplane/verify/search/opened-rows";
 import type { Message } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { sql } from "kysely";
@@ -35,7 +36,6 @@ import {
   runUpdated,
 } from "../../../tests/support/link-peer.ts";
 import { describeOnBothDatabases } from "../../../tests/support/postgres.ts";
-import { openedRows } from "../../../verify/search/opened-rows.ts";
 
 const org = "acme";
 const tables: readonly ProjectedTable[] = ["task", "run", "action", "attempt"];

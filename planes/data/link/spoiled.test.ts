@@ -6,9 +6,9 @@ import {
   IndexService,
 } from "@biplane/control-wire";
 import { createClientTransport, fromConnectError } from "@biplane/kit";
+import { eventually } from "@biplane/verify/frame/eventually";
 import { clone, type DescMethodUnary, type Message } from "@bufbuild/protobuf";
 import { afterEach, expect, test } from "vitest";
-import { eventually } from "../../../tests/e2e/eventually.ts";
 import { createOrganization, quiet } from "../../../tests/support/control-plane.ts";
 import { namedMessages, spoiledMessages, wholeMessages } from "../../../tests/support/generated-messages.ts";
 import { type Answers, linkToControlPlane } from "../../../tests/support/linked-data-plane.ts";

@@ -319,7 +319,3 @@ export function actionOf(run: RunId, name: string): RunId & { readonly action: A
 export async function readAction({ runs }: Pick<Fixture, "runs">, id: ActionId): Promise<ActionRecord> {
   return runs.withTexts(await runs.getAction(id));
 }
-
-export function phaseOf(record: ActionRecord | RunRecord): number {
-  return record.phase;
-}
