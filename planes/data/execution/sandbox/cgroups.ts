@@ -75,10 +75,10 @@ export class Cgroup {
     return this.#parts.map((one) => one.folder);
   }
 
-  /** Files and what to write into them once the group's folders are made. `background`: the least share there is. */
+  /** Files and what to write into them once the group's folders are made. `background`: an eighth of the usual share. */
   firstSettings(processesMax: number, background: boolean): [string, string][] {
     const settings = [this.#setting("pids", pidsFiles, String(processesMax))];
-    if (background) settings.push(this.#setting("cpu", shareFiles, "2", "1"));
+    if (background) settings.push(this.#setting("cpu", shareFiles, "128", "12"));
     return settings.filter((one) => one !== undefined);
   }
 
