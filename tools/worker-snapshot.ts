@@ -16,6 +16,9 @@ export const snapshotOptions = {
   outfile: bundlePath,
   format: "cjs",
   sourcemap: false,
+  // The source lies in every worker's memory: a tenth of the time that a worker takes to start.
+  minifySyntax: true,
+  minifyWhitespace: true,
   banner: { js: deferBuiltins() },
 } as const satisfies BuildOptions;
 
