@@ -10,7 +10,7 @@ import type { ContentLoader } from "./content.ts";
 import type { ExecutorOptions } from "./dependencies.ts";
 import { type AttemptResult, preparationFailure, systemFailure } from "./failures.ts";
 import type { GrantPlanner } from "./grants.ts";
-import { type RecordableResult, recordOutcome } from "./outcome.ts";
+import { type RecordableResult, readOutcome, recordOutcome } from "./outcome.ts";
 import { type AttemptPlan, planAttempt } from "./plan.ts";
 import type { WorkerPool } from "./pool.ts";
 import { ReportWriter } from "./report-writer.ts";
@@ -37,6 +37,11 @@ export async function runAttempt(
   const { options } = runner;
   const { clock, log } = options;
   const report = new ReportWriter(options.objects, lease);
+  const recorded = await readRecorded(options, lease);
+  if (recorded !== undefined) {
+    slot.release();
+    return options.queue.finish(lease, recorded);
+  }
   const output = new AttemptOutput({ writer: await options.logs.open(lease), clock, log });
   const result = await execute({ runner, lease, slot, report, output });
   slot.release();
@@ -48,6 +53,14 @@ export async function runAttempt(
   const reported = await (result.kind === "stored_outputs" ? hasReport(options, lease) : report.finish());
   const [outcome] = await Promise.all([recordUntilDone(options, lease, result, reported, closing), logged]);
   if (outcome !== undefined) await options.queue.finish(lease, outcome);
+}
+
+/**
+ * A queue that was restored may hold out an attempt that has run: its recorded outcome counts (rules of state 7, 8).
+ * A store that can't tell now is found out by the attempt itself, which records on the condition that nothing was.
+ */
+async function readRecorded(options: ExecutorOptions, lease: Lease): Promise<AttemptOutcome | undefined> {
+  return readOutcome(options.objects, lease).catch(() => undefined);
 }
 
 /** A full disk must not lose an outcome: it is tried until it is recorded, or the plane ends and a next attempt runs. */

@@ -66,6 +66,21 @@ test("rule of state 7: after a crash a recorded outcome is adopted, and an unrec
   expect(objects.contents.has(outcomeKey(lost))).toBe(true);
 });
 
+test("rules of state 7 and 8: what a restored queue holds out again does not run where its outcome is recorded", async () => {
+  const objects = new MemoryObjects();
+  system = await TestExecutor.start({ installation, objects }, source);
+  const done = { kind: "outputs", outputs: Buffer.from("of before") } as const;
+  await recordOutcome(objects, attemptOf({ action: "done" }), done, false);
+  expect(await system.run({ action: "done", task: "hello" })).toEqual({
+    kind: "succeeded",
+    hasReport: false,
+  });
+  expect(system.outputs({ action: "done" })).toBe("of before");
+  // Control: the same task without one runs.
+  await system.run({ action: "new", task: "hello" });
+  expect(system.outputs({ action: "new" })).toBe("outputs");
+});
+
 test("a full disk delays an outcome and loses none", async () => {
   system = await TestExecutor.start({ installation }, source);
   const running = system;
