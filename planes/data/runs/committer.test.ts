@@ -112,3 +112,28 @@ test("reads asked for together, or while one is under way, share a read; a faile
   expect(await grouped.get("c")).toBe("C");
   expect(reads).toEqual([["a", "absent"], ["b", "broken"], ["c"]]);
 });
+
+test("what has no haste rides along with the next transaction", async () => {
+  const fixture = openCommitter();
+  fixture.committer.batch.push("later");
+  const later = fixture.committer.commitWithin(60_000);
+  await change(fixture, "now");
+  await later;
+  expect(fixture.written).toEqual([["later", "now"]]);
+});
+
+test("what has no haste is written when its time is over, though nothing else is", async () => {
+  const fixture = openCommitter();
+  fixture.committer.batch.push("alone");
+  await fixture.committer.commitWithin(1);
+  expect(fixture.written).toEqual([["alone"]]);
+});
+
+test("what has no haste is written before a shutdown", async () => {
+  const fixture = openCommitter();
+  fixture.committer.batch.push("last");
+  const last = fixture.committer.commitWithin(60_000);
+  await fixture.committer.settle();
+  await last;
+  expect(fixture.written).toEqual([["last"]]);
+});
