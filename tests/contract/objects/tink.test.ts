@@ -4,21 +4,71 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { KiB, MiB } from "@biplane/base";
+import { KiB, MiB, Secret } from "@biplane/base";
 import { newKey, systemClock } from "@biplane/kit";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Engine } from "../../../planes/data/objects/store/engine.ts";
 import { associatedData, type Content } from "../../../planes/data/objects/store/entries.ts";
 import { Objects } from "../../../planes/data/objects/store/objects.ts";
 import {
   cipherBytes,
+  plainBytesOf,
   SegmentOpener,
+  SegmentSealer,
+  type StreamFormat,
   segmentCount,
   segmentPlace,
-  streamHeaderBytes,
 } from "../../../planes/data/objects/store/stream-cipher.ts";
 import { Uploads } from "../../../planes/data/objects/store/uploads.ts";
 import { describeWithTools, pythonPath } from "../../support/tools.ts";
+import { type TinkVector, tinkVectors } from "./tink-vectors.ts";
+
+/** How Tink calls the format on disk. */
+const onDisk: StreamFormat = { segmentBytes: MiB, keyBytes: 32, hash: "sha256" };
+const vectors = Object.entries(tinkVectors);
+
+describe("Tink's published test vectors for the format", () => {
+  const open = ({ key, ciphertext, associated, plaintext, format }: TinkVector) =>
+    readStream({
+      key: new Secret(Buffer.from(key, "hex")),
+      stream: Buffer.from(ciphertext, "hex"),
+      associated,
+      plainBytes: plaintext.length,
+      format,
+    });
+
+  test.each(vectors)("are read here: %s", (_, vector) => {
+    expect(open(vector).toString()).toBe(vector.plaintext);
+  });
+
+  test.each(vectors)("are read only whole and unchanged: %s", (_, vector) => {
+    const { ciphertext, associated } = vector;
+    expect(() => open({ ...vector, associated: `${associated}.` })).toThrow(/damaged/);
+    for (let at = 0; at < ciphertext.length; at += 2) {
+      const flipped = (Number.parseInt(ciphertext.slice(at, at + 2), 16) ^ 1).toString(16).padStart(2, "0");
+      const changed = ciphertext.slice(0, at) + flipped + ciphertext.slice(at + 2);
+      expect(() => open({ ...vector, ciphertext: changed })).toThrow(/damaged/);
+    }
+  });
+});
+
+interface Stream {
+  readonly key: ReturnType<typeof newKey>;
+  readonly stream: Buffer;
+  readonly associated: string;
+  readonly plainBytes: number;
+  readonly format: StreamFormat;
+}
+
+function readStream({ key, stream, associated, plainBytes, format }: Stream): Buffer {
+  const header = stream.subarray(0, segmentPlace(0, plainBytes, format).offset);
+  const opener = new SegmentOpener(key, header, associated, plainBytes, format);
+  const segments = Array.from({ length: segmentCount(plainBytes, format) }, (_, segment) => {
+    const { offset, length } = segmentPlace(segment, plainBytes, format);
+    return opener.open(segment, stream.subarray(offset, offset + length));
+  });
+  return Buffer.concat(segments);
+}
 
 describeWithTools("the format on disk", ["tink"], () => {
   const projectKey = newKey();
@@ -52,6 +102,7 @@ describeWithTools("the format on disk", ["tink"], () => {
       offset: place.kind === "file" ? 0 : place.offset,
       length: cipherBytes(content.plainBytes),
       associated: associatedData(key, version, content.part),
+      format: onDisk,
       key: Buffer.from(secret.reveal()).toString("hex"),
     };
   }
@@ -125,29 +176,34 @@ describeWithTools("the format on disk", ["tink"], () => {
     const contents = [0, 1, MiB - 56, MiB - 55, 2 * MiB + 99].map((size) => randomBytes(size));
     const key = Buffer.from(projectKey.reveal()).toString("hex");
     const streams = contents.map((content) => ({
-      ...{ do: "encrypt", key, associated: "anything", plaintext: content.toString("hex") },
+      ...{ do: "encrypt", key, associated: "anything", format: onDisk, plaintext: content.toString("hex") },
     }));
     for (const [index, hex] of askTink(streams).entries()) {
       const content = contents[index]!;
       const stream = Buffer.from(hex, "hex");
       expect(stream.length).toBe(cipherBytes(content.length));
-      expect(sha256(readStream(stream, "anything", content.length))).toBe(sha256(content));
+      const reading = { key: projectKey, stream, plainBytes: content.length, format: onDisk };
+      expect(sha256(readStream({ ...reading, associated: "anything" }))).toBe(sha256(content));
       // Control: under another associated data it does not open.
-      expect(() => readStream(stream, "another", content.length)).toThrow(/damaged/);
+      expect(() => readStream({ ...reading, associated: "another" })).toThrow(/damaged/);
     }
   });
 
-  function readStream(stream: Buffer, associated: string, plainBytes: number): Buffer {
-    const opener = new SegmentOpener(
-      projectKey,
-      stream.subarray(0, streamHeaderBytes),
-      associated,
-      plainBytes,
-    );
-    const segments = Array.from({ length: segmentCount(plainBytes) }, (_, segment) => {
-      const { offset, length } = segmentPlace(segment, plainBytes);
-      return opener.open(segment, stream.subarray(offset, offset + length));
-    });
-    return Buffer.concat(segments);
-  }
+  test.each(vectors)(
+    "Tink reads its own vectors, and what is sealed here in their formats: %s",
+    (_, vector) => {
+      const { key, associated, plaintext, ciphertext, format } = vector;
+      const sealer = new SegmentSealer(new Secret(Buffer.from(key, "hex")), associated, format);
+      const sealed = [sealer.header];
+      const plain = Buffer.from(plaintext);
+      for (let segment = 0, from = 0; segment < segmentCount(plain.length, format); segment += 1) {
+        const to = from + plainBytesOf(segment, format);
+        sealed.push(...sealer.seal(plain.subarray(from, to), to >= plain.length));
+        from = to;
+      }
+      const stream = { key, associated, format };
+      const ours = { ...stream, ciphertext: Buffer.concat(sealed).toString("hex") };
+      expect(askTink([{ ...stream, ciphertext }, ours])).toEqual([sha256(plain), sha256(plain)]);
+    },
+  );
 });

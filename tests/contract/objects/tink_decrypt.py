@@ -12,12 +12,14 @@ from tink.proto import aes_gcm_hkdf_streaming_pb2, common_pb2, tink_pb2
 streaming_aead.register()
 
 
-def primitive(key):
+def primitive(key, params):
     streaming_key = aes_gcm_hkdf_streaming_pb2.AesGcmHkdfStreamingKey(
         version=0,
         key_value=key,
         params=aes_gcm_hkdf_streaming_pb2.AesGcmHkdfStreamingParams(
-            ciphertext_segment_size=1024 * 1024, derived_key_size=32, hkdf_hash_type=common_pb2.SHA256
+            ciphertext_segment_size=params["segmentBytes"],
+            derived_key_size=params["keyBytes"],
+            hkdf_hash_type=common_pb2.HashType.Value(params["hash"].upper()),
         ),
     )
     keyset = tink_pb2.Keyset(primary_key_id=1)
@@ -29,11 +31,17 @@ def primitive(key):
     return handle.primitive(streaming_aead.StreamingAead)
 
 
-def decrypt(stream):
+def ciphertext_of(stream):
+    if "ciphertext" in stream:
+        return bytes.fromhex(stream["ciphertext"])
     with open(stream["file"], "rb") as file:
         file.seek(stream["offset"])
-        ciphertext = io.BytesIO(file.read(stream["length"]))
-    aead = primitive(bytes.fromhex(stream["key"]))
+        return file.read(stream["length"])
+
+
+def decrypt(stream):
+    ciphertext = io.BytesIO(ciphertext_of(stream))
+    aead = primitive(bytes.fromhex(stream["key"]), stream["format"])
     try:
         with aead.new_decrypting_stream(ciphertext, stream["associated"].encode()) as plaintext:
             return hashlib.sha256(plaintext.read()).hexdigest()
@@ -51,7 +59,7 @@ class Sink(io.BytesIO):
 
 def encrypt(stream):
     sink = Sink()
-    aead = primitive(bytes.fromhex(stream["key"]))
+    aead = primitive(bytes.fromhex(stream["key"]), stream["format"])
     with aead.new_encrypting_stream(sink, stream["associated"].encode()) as plaintext:
         plaintext.write(bytes.fromhex(stream["plaintext"]))
     return sink.written.hex()
