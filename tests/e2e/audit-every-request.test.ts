@@ -10,14 +10,14 @@ import { IndexService } from "@biplane/control-wire";
 import type { RoleName } from "@biplane/identity";
 import { createClientTransport } from "@biplane/kit";
 import { eventually } from "@biplane/verify/frame/eventually";
+import { callMethod, routerMethods } from "@biplane/verify/requests/call-method";
+import { fillRequest } from "@biplane/verify/requests/fill-request";
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Enrollment, readEnrollment } from "../../planes/data/link/index.ts";
 import { startTestPlane, type TestClient, type TestPlane, testOrg } from "../../planes/data/plane.testing.ts";
-import { callMethod, routerMethods } from "../support/call-method.ts";
 import { startTestControlPlane, type TestControlPlane } from "../support/control-plane.ts";
-import { fillRequest } from "../support/fill-request.ts";
 import { describeOnBothDatabases } from "../support/postgres.ts";
 
 const roles: readonly RoleName[] = ["Admin", "Contributor", "Viewer"];

@@ -9,6 +9,8 @@ import { indexTable } from "@biplane/classification/control-table";
 import { EnrollmentService, IndexService, LinkService } from "@biplane/control-wire";
 import { flyte, identity as people } from "@biplane/data-wire";
 import { createClientTransport, type Database, openDatabase } from "@biplane/kit";
+import { callMethod, routerMethods } from "@biplane/verify/requests/call-method";
+import { fillRequest, type Names, namesOrganization } from "@biplane/verify/requests/fill-request";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, createClient } from "@connectrpc/connect";
 import { sql } from "kysely";
@@ -17,9 +19,7 @@ import { controlMigrations } from "../../planes/control/store/migrations.ts";
 import { type Enrollment, readEnrollment } from "../../planes/data/link/index.ts";
 import { startTestPlane, type TestPlane } from "../../planes/data/plane.testing.ts";
 import { dataMigrations } from "../../planes/data/store/migrations.ts";
-import { callMethod, routerMethods } from "../support/call-method.ts";
 import { startTestControlPlane, type TestControlPlane } from "../support/control-plane.ts";
-import { fillRequest, type Names, namesOrganization } from "../support/fill-request.ts";
 import { LinkPeer } from "../support/link-peer.ts";
 import { describeOnBothDatabases } from "../support/postgres.ts";
 

@@ -13,12 +13,13 @@ import { chooseTask, placeRun, uploadModule } from "@biplane/sdk/remote/submit";
 import type { ObjectField } from "@biplane/sdk/types/value-type";
 import { encodeInputs } from "@biplane/sdk/values/inputs-outputs";
 import { eventually } from "@biplane/verify/frame/eventually";
+import { type Random, seededRandom } from "@biplane/verify/frame/random";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { controlPlaneRecords, dataPlaneRecords } from "../e2e/run-records.ts";
 import { domain, org, project, type System, startSystem } from "../e2e/system.ts";
 import { violations } from "./model.ts";
-import { faultSeeds, type Random, seededRandom } from "./seeds.ts";
+import { faultSeeds } from "./seeds.ts";
 
 const workflow = resolve(import.meta.dirname, "../e2e/workflows/numbers.ts");
 const inputField: ObjectField = {

@@ -2,12 +2,13 @@
 import { resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { eventually } from "@biplane/verify/frame/eventually";
+import { type Random, seededRandom } from "@biplane/verify/frame/random";
 import { descendants } from "@biplane/verify/machine/process-tree";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { controlPlaneRecords, dataPlaneRecords } from "../e2e/run-records.ts";
 import { type System, startSystem } from "../e2e/system.ts";
 import { violations } from "./model.ts";
-import { faultSeeds, type Random, seededRandom } from "./seeds.ts";
+import { faultSeeds } from "./seeds.ts";
 
 const workflow = resolve(import.meta.dirname, "../e2e/workflows/numbers.ts");
 const width = 60;

@@ -2,14 +2,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type IndexMethod, indexTable } from "@biplane/classification/control-table";
+import { indexTable } from "@biplane/classification/control-table";
 import { IndexService } from "@biplane/control-wire";
-import type { AssignmentScope, PolicyContent, Resource } from "@biplane/identity";
+import type { PolicyContent } from "@biplane/identity";
 import { createAuthority } from "@biplane/verify/hostile-control-plane/authority";
-import { create, type DescMethodUnary } from "@bufbuild/protobuf";
-import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import { indexDecision, indexExpectation, indexMethods } from "@biplane/verify/policy/index-matrix";
+import { matrixRoles, matrixScopes, operator } from "@biplane/verify/policy/matrix-subjects";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { modelDecision } from "../../../tests/policy/model.ts";
 import {
   createOrganization,
   enrollCluster,
@@ -21,22 +20,11 @@ import {
 import { LinkPeer } from "../../../tests/support/link-peer.ts";
 
 const org = "acme";
-const place = { project: "flights", domain: "development" };
-const world = { projects: ["flights", "other", "none"], domains: ["development", "production", "none"] };
-const roles = [{ name: "Operator", permissions: ["records.read", "project.update"] }];
-const roleNames = ["Admin", "Contributor", "Viewer", "Operator"];
-const scopes: Readonly<Record<string, AssignmentScope>> = {
-  organization: {},
-  domain: { domain: place.domain },
-  project: { project: place.project },
-  "project-domain": place,
-  elsewhere: { ...place, project: "other" },
-};
-const subjects = roleNames.flatMap((role) =>
-  Object.entries(scopes).map(([name, scope]) => ({ id: `${role}-${name}`, role, scope })),
+const subjects = matrixRoles.flatMap((role) =>
+  Object.values(matrixScopes).map((scope, index) => ({ org, id: `${role}-${index}`, role, scope })),
 );
 const content: PolicyContent = {
-  roles,
+  roles: [operator],
   assignments: subjects.map(({ id, role, scope }, index) => ({
     id: `a-${index}`,
     principal: { kind: "subject", id },
@@ -67,44 +55,16 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const named: Readonly<Record<string, { request: object; resource: Resource }>> = {
-  organization: { request: {}, resource: { org } },
-  project: { request: { id: place.project }, resource: { org, project: place.project } },
-  "project-domain": { request: place, resource: { org, ...place } },
-  run: { request: { run: { org, ...place, name: "r1" } }, resource: { org, ...place, run: "r1" } },
-};
-
-async function decisionOn(transport: Transport, method: DescMethodUnary, request: object): Promise<string> {
-  try {
-    const message = create(method.input, request as never);
-    await transport.unary(method, undefined, undefined, undefined, message);
-    return "allowed";
-  } catch (error) {
-    const { code, metadata } = ConnectError.from(error);
-    if (code === Code.PermissionDenied && metadata.get("biplane-reason") === "not_permitted") return "denied";
-    if (code === Code.Unauthenticated || code === Code.Internal) throw error;
-    // It was let through, and found nothing.
-    return "allowed";
-  }
-}
-
 test("every method of the index has a row", () => {
   expect(Object.keys(indexTable).sort()).toEqual(Object.keys(IndexService.method).sort());
 });
 
-test.each(Object.keys(IndexService.method) as IndexMethod[])("%s", async (name) => {
-  const { permissions, resource } = indexTable[name];
-  const asked = named[resource]!;
-  const method = IndexService.method[name] as unknown as DescMethodUnary;
+test.each(indexMethods)("%s", async (name) => {
   const decided: Record<string, string> = {};
   const expected: Record<string, string> = {};
-  for (const { id } of subjects) {
-    const actor = { org, subject: id, kind: "user", groups: [] } as const;
-    const answers = permissions.map((permission) =>
-      modelDecision(world, { org, content }, actor, permission, asked.resource),
-    );
-    expected[id] = answers.includes("allowed") ? "allowed" : "denied";
-    decided[id] = await decisionOn(home.transportAs(id), method, asked.request);
+  for (const subject of subjects) {
+    expected[subject.id] = indexExpectation(subject, name);
+    decided[subject.id] = await indexDecision(home.transportAs(subject.id), name, org);
   }
   expect(decided).toEqual(expected);
   expect(new Set(Object.values(expected)).size, "both answers are there").toBe(2);

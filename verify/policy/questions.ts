@@ -6,7 +6,7 @@ import {
   permissions,
   type Resource,
 } from "@biplane/identity";
-import { type Random, seededRandom } from "../faults/seeds.ts";
+import { type Random, seededRandom } from "../frame/random.ts";
 import type { Policy, World } from "./model.ts";
 
 export interface Question {
@@ -15,40 +15,55 @@ export interface Question {
   readonly resource: Resource;
 }
 
-const org = "acme";
-const labels = ["a", "b", "flights"];
-const domains = ["development", "staging", "production"];
+/** What questions are about; each has one at least. */
+export interface Names {
+  readonly org: string;
+  readonly projects: readonly string[];
+  readonly domains: readonly string[];
+  readonly subjects: readonly string[];
+  readonly groups: readonly string[];
+}
+
+const madeUp: Names = {
+  org: "acme",
+  projects: ["a", "b", "flights"],
+  domains: ["development", "staging", "production"],
+  subjects: ["ada", "bob", "svc-1", "task:x", "constructor"],
+  groups: ["team", "ops", "subject ada", "toString"],
+};
 /** Names that would be others' if somebody joined or split them carelessly. */
 const odd = ["a/b", "a%2Fb", "__proto__", "*", "A", "a\u0000", 'a" ]'];
 const unused = "no-such-name";
-export const world: World = {
-  projects: [...labels, ...odd, unused],
-  domains: [...domains, ...odd, unused],
-};
-const subjects = ["ada", "bob", "svc-1", "task:x", "constructor"];
-const groups = ["team", "ops", "subject ada", "toString"];
 const customRoles = ["Deployer", "Auditor.v2", "constructor"];
 
 export class Questions {
+  readonly world: World;
   readonly #seed: number;
+  readonly #names: Names;
   readonly #random: Random;
 
-  constructor(seed: number) {
+  constructor(seed: number, names = madeUp) {
     this.#seed = seed;
+    this.#names = names;
     this.#random = seededRandom(seed);
+    this.world = {
+      projects: [...names.projects, ...odd, unused],
+      domains: [...names.domains, ...odd, unused],
+    };
   }
 
   /** Of each twenty seeds in a row one has no policy, and one has another organization's. */
   policy(): Policy | undefined {
     const turn = this.#seed % 20;
     if (turn === 0) return undefined;
-    return { org: turn === 10 ? "other" : org, content: this.#content() };
+    return { org: turn === 10 ? "other" : this.#names.org, content: this.#content() };
   }
 
   question(): Question {
     const random = this.#random;
+    const { org, projects, domains, subjects, groups } = this.#names;
     const kind = random.pick(["user", "user", "service", "task"] as const);
-    const project = random.pick(labels);
+    const project = random.pick(projects);
     const domain = random.pick(domains);
     const actor: Actor = {
       org,
@@ -64,6 +79,7 @@ export class Questions {
 
   #content(): PolicyContent {
     const random = this.#random;
+    const { projects, domains, subjects, groups } = this.#names;
     const roles = customRoles
       .filter(() => this.#oneIn(2))
       .map((name) => ({
@@ -81,7 +97,7 @@ export class Questions {
         : { kind: "subject" as const, id: random.pick(subjects) },
       role: random.pick(named),
       scope: {
-        ...(this.#oneIn(2) ? { project: random.pick(labels) } : {}),
+        ...(this.#oneIn(2) ? { project: random.pick(projects) } : {}),
         ...(this.#oneIn(2) ? { domain: random.pick(domains) } : {}),
       },
     }));
@@ -93,10 +109,11 @@ export class Questions {
 
   #resource({ attempt }: Actor): Resource {
     const random = this.#random;
+    const { org, projects, domains } = this.#names;
     // Often its own, since nothing else is a task's.
     if (attempt !== undefined && this.#oneIn(2)) return { org, ...attempt };
     const inOrg = { org: this.#oneIn(50) ? "other" : org };
-    const project = this.#oneIn(12) ? random.pick(odd) : random.pick(labels);
+    const project = this.#oneIn(12) ? random.pick(odd) : random.pick(projects);
     const domain = this.#oneIn(12) ? random.pick(odd) : random.pick(domains);
     const shape = random.below(6);
     if (shape === 0) return inOrg;

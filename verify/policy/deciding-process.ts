@@ -2,7 +2,6 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { createInterface, type Interface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
-import { programPath } from "../support/daemon.ts";
 import type { Policy } from "./model.ts";
 import type { Question } from "./questions.ts";
 
@@ -11,10 +10,9 @@ export class DecidingProcess {
   readonly #answers: AsyncIterator<string>;
   readonly #lines: Interface;
 
-  constructor(program: "control" | "data") {
-    this.#child = spawn(process.execPath, [programPath(program), "decide"], {
-      stdio: ["pipe", "pipe", "inherit"],
-    });
+  /** `program`: file of the built control plane or data plane. */
+  constructor(program: string) {
+    this.#child = spawn(process.execPath, [program, "decide"], { stdio: ["pipe", "pipe", "inherit"] });
     process.once("exit", () => this.#child.kill("SIGKILL"));
     this.#lines = createInterface({ input: this.#child.stdout });
     this.#answers = this.#lines[Symbol.asyncIterator]();
