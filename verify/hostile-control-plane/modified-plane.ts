@@ -57,6 +57,7 @@ export class ModifiedControlPlane {
   /** What the honest services said; only that is worth recording. */
   readonly #said = new WeakSet<ConnectResponse>();
   #change: IntentChange | undefined;
+  #isWithholding = false;
   #live: BoundedQueue<ConnectResponse> | undefined;
 
   private constructor(
@@ -114,6 +115,11 @@ export class ModifiedControlPlane {
     this.#change = change;
   }
 
+  /** From now on: whether what the authority signs goes down to nobody. */
+  withholdDocuments(isWithholding: boolean): void {
+    this.#isWithholding = isWithholding;
+  }
+
   /** Into the connection that is open, as its next message. */
   say(message: ConnectResponse): void {
     if (this.#live?.tryPush(message) !== true) throw new Error("No cluster is connected.");
@@ -168,6 +174,7 @@ export class ModifiedControlPlane {
   }
 
   async #changed(message: ConnectResponse): Promise<ConnectResponse[]> {
+    if (message.message.case === "document" && this.#isWithholding) return [];
     if (message.message.case !== "intent" || this.#change === undefined) return [message];
     return this.#change(message, message.message.value, this.known);
   }

@@ -10,6 +10,7 @@ import { type Impersonation, impersonate, ModifiedControlPlane } from "./modifie
 export interface Orders {
   changeIntents(attack: string): Promise<void>;
   sendIntentOfNobody(): Promise<void>;
+  withholdDocuments(): Promise<void>;
   beHonest(): Promise<void>;
   say(attack: string): Promise<void>;
   tokens(): Promise<string[]>;
@@ -33,7 +34,11 @@ const orders: Orders = {
     }),
   sendIntentOfNobody: async () =>
     plane.changeIntents(async (message, intent) => [message, intentOfNobody(intent)]),
-  beHonest: async () => plane.changeIntents(undefined),
+  withholdDocuments: async () => plane.withholdDocuments(true),
+  beHonest: async () => {
+    plane.changeIntents(undefined);
+    plane.withholdDocuments(false);
+  },
   say: async (attack) => {
     await plane.connected();
     plane.say(await messageAttacks[attack]!.say(plane.known));

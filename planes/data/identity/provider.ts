@@ -122,13 +122,16 @@ function features(parts: ProviderParts): Configuration["features"] {
       enabled: true,
       defaultResource: () => audiences.router,
       useGrantedResource: () => true,
-      getResourceServerInfo: async (_context, _resource, client) => ({
-        scope: "all",
-        audience: audiences.router,
-        accessTokenTTL: await accessTokenSeconds(parts, client.clientId),
-        accessTokenFormat: "jwt",
-        jwt: { sign: { alg: signingAlgorithm, kid: parts.keys.authority.kid } },
-      }),
+      getResourceServerInfo: async ({ oidc }, _resource, client) => {
+        await parts.revocations.pastDenialOf(oidc.account?.accountId ?? client.clientId);
+        return {
+          scope: "all",
+          audience: audiences.router,
+          accessTokenTTL: await accessTokenSeconds(parts, client.clientId),
+          accessTokenFormat: "jwt",
+          jwt: { sign: { alg: signingAlgorithm, kid: parts.keys.authority.kid } },
+        };
+      },
     },
   };
 }

@@ -4,6 +4,7 @@
  */
 import { limits, type OrgId, second } from "@biplane/base";
 import type { DeniableToken, Denial as SignedDenial } from "@biplane/identity";
+import { sleep } from "@biplane/kit/backoff";
 import type { Clock } from "@biplane/kit/clock";
 import type { Database } from "@biplane/kit/database";
 import type { Transaction } from "kysely";
@@ -74,6 +75,15 @@ export class Revocations {
       this.#matches("token", token.tokenId, token) ||
       (token.grant !== undefined && this.#matches("grant", token.grant, token))
     );
+  }
+
+  /** A token that is issued in the very second up to which its subject's are denied would be denied with them. */
+  async pastDenialOf(subject: string): Promise<void> {
+    const denial = this.#denials.get(`subject:${subject}`);
+    if (denial === undefined) return;
+    const waitMs = (denial.issuedUntilSeconds + 1) * second - this.#clock.now();
+    // Who may not come back is denied for longer, and is refused elsewhere.
+    if (waitMs > 0 && waitMs <= second) await sleep(waitMs);
   }
 
   async revokeGrant(grantId: string): Promise<void> {
