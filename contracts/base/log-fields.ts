@@ -35,4 +35,11 @@ export const logFields = {
   attempt: "orchestration",
 } as const satisfies Readonly<Record<string, KnowableClass>>;
 
+/** What the logger itself writes on every line: no caller gives them. The message is one of the program's own constants. */
+export const loggerFields = {
+  level: "public",
+  time: "platform",
+  msg: "public",
+} as const satisfies Readonly<Record<string, KnowableClass>>;
+
 export type LogField = keyof typeof logFields;

@@ -3,7 +3,7 @@
  * Each has exactly one class. Knows the data wire: a control plane takes its parts one by one.
  */
 import { auditFields } from "@biplane/audit";
-import { type DataClass, logFields } from "@biplane/base";
+import { type DataClass, logFields, loggerFields } from "@biplane/base";
 import type { Columns, Kept } from "./columns.ts";
 import { controlColumns } from "./control-columns.ts";
 import { dataColumns } from "./data-columns.ts";
@@ -31,7 +31,7 @@ export function registerRows(): readonly RegisterRow[] {
     ),
     ...columnRows("control", controlColumns),
     ...columnRows("data", dataColumns),
-    ...plainRows("log", logFields),
+    ...plainRows("log", { ...loggerFields, ...logFields }),
     ...plainRows("audit", auditFields),
   ];
 }

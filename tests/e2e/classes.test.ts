@@ -6,16 +6,11 @@ import { dataClasses } from "@biplane/base";
 import { rpcTable } from "@biplane/classification";
 import type { RegisterRow } from "@biplane/classification/register";
 import { type MigrationSet, openDatabase } from "@biplane/kit/database";
-import { embeddedFiles } from "@biplane/verify/search/descriptors";
-import {
-  type DescriptorProto,
-  FieldDescriptorProto_Type,
-  type FileDescriptorProto,
-} from "@bufbuild/protobuf/wkt";
+import { readColumns } from "@biplane/kit/table-columns";
+import { LinkedMessages } from "@biplane/verify/search/linked-messages";
 import { expect, test } from "vitest";
 import { controlMigrations } from "../../planes/control/store/migrations.ts";
 import { dataMigrations } from "../../planes/data/store/migrations.ts";
-import { readColumns } from "../../tools/register/schema.ts";
 import { describeOnBothDatabases } from "../support/postgres.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -33,66 +28,11 @@ const printedNames = (kind: RegisterRow["kind"]) =>
     .map(({ name }) => name)
     .sort();
 
-/** Values, whose class is that of the field which holds them. */
-const value = /^\.google\.protobuf\.(Timestamp|Duration|(Bool|String|Bytes|Float|Double|U?Int(32|64))Value)$/;
-/** Made by the compiler for a map; the map's own field is what is classed. */
-const isMapEntry = (message: DescriptorProto) => message.options?.mapEntry === true;
-
-class Bundle {
-  readonly #messages = new Map<string, DescriptorProto>();
-  readonly files: readonly FileDescriptorProto[];
-
-  constructor(name: string) {
-    this.files = embeddedFiles(readFileSync(join(root, `dist/${name}.mjs`), "utf8"));
-    for (const file of this.files)
-      for (const message of file.messageType) this.#add(`.${file.package}`, message);
-  }
-
-  #add(scope: string, message: DescriptorProto): void {
-    const name = `${scope}.${message.name}`;
-    this.#messages.set(name, message);
-    for (const nested of message.nestedType) this.#add(name, nested);
-  }
-
-  /** Names of all fields that can be reached from these messages. */
-  fieldsFrom(names: readonly string[], found = new Set<string>(), seen = new Set<string>()): Set<string> {
-    for (const name of names) {
-      if (seen.has(name) || value.test(name)) continue;
-      seen.add(name);
-      const message = this.#messages.get(name);
-      if (message === undefined) throw new Error(`${name} is not in the bundle.`);
-      const held = message.field.filter(({ type }) => type === FieldDescriptorProto_Type.MESSAGE);
-      if (!isMapEntry(message))
-        for (const field of message.field) found.add(`${name.slice(1)}.${field.name}`);
-      this.fieldsFrom(
-        held.map(({ typeName }) => typeName),
-        found,
-        seen,
-      );
-    }
-    return found;
-  }
-
-  /** What the methods of these names, or all, ask and answer. */
-  called(isServed: (method: string) => boolean): string[] {
-    return this.files.flatMap((file) =>
-      file.service.flatMap((service) =>
-        service.method
-          .filter(({ name }) => isServed(`${file.package}.${service.name}/${name}`))
-          .flatMap(({ inputType, outputType }) => [inputType, outputType]),
-      ),
-    );
-  }
-
-  /** Of our own files: also what is stored, or given to a worker. */
-  own(): string[] {
-    return [...this.#messages.keys()].filter((name) => name.startsWith(".biplane."));
-  }
-}
+const program = (name: string) => new LinkedMessages(readFileSync(join(root, `dist/${name}.mjs`), "utf8"));
 
 test("covers every field of every message that the two built planes serve, and none that they don't (claim CLS-1)", () => {
-  const control = new Bundle("control");
-  const data = new Bundle("data");
+  const control = program("control");
+  const data = program("data");
   const served = Object.keys(rpcTable);
   const calledAtRouter = data.called((method) => served.includes(method));
   expect(calledAtRouter).toHaveLength(2 * served.length);
@@ -105,7 +45,7 @@ test("covers every field of every message that the two built planes serve, and n
 });
 
 test("control: a message that the data plane links and does not serve has no row, and would be missed if it were served", () => {
-  const data = new Bundle("data");
+  const data = program("data");
   const all = data.fieldsFrom(data.called(() => true));
   const missed = [...all].filter((name) => !printedNames("message").includes(name));
   expect(missed.some((name) => name.startsWith("flyteidl2."))).toBe(true);

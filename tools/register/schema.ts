@@ -4,8 +4,9 @@ import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from "no
 import { dirname } from "node:path";
 import type { RealColumn } from "@biplane/classification/check";
 import type { MigrationSet } from "@biplane/kit/database";
+import { readColumns } from "@biplane/kit/table-columns";
 import { PGlite } from "@electric-sql/pglite";
-import { Kysely, PGliteDialect, sql } from "kysely";
+import { Kysely, PGliteDialect } from "kysely";
 import { Migrator } from "kysely/migration";
 import { controlMigrations } from "../../planes/control/store/migrations.ts";
 import { dataMigrations } from "../../planes/data/store/migrations.ts";
@@ -52,12 +53,4 @@ async function columnsOf(archive: Blob, { migrations }: MigrationSet): Promise<r
   } finally {
     await kysely.destroy();
   }
-}
-
-/** Of every table that is the plane's own. */
-export async function readColumns(kysely: Kysely<unknown>): Promise<readonly RealColumn[]> {
-  const { rows } = await sql<RealColumn>`
-    select table_name || '.' || column_name as name, data_type as type
-    from information_schema.columns where table_schema = 'public' order by 1`.execute(kysely);
-  return rows;
 }

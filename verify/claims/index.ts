@@ -3,6 +3,7 @@ import type { Claim } from "../frame/claim.ts";
 import { aud2 } from "./aud-2.ts";
 import { aud3 } from "./aud-3.ts";
 import { border1 } from "./border-1.ts";
+import { cls1 } from "./cls-1.ts";
 import { cls2 } from "./cls-2.ts";
 import { cls3 } from "./cls-3.ts";
 import { cls4 } from "./cls-4.ts";
@@ -31,7 +32,7 @@ import { trust3 } from "./trust-3.ts";
 import { trust4 } from "./trust-4.ts";
 
 export const claims: readonly Claim[] = [
-  ...[cls2, cls3, cls4, cls6],
+  ...[cls1, cls2, cls3, cls4, cls6],
   ...[flow1, flow2, flow3, flow4, flow5],
   ...[res1, res3, rest1],
   ...[cmk1, cmk2, cmk3],
