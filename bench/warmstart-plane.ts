@@ -92,7 +92,7 @@ export async function openPlane(): Promise<WarmstartPlane> {
         groups: { of: () => [] },
         clock: systemClock,
       }),
-      entrances: { openRouter: openUnused, openStore: openUnused },
+      entrances: { openRouter: openUnused, openStore: openUnused, openEgress: openUnused },
       authorityPem: "",
       routerEndpoint: "https://localhost:8443",
       storeEndpoint: "https://localhost:8445",

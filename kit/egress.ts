@@ -25,6 +25,8 @@ export class Egress {
   readonly #destinations = new Map<string, Destination>();
   #sources: readonly (() => readonly Destination[])[] = [];
   #onRefused: (target: Target) => void = () => {};
+  /** Whose connections somebody else decided on. */
+  readonly #granted = new WeakSet<Socket>();
 
   allow(destination: Destination): void {
     this.#destinations.set(nameOf(destination), destination);
@@ -49,6 +51,13 @@ export class Egress {
     return this.#destinations.has(name) || this.#sources.some(isIn);
   }
 
+  /** Connects for somebody whose list is another one, to an address that was looked at: no name is resolved again. */
+  connectFor(address: string, port: number): Socket {
+    const socket = new Socket({ allowHalfOpen: true });
+    this.#granted.add(socket);
+    return socket.connect({ host: address, port });
+  }
+
   onRefused(listener: (target: Target) => void): void {
     this.#onRefused = listener;
   }
@@ -63,7 +72,8 @@ export class Egress {
     const egress = this;
     prototype.connect = function (this: Socket, ...parameters: unknown[]) {
       const target = targetOf(parameters);
-      if (target === undefined || egress.allows(target)) return connect.apply(this, parameters);
+      if (target === undefined || egress.#granted.has(this) || egress.allows(target))
+        return connect.apply(this, parameters);
       egress.#onRefused(target);
       // What waits for a connection that is being made must not take this one for made.
       Object.assign(this, { connecting: true });

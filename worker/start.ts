@@ -3,6 +3,7 @@ import { setSourceMapsSupport } from "node:module";
 import type { RunTask } from "@biplane/sdk/host";
 import type { ImportModule } from "./bundle.ts";
 import { ControlChannel } from "./control.ts";
+import { openEgress } from "./egress.ts";
 import { AttemptHost } from "./host.ts";
 import { installModuleSources, type ModuleSources, sdkUrl } from "./modules.ts";
 import { TaskRunner } from "./runner.ts";
@@ -21,11 +22,11 @@ export async function startWorker(parts: WorkerParts): Promise<void> {
   setSourceMapsSupport(true);
   const { env } = process;
   const control = new ControlChannel();
-  const host = new AttemptHost({
-    control,
-    socketFolder: env["BIPLANE_SOCKETS"] ?? "/run/biplane",
-    routerEndpoint: env["BIPLANE_ROUTER"] ?? "",
-  });
+  const socketFolder = env["BIPLANE_SOCKETS"] ?? "/run/biplane";
+  const routerEndpoint = env["BIPLANE_ROUTER"] ?? "";
+  const host = new AttemptHost({ control, socketFolder, routerEndpoint });
+  const port = Number(env["BIPLANE_EGRESS"] ?? 0);
+  if (port > 0) openEgress({ port, socketFolder, host: new URL(routerEndpoint).hostname });
   const folder = env["BIPLANE_BUNDLES"] ?? "/tmp";
   const runner = new TaskRunner({ control, host, runTask: sdk.runTask, importModule, folder });
   process.on("uncaughtException", (error) => void runner.failUncaught("UncaughtException", error));

@@ -137,6 +137,7 @@ const identity = {
     index_entry: sealed("orchestration"),
     details: sealed("inline_customer"),
   },
+  project_hosts: { org_id: org, project_id: name, hosts: sealed("inline_customer") },
   signed_documents: { org_id: org, kind: plain("platform"), jws: sealed("platform") },
   subject_groups: {
     org_id: org,

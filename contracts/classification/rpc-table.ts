@@ -155,6 +155,11 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
     organization,
     "PROJECT_REGIONS_RESTRICTED",
   ),
+  "biplane.data.v1.ResidencyService/ChangeProjectHosts": change(
+    "project.update",
+    project(""),
+    "PROJECT_HOSTS_CHANGED",
+  ),
   "biplane.data.v1.ResidencyService/ListDestinations": read(
     "records.read",
     organization,

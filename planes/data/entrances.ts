@@ -9,6 +9,7 @@ import { eventOf } from "@biplane/kit/audit-log";
 import { type Closeable, Closers } from "@biplane/kit/lifecycle";
 import { type ConnectorEvent, feedTlsServer, startConnector, tunnelName } from "@biplane/tunnel-connector";
 import { type DataPlaneConfig, ownHosts } from "./config.ts";
+import type { TaskEgress } from "./egress/proxy.ts";
 import type { SandboxEntrances } from "./execution/types.ts";
 import type { ServingCertificate } from "./identity/certificates.ts";
 import { type Enrollment, readEnrollment } from "./link/index.ts";
@@ -111,13 +112,15 @@ function listenAt(server: Server, port: number): Promise<Closeable> {
   });
 }
 
-/** Each sandbox's own way to the router and to the object store; names are verified on them as anywhere else. */
+/** Each sandbox's own way to the router, to the object store, and to what its project was allowed; names are verified on them as anywhere else. */
 export function sandboxEntrances(
   stores: Stores,
   router: Router,
+  egress: TaskEgress,
   serving: ServingCertificate,
 ): SandboxEntrances {
   return {
+    openEgress: (path, attempt) => egress.openSandbox(path, attempt),
     openRouter: (path, attempt) => router.openSandbox(path, attempt),
     openStore: async (path) => {
       const server = stores.objects.createServer({ identity: serving.identity }, "sandbox");

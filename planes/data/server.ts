@@ -10,6 +10,7 @@ import { serveLocalOperations } from "@biplane/kit/local-operations";
 import { keepMembership } from "./clusters/membership-keeper.ts";
 import { localHosts } from "./clusters/places.ts";
 import { type DataPlaneConfig, ownHosts, readConfig } from "./config.ts";
+import { openTaskEgress } from "./egress/open.ts";
 import { openToPublic, sandboxEntrances } from "./entrances.ts";
 import { type Executor, startExecutor } from "./execution/executor.ts";
 import {
@@ -109,13 +110,15 @@ function openLink({ options, paths, config }: OpenParts, stores: Stores): Promis
 }
 
 function openExecutor(
-  { options, paths, config }: OpenParts,
+  parts: OpenParts,
   stores: Stores,
   router: Router,
   serving: ServingCertificate,
   authorityPem: string,
 ): Promise<Executor> {
+  const { options, paths, config } = parts;
   const { addresses } = config;
+  const egress = openTaskEgress(parts, stores, serving);
   return startExecutor({
     queue: stores.runs.queue,
     runs: stores.runs.runs,
@@ -123,7 +126,7 @@ function openExecutor(
     grants: stores.objects.grants(addresses.objects),
     logs: stores.logs,
     tokens: stores.identity.tokens,
-    entrances: sandboxEntrances(stores, router, serving),
+    entrances: sandboxEntrances(stores, router, egress, serving),
     authorityPem,
     routerEndpoint: addresses.router,
     storeEndpoint: addresses.objects,

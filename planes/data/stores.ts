@@ -9,6 +9,7 @@ import { createLifecycleAudit } from "./audit/lifecycle.ts";
 import { openControlPlaneWitness, openDataAudit } from "./audit/log.ts";
 import { createStoreAudit } from "./audit/store-refusals.ts";
 import type { DataPlaneConfig } from "./config.ts";
+import { ProjectHosts } from "./egress/project-hosts.ts";
 import type { OrganizationCertificates } from "./identity/certificates.ts";
 import { type Identity, openIdentity } from "./identity/index.ts";
 import { requireRoot } from "./identity/root.ts";
@@ -33,6 +34,7 @@ export interface Stores {
   readonly refusals: RefusalRecorder;
   readonly witness: WitnessPeer;
   readonly identity: Identity;
+  readonly projectHosts: ProjectHosts;
   readonly keys: ProjectKeys;
   readonly regions: Regions;
   readonly objects: EmbeddedObjects;
@@ -64,6 +66,8 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
   const refusals = closers.add(new RefusalRecorder(audit, systemClock, options.log));
   const identity = closers.add(await openOwnIdentity(parts, database, audit, refusals));
   closers.add(identity.documents);
+  const projectHosts = new ProjectHosts(org, database, identity.sealing);
+  await projectHosts.load();
   const keys = closers.add(await openProjectKeys(parts));
   const objects = await openOwnObjects(parts, keys, refusals, closers);
   const regions = regionsOf(parts, database, keys, objects);
@@ -93,7 +97,8 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
       onEvents: createLifecycleAudit(audit, log),
     }),
   );
-  return { database, audit, refusals, witness, identity, keys, regions, objects, logs, ledger, runs };
+  const kept = { database, audit, refusals, witness, identity, projectHosts };
+  return { ...kept, keys, regions, objects, logs, ledger, runs };
 }
 
 function openOwnIdentity(

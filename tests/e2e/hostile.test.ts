@@ -41,6 +41,7 @@ function forbiddenCalls(): { method: string; body: string }[] {
     "biplane.data.v1.ChildrenService/Enqueue": { run: own, parent: "a0" },
     "biplane.data.v1.ChildrenService/RecordTraces": { run: own, parent: "a0" },
     "biplane.data.v1.SecretService/GetSecret": { name: "password" },
+    "biplane.data.v1.ResidencyService/ChangeProjectHosts": { project, allow: ["evil.example"] },
     "biplane.data.v1.KeysService/ListKeys": {},
     "biplane.data.v1.KeysService/DisableKey": { version: { key: "default", version: "1" } },
     "biplane.data.v1.UserService/CreateUser": { email: "mallory@acme.test", role: "Admin" },
@@ -97,6 +98,7 @@ describeWithTools("a hostile task in a sandbox", ["bubblewrap"], () => {
     expect(attempts.filter(({ refused }) => !refused)).toEqual([]);
     const kinds = [
       "network",
+      "network by proxy",
       "read file",
       "write file",
       "process memory",

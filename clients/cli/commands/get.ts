@@ -188,16 +188,20 @@ async function getTask([name]: readonly (string | undefined)[], options: GetOpti
 async function getProject(_: readonly (string | undefined)[], options: GetOptions): Promise<void> {
   const connection = await connectWith(options);
   if (options.from === "control-plane") return projectsKnown(connection, options);
-  const { projects } = await connection.projects.listProjects({
-    limit: options.limit,
-    org: connection.profile.org,
-  });
+  const [{ projects }, { tasks }] = await Promise.all([
+    connection.projects.listProjects({ limit: options.limit, org: connection.profile.org }),
+    // Who may see single projects only may not see whom the cluster connects to.
+    connection.residency.listDestinations({}).catch(() => ({ tasks: undefined })),
+  ]);
   const records = (projects?.projects ?? []).map((project) => ({
     project: project.id,
     name: project.name,
     domains: project.domains.map((domain) => domain.id).join(", "),
     description: project.description,
     state: project.state === flyte.project.ProjectState.ACTIVE ? "active" : "archived",
+    ...(tasks === undefined
+      ? {}
+      : { hosts: [...(tasks.find((one) => one.project === project.id)?.hosts ?? [])] }),
   }));
   printRecords(
     records,
@@ -206,6 +210,7 @@ async function getProject(_: readonly (string | undefined)[], options: GetOption
       { title: "NAME", value: (one) => one.name },
       { title: "DOMAINS", value: (one) => one.domains },
       { title: "STATE", value: (one) => one.state },
+      { title: "HOSTS OF TASKS", value: (one) => one.hosts?.join(", ") ?? "" },
     ],
     options.output,
     "No projects yet. `biplane create project NAME` makes one.",

@@ -66,47 +66,98 @@ function restriction(regions: readonly string[]): string {
   return regions.length === 0 ? "" : ` (metadata may be in ${regions.join(", ")} only)`;
 }
 
-interface RestrictionOptions extends CommonOptions {
+interface ProjectOptions extends CommonOptions {
   readonly region?: readonly string[];
   readonly anyRegion?: boolean;
+  readonly allowHost?: readonly string[];
+  readonly withdrawHost?: readonly string[];
 }
 
 export function updateProjectCommand(): Command {
   return withCommonOptions(
     new Command("project")
-      .description("say in which regions a project's runs may be")
+      .description("say in which regions a project's runs may be, and what its tasks may connect to")
       .argument("<id>")
       .option("--region <pattern...>", "a region, or the beginning of its name and a star: eu-*")
-      .option("--any-region", "lift the restriction"),
-  ).action(restrictProject);
+      .option("--any-region", "lift the restriction")
+      .option(
+        "--allow-host <host...>",
+        "let tasks connect to HOST[:PORT], port 443 by default; a private address, or a network of them, by its address",
+      )
+      .option("--withdraw-host <host...>", "let them no longer"),
+  ).action(updateProject);
 }
 
-async function restrictProject(project: string, options: RestrictionOptions): Promise<void> {
+async function updateProject(project: string, options: ProjectOptions): Promise<void> {
+  const { region, anyRegion, allowHost = [], withdrawHost = [] } = options;
+  const restricts = region !== undefined || anyRegion === true;
+  const changesHosts = allowHost.length + withdrawHost.length > 0;
+  if (!restricts && !changesHosts) {
+    throw new BiplaneError("invalid_argument", {
+      what: "Nothing was to be changed.",
+      next: "Give --region or --any-region, --allow-host or --withdraw-host.",
+    });
+  }
+  const regions = restricts ? await restrictProject(project, options) : undefined;
+  const hosts = changesHosts ? await changeHosts(project, options) : undefined;
+  printRecord(
+    {
+      project,
+      ...(regions === undefined ? {} : { regions: regions.join(", ") || "any" }),
+      ...(hosts === undefined ? {} : { hosts }),
+    },
+    options.output,
+  );
+}
+
+async function changeHosts(project: string, options: ProjectOptions): Promise<string[]> {
+  const { residency: client } = await connectWith(options);
+  const { allowHost = [], withdrawHost = [] } = options;
+  const { hosts } = await client.changeProjectHosts({
+    project,
+    allow: [...allowHost],
+    withdraw: [...withdrawHost],
+  });
+  return hosts;
+}
+
+async function restrictProject(project: string, options: ProjectOptions): Promise<readonly string[]> {
   const regions = options.region ?? [];
   if ((regions.length === 0) !== (options.anyRegion === true)) {
     throw new BiplaneError("invalid_argument", "Give either --region or --any-region.");
   }
   await (await connectWith(options)).residency.restrictProject({ project, regions: [...regions] });
-  printRecord({ project, regions: regions.join(", ") || "any" }, options.output);
+  return regions;
 }
 
 export function egressCommand(): Command {
   return withCommonOptions(
-    new Command("egress").description("list everything that this cluster's data plane may connect to"),
+    new Command("egress").description(
+      "list everything that this cluster's data plane may connect to, and what its tasks may",
+    ),
   ).action(listDestinations);
 }
 
 async function listDestinations(options: CommonOptions): Promise<void> {
   const connection = await connectWith(options);
-  const { destinations } = await connection.residency.listDestinations({});
+  const { destinations, tasks } = await connection.residency.listDestinations({});
+  const own = destinations.map(({ purpose, host, port }) => ({ purpose, host, port: String(port) }));
+  const theirs = tasks.flatMap(({ project, hosts }) =>
+    hosts.map((text) => ({ purpose: `tasks of ${project}`, ...hostAndPort(text) })),
+  );
   printRecords(
-    destinations.map(({ purpose, host, port }) => ({ purpose, host, port })),
+    [...own, ...theirs].map((one) => ({ ...one, port: Number(one.port) })),
     [
       { title: "PURPOSE", value: ({ purpose }) => purpose },
       { title: "HOST", value: ({ host }) => host },
       { title: "PORT", value: ({ port }) => String(port), align: "right" },
     ],
     options.output,
-    "Nothing: this data plane connects to nobody.",
+    "Nothing: this data plane connects to nobody, and tasks neither.",
   );
+}
+
+function hostAndPort(text: string): { host: string; port: string } {
+  const colon = text.lastIndexOf(":");
+  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ""), port: text.slice(colon + 1) };
 }

@@ -8,6 +8,7 @@ import type { ClusterDirectory } from "../clusters/cluster-directory.ts";
 import type { Members } from "../clusters/members.ts";
 import type { FindElsewhere } from "../clusters/whereabouts.ts";
 import type { Documents } from "../documents/documents.ts";
+import type { ProjectHosts } from "../egress/project-hosts.ts";
 import type { ProjectKeys } from "../keys/project-keys.ts";
 import type { ControlPlane } from "../link/types.ts";
 import type { LogStore } from "../logs/types.ts";
@@ -32,6 +33,7 @@ export interface ResidencyParts {
   readonly metadataRegions: readonly string[];
   controlPlaneRegion(): string;
   destinations(): readonly Destination[];
+  readonly projectHosts: Pick<ProjectHosts, "all" | "change">;
 }
 
 export interface ApiParts {

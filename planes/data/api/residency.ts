@@ -2,6 +2,8 @@
 import { parseProjectId, parseRegionRestriction } from "@biplane/base";
 import { residency } from "@biplane/data-wire";
 import { fromConnectError } from "@biplane/kit/connect-errors";
+import type { HandlerContext } from "@connectrpc/connect";
+import { formatAllowedHost } from "../egress/allowed-hosts.ts";
 import type { RegionSource } from "../residency/regions.ts";
 import { authorizedCall } from "../router/call.ts";
 import { serve } from "../router/router.ts";
@@ -14,6 +16,14 @@ const sources: Readonly<Record<RegionSource, residency.RegionSource>> = {
 };
 
 export function residencyService({ cluster, residency: parts, projects, controlPlane }: ApiParts) {
+  /** A mistyped name would allow hosts to a project that somebody makes later. */
+  const requireProject = async (id: string, context: HandlerContext): Promise<void> => {
+    try {
+      await controlPlane.index(authorizedCall(context).principal).getProject({ id });
+    } catch (error) {
+      throw fromConnectError(error);
+    }
+  };
   return serve(residency.ResidencyService, {
     getRegions: async () => ({
       cluster,
@@ -39,6 +49,18 @@ export function residencyService({ cluster, residency: parts, projects, controlP
       }
       return {};
     },
-    listDestinations: () => ({ destinations: parts.destinations().map((one) => ({ ...one })) }),
+    changeProjectHosts: async ({ project, allow, withdraw }, context) => {
+      const id = parseProjectId(project);
+      if (projects.entry(id) === undefined) await requireProject(id, context);
+      const hosts = await parts.projectHosts.change(id, { allow, withdraw });
+      return { hosts: hosts.map(formatAllowedHost) };
+    },
+    listDestinations: () => ({
+      destinations: parts.destinations().map((one) => ({ ...one })),
+      tasks: parts.projectHosts
+        .all()
+        .filter(({ hosts }) => hosts.length > 0)
+        .map(({ project, hosts }) => ({ project, hosts: hosts.map(formatAllowedHost) })),
+    }),
   });
 }

@@ -15,6 +15,7 @@ const decisions: Readonly<Record<Table, string>> = {
   identity_claims: kept,
   identity_denials: kept,
   policy_roles: kept,
+  project_hosts: kept,
   signed_documents: kept,
   clusters: kept,
   subject_groups: "The next token of each person says them again.",

@@ -128,12 +128,14 @@ export class Compartments {
     const folder = join(this.#base, String(this.#count));
     mkdirSync(join(folder, "scratch"), { recursive: true });
     writeFileSync(join(folder, "root.pem"), this.#authorityPem, { mode: 0o644 });
-    const [router, store] = [join(folder, "router.sock"), join(folder, "store.sock")];
+    const paths = ["router", "store", "egress"].map((name) => join(folder, `${name}.sock`));
+    const [router = "", store = "", egress = ""] = paths;
     const servers = await Promise.all([
       this.#entrances.openRouter(router, attempt),
       this.#entrances.openStore(store),
+      this.#entrances.openEgress(egress, attempt),
     ]);
-    if (user !== undefined) for (const path of [folder, router, store]) chownSync(path, user, user);
+    if (user !== undefined) for (const path of [folder, ...paths]) chownSync(path, user, user);
     return { folder, servers };
   }
 

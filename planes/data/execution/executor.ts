@@ -53,6 +53,7 @@ export async function startExecutor(given: ExecutorOptions): Promise<Executor> {
       blanks: slots,
       sandboxesMax,
       routerEndpoint: options.routerEndpoint,
+      ownHosts: [options.routerEndpoint, options.storeEndpoint].map((url) => new URL(url).hostname),
     }),
     content: new ContentLoader(options.objects),
     grants: new GrantPlanner(options.runs, options.objects),

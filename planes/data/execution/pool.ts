@@ -4,6 +4,7 @@
  */
 import { BiplaneError, second } from "@biplane/base";
 import type { Compartments } from "./compartment.ts";
+import { proxyEnvironment } from "./proxy-environment.ts";
 import type { InsidePaths } from "./sandbox/types.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
@@ -16,6 +17,8 @@ export interface PoolOptions {
   readonly blanks: number;
   /** `https://host:port` of the router, which workers dial before they have a task. */
   readonly routerEndpoint: string;
+  /** Names of router and store, to which no proxy leads. */
+  readonly ownHosts: readonly string[];
   /** Workers and cold sandboxes together. */
   readonly sandboxesMax: number;
 }
@@ -151,6 +154,9 @@ export class WorkerPool {
       environment: (paths) => ({
         BIPLANE_BUNDLES: paths.scratch,
         BIPLANE_ROUTER: this.#options.routerEndpoint,
+        ...(this.#options.compartments.sandboxKind === "none"
+          ? {}
+          : proxyEnvironment(this.#options.ownHosts)),
       }),
       control: true,
       background: true,

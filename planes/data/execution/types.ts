@@ -6,4 +6,6 @@ export interface SandboxEntrances {
   /** Listens on `path`; `attempt` names who is in the sandbox at the moment. */
   openRouter(path: string, attempt: () => AttemptId | undefined): Promise<Server | { close(): void }>;
   openStore(path: string): Promise<Server | { close(): void }>;
+  /** The proxy by which tasks reach what their project was allowed. */
+  openEgress(path: string, attempt: () => AttemptId | undefined): Promise<{ close(): void }>;
 }

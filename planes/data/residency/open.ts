@@ -50,7 +50,7 @@ export function recordRefusedEgress({ options }: OpenParts, { audit }: Pick<Stor
 
 export function residencyParts(
   { config }: Pick<OpenParts, "config">,
-  { regions }: Pick<Stores, "regions">,
+  { regions, projectHosts }: Pick<Stores, "regions" | "projectHosts">,
   controlPlane: ControlPlane,
   egress: Egress,
 ): ResidencyParts {
@@ -59,5 +59,6 @@ export function residencyParts(
     metadataRegions: config.metadataRegions,
     controlPlaneRegion: () => controlPlane.region,
     destinations: () => egress.list(),
+    projectHosts,
   };
 }

@@ -4,6 +4,7 @@ import { clustersMigration } from "./clusters.ts";
 import { identityMigration } from "./identity.ts";
 import { peopleMigration } from "./people.ts";
 import { policyMigration, subjectGroupsMigration } from "./policy.ts";
+import { projectHostsMigration } from "./project-hosts.ts";
 import { createRunsTables } from "./runs-tables.ts";
 
 /** Owns nothing; row-level security binds it. */
@@ -19,5 +20,6 @@ export const dataMigrations: MigrationSet = {
     "0004-policy": policyMigration(applicationRole),
     "0005-clusters": clustersMigration(applicationRole),
     "0006-subject-groups": subjectGroupsMigration(applicationRole),
+    "0007-project-hosts": projectHostsMigration(applicationRole),
   },
 };

@@ -2,6 +2,7 @@
 import type { ClusterTables } from "./clusters.ts";
 import type { IdentityTables } from "./identity.ts";
 import type { PolicyTables } from "./policy.ts";
+import type { EgressTables } from "./project-hosts.ts";
 import type { RunsTables } from "./runs-tables.ts";
 
-export interface DataSchema extends RunsTables, IdentityTables, PolicyTables, ClusterTables {}
+export interface DataSchema extends RunsTables, IdentityTables, PolicyTables, ClusterTables, EgressTables {}

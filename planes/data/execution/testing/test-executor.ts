@@ -155,6 +155,7 @@ const credentials = {
 const plainEntrances: SandboxEntrances = {
   openRouter: (path, attempt) => listen(path, () => attempt()?.action ?? "nobody"),
   openStore: (path) => listen(path, () => "store"),
+  openEgress: (path) => listen(path, () => "egress"),
 };
 
 async function listen(path: string, answer: () => string): Promise<{ close(): void }> {
