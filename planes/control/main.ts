@@ -58,6 +58,7 @@ async function start(options: ControlOptions, log: Logger): Promise<void> {
       databaseUrl: options.databaseUrl,
       region: options.region,
       auditKeptMs: options.auditKeptMs,
+      clusterCertificateMs: options.clusterCertificateMs,
       log,
     }),
   );

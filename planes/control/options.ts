@@ -2,7 +2,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { BiplaneError, day, parseRegionRestriction } from "@biplane/base";
+import { BiplaneError, day, parseRegionRestriction, second } from "@biplane/base";
 import { addressesSchema } from "./enrollment/codes.ts";
 
 const options = {
@@ -19,6 +19,7 @@ const options = {
   "lifetime-minutes": { type: "string" },
   root: { type: "string" },
   "audit-days": { type: "string" },
+  "cluster-certificate-seconds": { type: "string" },
   out: { type: "string" },
   host: { type: "string", multiple: true },
 } as const;
@@ -52,6 +53,8 @@ export interface ControlOptions {
   readonly rootFingerprint: string | undefined;
   /** Undefined: records are kept for ever. */
   readonly auditKeptMs: number | undefined;
+  /** How long the certificates of clusters are good for; undefined: 30 days. */
+  readonly clusterCertificateMs: number | undefined;
   readonly out: string;
   readonly hosts: readonly string[];
 }
@@ -76,6 +79,9 @@ export function readOptions(parameters: readonly string[], environment: NodeJS.P
     lifetimeMinutes: Number(values["lifetime-minutes"] ?? 60),
     rootFingerprint: parseFingerprint(values.root),
     auditKeptMs: parseDays(values["audit-days"]),
+    clusterCertificateMs: parseSeconds(
+      values["cluster-certificate-seconds"] ?? environment["BIPLANE_CLUSTER_CERTIFICATE_SECONDS"],
+    ),
     out: values.out ?? "",
     hosts: values.host ?? [],
   };
@@ -119,6 +125,18 @@ function parseDays(text: string | undefined): number | undefined {
   throw new BiplaneError("invalid_argument", {
     what: `--audit-days ${text} can't be used.`,
     next: `Give the number of days that audit records are kept, from 1 to ${auditDaysMax}.`,
+  });
+}
+
+const certificateSecondsMax = (365 * day) / second;
+
+function parseSeconds(text: string | undefined): number | undefined {
+  const seconds = Number(text);
+  if (text === undefined) return undefined;
+  if (Number.isInteger(seconds) && seconds > 0 && seconds <= certificateSecondsMax) return seconds * second;
+  throw new BiplaneError("invalid_argument", {
+    what: `--cluster-certificate-seconds ${text} can't be used.`,
+    next: `Give the number of seconds that a cluster's certificate is good for, from 1 to ${certificateSecondsMax}.`,
   });
 }
 

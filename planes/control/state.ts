@@ -14,7 +14,7 @@ export interface StateLocation {
   readonly databaseUrl: string | undefined;
   readonly log?: Logger;
   /** How long the certificates of clusters are good for; 30 days where absent. */
-  readonly clusterCertificateMs?: number;
+  readonly clusterCertificateMs?: number | undefined;
   /** How long audit records are kept at least; for ever where absent. */
   readonly auditKeptMs?: number | undefined;
 }

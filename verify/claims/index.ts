@@ -24,6 +24,7 @@ import { res3 } from "./res-3.ts";
 import { rest1 } from "./rest-1.ts";
 import { tls1 } from "./tls-1.ts";
 import { tls2 } from "./tls-2.ts";
+import { tls3 } from "./tls-3.ts";
 import { tls4 } from "./tls-4.ts";
 import { tls5 } from "./tls-5.ts";
 import { trust1 } from "./trust-1.ts";
@@ -36,7 +37,7 @@ export const claims: readonly Claim[] = [
   ...[flow1, flow2, flow3, flow4, flow5],
   ...[res1, res3, rest1],
   ...[cmk1, cmk2, cmk3],
-  ...[tls1, tls2, tls4, tls5],
+  ...[tls1, tls2, tls3, tls4, tls5],
   ...[aud2, aud3],
   iam4,
   net1,

@@ -19,11 +19,6 @@ export const pendingClaims: readonly Claim[] = [
     "tests/e2e/egress.test.ts",
   ),
   pending(
-    "TLS-3",
-    "Plane to plane and connector to edge are mutually authenticated with short-lived certificates that rotate by themselves; private keys never leave the plane they were made in.",
-    "tests/contract/tunnel-admission.test.ts",
-  ),
-  pending(
     "AUD-1",
     "Every API request in both planes is recorded with identity, action, resource, decision, time, source address and request id; refused ones too.",
     "tests/e2e/audit-every-request.test.ts",

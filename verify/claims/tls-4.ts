@@ -2,16 +2,16 @@
 import { createHash, type X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { connect, createServer } from "node:tls";
+import { createServer } from "node:tls";
 import { day } from "@biplane/base";
 import { createRootAuthority, issueCertificate } from "@biplane/kit/certificates";
-import { clientTlsOptions } from "@biplane/kit/tls";
 import { KnownServers, PinnedHttp, type Profile } from "@biplane/sdk/remote";
 import type { Claim } from "../frame/claim.ts";
 import type { Observations } from "../frame/observations.ts";
 import type { Subject } from "../frame/subject.ts";
 import { requireRoot } from "../machine/tools.ts";
 import { holdsPrivateKeyOf } from "../search/private-key.ts";
+import { peerCertificate } from "../wire/peer-certificate.ts";
 
 export const tls4: Claim = {
   id: "TLS-4",
@@ -62,15 +62,9 @@ async function refusals(profile: Profile, address: string): Promise<string[]> {
   }
 }
 
-async function certificateOf(profile: Profile, address: string): Promise<X509Certificate> {
+function certificateOf({ rootPem }: Profile, address: string): Promise<X509Certificate> {
   const { hostname, port } = new URL(address);
-  const tls = clientTlsOptions({ authorityPem: profile.rootPem });
-  const socket = connect({ host: hostname, servername: hostname, port: Number(port || 443), ...tls });
-  await once(socket, "secureConnect");
-  const certificate = socket.getPeerX509Certificate();
-  socket.destroy();
-  if (certificate === undefined) throw new Error(`${address} showed no certificate.`);
-  return certificate;
+  return peerCertificate(`${hostname}:${port || 443}`, { authorityPem: rootPem });
 }
 
 function searchKeys({ planes }: Subject, certificate: X509Certificate, seen: Observations): void {

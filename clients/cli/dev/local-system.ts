@@ -7,10 +7,17 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { BiplaneError } from "@biplane/base";
 import { sleep } from "@biplane/kit/backoff";
-import { writeFileDurably } from "@biplane/kit/files";
 import { KnownServers, PinnedHttp, type Profile, readProfile } from "@biplane/sdk/remote";
+import { writeEdgeConfig, writeEdgeIdentity } from "./edge-state.ts";
 import { PlaneProcess, runErrand } from "./plane-process.ts";
-import { choosePorts, type LocalSettings, type Ports, readSettings, writeSettings } from "./settings.ts";
+import {
+  choosePorts,
+  type LocalSettings,
+  type Ports,
+  readSettings,
+  services,
+  writeSettings,
+} from "./settings.ts";
 
 export interface LocalSystemOptions {
   readonly folder: string;
@@ -55,14 +62,11 @@ export function untilAskedToEnd(): Promise<void> {
   });
 }
 
-const services = ["router", "authority", "objects"] as const;
 const reachableMsMax = 30_000;
 const interruptedExitCode = 130;
 /** The edge first: it ends the connections of clients, which the data plane would wait for. */
 const stopOrder = ["edge", "data", "control"] as const;
 const endingSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-/** When one machine's system stops, everyone who might be waited for stops too. */
-const drainMs = 300;
 
 export async function startLocalSystem(options: LocalSystemOptions): Promise<LocalSystem> {
   const started: PlaneProcess[] = [];
@@ -176,27 +180,10 @@ async function startEdge(
   });
 }
 
-/** The edge's certificate comes from the provider; its listeners know names of tunnels and nothing else. */
 async function prepareEdge(folders: Folders, { org, cluster, ports }: LocalSettings): Promise<void> {
-  if (!existsSync(join(folders.edge, "identity.crt"))) {
-    const hosts = ["--host", "localhost", "--host", "127.0.0.1"];
-    await runErrand("control", [
-      "edge-identity",
-      "--state",
-      folders.control,
-      "--out",
-      folders.edge,
-      ...hosts,
-    ]);
-  }
-  const listeners = services.map((name) => ({
-    name,
-    host: "127.0.0.1",
-    port: ports[name],
-    tunnel: `${name}.${cluster}.${org}.tunnel.biplane.internal`,
-  }));
-  const config = { tunnel: { host: "127.0.0.1", port: ports.tunnel }, listeners, drainMs };
-  await writeFileDurably(join(folders.edge, "edge.json"), `${JSON.stringify(config, undefined, 2)}\n`);
+  const { control, edge } = folders;
+  if (!existsSync(join(edge, "identity.crt"))) await writeEdgeIdentity(control, edge);
+  await writeEdgeConfig({ folder: edge, org, cluster, ports });
 }
 
 async function initializeData(options: LocalSystemOptions, folders: Folders, settings: LocalSettings) {

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { readFileIfAny, writeFileDurably } from "@biplane/kit/files";
 import { z } from "zod";
 
-export const portNames = ["router", "authority", "objects", "tunnel", "link"] as const;
+/** Of the data plane, each under a name of its own. */
+export const services = ["router", "authority", "objects"] as const;
+export const portNames = [...services, "tunnel", "link"] as const;
 export type PortName = (typeof portNames)[number];
 export type Ports = Readonly<Record<PortName, number>>;
 
