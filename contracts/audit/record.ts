@@ -45,7 +45,6 @@ export const auditRecordBytesMax = 16_384;
 
 /** No name of Biplane is longer; what a stranger sends may be, and is cut so that it is recorded all the same. */
 const charactersMax = 256;
-const encoder = new TextEncoder();
 
 /**
  * The class of each field (claim CLS-1); what is not here is not recorded. The order of these lines is the order of the
@@ -75,18 +74,22 @@ export const auditFields = {
 } as const satisfies Readonly<Record<keyof AuditRecord, KnowableClass>>;
 
 const fieldNames = Object.keys(auditFields) as (keyof AuditRecord)[];
+const memberPrefixes = fieldNames.map((name) => [name, `,${JSON.stringify(name)}:`] as const);
 
+/** Written member by member: an object in between would be half of what a record costs. */
 export function encodeAuditRecord(record: AuditRecord): Uint8Array {
-  const members: Partial<Record<keyof AuditRecord, unknown>> = {};
-  // What is undefined has no member.
-  for (const name of fieldNames) members[name] = clip(record[name]);
-  return encoder.encode(JSON.stringify(members));
+  let json = "";
+  for (const [name, prefix] of memberPrefixes) {
+    const value = record[name];
+    // What is undefined has no member.
+    if (value !== undefined)
+      json += prefix + (typeof value === "number" ? value : JSON.stringify(clip(value)));
+  }
+  return Buffer.from(`{${json.slice(1)}}`);
 }
 
-function clip(value: string | number | undefined): string | number | undefined {
-  return typeof value !== "string" || value.length <= charactersMax
-    ? value
-    : `${value.slice(0, charactersMax)}…`;
+function clip(value: string): string {
+  return value.length <= charactersMax ? value : `${value.slice(0, charactersMax)}…`;
 }
 
 export function decodeAuditRecord(bytes: Uint8Array): AuditRecord {

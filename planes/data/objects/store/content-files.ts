@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { MiB } from "@biplane/base";
 import { Semaphore } from "./semaphore.ts";
 import { SharedSync } from "./shared-sync.ts";
 
@@ -10,6 +11,8 @@ import { SharedSync } from "./shared-sync.ts";
  * no file of the whole process could be read.
  */
 const syncsMax = 2;
+/** Written to the disk while more comes: at the end there would be nothing to do but to wait for it. */
+const syncEveryBytes = 16 * MiB;
 
 export class ContentFiles {
   readonly #folder: string;
@@ -30,16 +33,20 @@ export class ContentFiles {
   }
 
   /** Lets `write` fill a new file; resolves once it is on disk under its name. On failure nothing is left. */
-  async create<T>(write: (file: FileHandle) => Promise<T>): Promise<{ name: string; result: T }> {
+  async create<T>(
+    write: (file: FileHandle, noteWritten: (bytes: number) => void) => Promise<T>,
+  ): Promise<{ name: string; result: T }> {
     const name = randomBytes(16).toString("hex");
     const file = await open(this.#path(name), "wx", 0o600);
+    const syncing = new SyncAhead(() => this.#dataSyncs.run(() => file.datasync()));
     try {
-      const result = await write(file);
-      await this.#dataSyncs.run(() => file.datasync());
+      const result = await write(file, (bytes) => syncing.noteWritten(bytes));
+      await syncing.finish();
       await file.close();
       await this.#sync.sync();
       return { name, result };
     } catch (error) {
+      await syncing.settle();
       await file.close().catch(() => undefined);
       await this.remove(name);
       throw error;
@@ -56,5 +63,42 @@ export class ContentFiles {
 
   #path(name: string): string {
     return join(this.#folder, name);
+  }
+}
+
+/** Syncs of one file while it is being written, one at a time. */
+class SyncAhead {
+  readonly #sync: () => Promise<void>;
+  #unsyncedBytes = 0;
+  #running: Promise<void> | undefined;
+  #failure: unknown;
+
+  constructor(sync: () => Promise<void>) {
+    this.#sync = sync;
+  }
+
+  noteWritten(bytes: number): void {
+    this.#unsyncedBytes += bytes;
+    if (this.#unsyncedBytes < syncEveryBytes || this.#running !== undefined) return;
+    this.#unsyncedBytes = 0;
+    this.#running = this.#sync()
+      .catch((error: unknown) => {
+        this.#failure ??= error;
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
+  }
+
+  /** Resolves once everything is on disk. Linux reports a failed write to one sync only, so that none may be forgotten. */
+  async finish(): Promise<void> {
+    await this.#running;
+    await this.#sync();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Waits for the sync under way, whatever comes of it, so that the file can be closed. */
+  async settle(): Promise<void> {
+    await this.#running;
   }
 }

@@ -4,9 +4,14 @@ import type { SealingTarget, SealingThreads } from "./sealing.ts";
 import { plainBytesOf } from "./stream-cipher.ts";
 import { noteStreamed } from "./stream-memory.ts";
 
+export interface SegmentsTarget extends SealingTarget {
+  /** Hears how many more bytes are on their way into the file. */
+  readonly noteWritten: (bytes: number) => void;
+}
+
 export async function writeSegments(
   threads: SealingThreads,
-  target: SealingTarget,
+  target: SegmentsTarget,
   body: AsyncIterable<Uint8Array>,
 ): Promise<Digests> {
   const stream = await threads.open(target);
@@ -20,6 +25,7 @@ export async function writeSegments(
         if (filled === plainBytesOf(count)) {
           await stream.write(segment, filled, false);
           noteStreamed(filled);
+          target.noteWritten(filled);
           segment = stream.newSegment();
           filled = 0;
           count += 1;

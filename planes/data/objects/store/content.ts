@@ -5,11 +5,11 @@ import { syncDirectory } from "@biplane/kit";
 import type { ScopedKeys } from "../../keys/types.ts";
 import { ContentFiles } from "./content-files.ts";
 import { readRange } from "./content-reader.ts";
-import { writeSegments } from "./content-writer.ts";
+import { type SegmentsTarget, writeSegments } from "./content-writer.ts";
 import { Digester, type Digests } from "./digests.ts";
 import { associatedData, type Content, type Place } from "./entries.ts";
 import { Packs } from "./packs.ts";
-import { type SealingTarget, SealingThreads } from "./sealing.ts";
+import { SealingThreads } from "./sealing.ts";
 import { cipherBytes, SegmentSealer } from "./stream-cipher.ts";
 
 /** What a stream belongs to. */
@@ -116,8 +116,9 @@ export class ContentStore {
     await this.#threads.close();
   }
 
-  async #writePacked({ key, associated, withSha256 }: Sealing, bytes: Uint8Array): Promise<Placed> {
-    const digester = new Digester(withSha256);
+  async #writePacked({ key, associated }: Sealing, bytes: Uint8Array): Promise<Placed> {
+    // Of little content a digest costs less than reading it again would, once somebody asks for it.
+    const digester = new Digester(true);
     digester.update(bytes);
     const sealer = new SegmentSealer(key, associated);
     const place = await this.#packs.append([sealer.header, ...sealer.seal(bytes, true)]);
@@ -125,14 +126,14 @@ export class ContentStore {
   }
 
   async #writeFile(sealing: Sealing, body: AsyncIterable<Uint8Array>): Promise<Placed> {
-    const { name, result } = await this.#files.create((file) =>
-      writeSegments(this.#threads, { ...sealing, fileDescriptor: file.fd }, body),
+    const { name, result } = await this.#files.create((file, noteWritten) =>
+      writeSegments(this.#threads, { ...sealing, fileDescriptor: file.fd, noteWritten }, body),
     );
     return { place: { kind: "file", name }, digests: result };
   }
 }
 
-type Sealing = Omit<SealingTarget, "fileDescriptor">;
+type Sealing = Omit<SegmentsTarget, "fileDescriptor" | "noteWritten">;
 
 interface Placed {
   readonly place: Place;

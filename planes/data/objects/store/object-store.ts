@@ -26,7 +26,7 @@ export class EmbeddedObjectStore implements ObjectStore {
       if (options.ifAbsent === true && existing !== undefined) throw alreadyExists();
     };
     const description = { contentType, metadata: options.metadata ?? {}, headers: {} };
-    return headOf(await this.#objects.put(key, body, { description, condition }));
+    return headOf(await this.#objects.put(key, body, { description, condition, needsSha256: true }));
   }
 
   async get(key: string, range?: ByteRange): Promise<ObjectContent | undefined> {

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { BiplaneError, GiB } from "@biplane/base";
 import { isWriteOnceKey } from "@biplane/layout";
-import type { Body } from "./content.ts";
+import type { Body, ContentTarget } from "./content.ts";
 import type { Digests } from "./digests.ts";
 import { asDiskFull } from "./disk-space.ts";
 import type { Engine } from "./engine.ts";
@@ -16,6 +16,8 @@ export interface WriteRequest {
   /** Where it is known beforehand. */
   readonly sizeBytes?: number;
   readonly condition?: Condition;
+  /** For `verify`. Otherwise large content is digested by SHA-256 only where its key is written once. */
+  readonly needsSha256?: boolean;
   /** Sees the digests of what came; throws where they are not what the writer promised. */
   readonly verify?: (digests: Digests) => Checksum | undefined;
 }
@@ -40,7 +42,8 @@ export class Objects {
     request.condition?.(this.entry(key));
     await this.#engine.disk.require(request.sizeBytes ?? 0);
     const version = randomBytes(16).toString("hex");
-    const { content, digests } = await this.#write({ key, version, part: 0 }, body);
+    const withSha256 = request.needsSha256 === true || isWriteOnceKey(key);
+    const { content, digests } = await this.#write({ key, version, part: 0 }, body, withSha256);
     try {
       const checksum = request.verify?.(digests);
       return await this.commit(
@@ -50,7 +53,7 @@ export class Objects {
           version,
           sizeBytes: digests.sizeBytes,
           etag: digests.md5.toString("hex"),
-          sha256: digests.sha256!.toString("hex"),
+          ...(digests.sha256 === undefined ? {} : { sha256: digests.sha256.toString("hex") }),
           ...(checksum === undefined ? {} : { checksum }),
           modifiedAtMs: this.#engine.clock.now(),
           parts: [content],
@@ -115,9 +118,9 @@ export class Objects {
     }
   }
 
-  async #write(target: { key: string; version: string; part: number }, body: Body) {
+  async #write(target: ContentTarget, body: Body, withSha256: boolean) {
     try {
-      return await this.#engine.content.write(target, body, true);
+      return await this.#engine.content.write(target, body, withSha256);
     } catch (error) {
       throw asDiskFull(error);
     }

@@ -22,8 +22,8 @@ interface Waiter {
   reject(error: Error): void;
 }
 
-/** One of the process's cores stays with the requests. */
-const threadsMax = Math.max(1, Math.min(4, availableParallelism() - 1));
+/** One of the process's cores stays with the requests; of two, both are shared, since requests leave much of theirs. */
+const threadsMax = Math.max(2, Math.min(4, availableParallelism() - 1));
 const spareBuffersMax = 32;
 /** Each stream holds a megabyte or two: more wait for their turn. */
 const streamsMax = 64;

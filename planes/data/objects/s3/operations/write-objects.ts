@@ -23,6 +23,7 @@ export const putObject: Operation = async (context) => {
   const entry = await context.objects.put(key, payload.bytes, {
     description,
     sizeBytes: payload.sizeBytes,
+    needsSha256: payload.needsSha256,
     verify: (digests) => payload.verify(digests),
     ...(condition === undefined ? {} : { condition }),
   });
