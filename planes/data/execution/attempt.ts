@@ -27,10 +27,16 @@ export interface AttemptRunner {
   readonly grants: GrantPlanner;
 }
 
+export interface LeasedAttempt {
+  readonly lease: Lease;
+  /** Where it begins later than it was leased. */
+  readonly startedAtMs: number | undefined;
+}
+
 /** Never rejects for what a task does. `closing`: the process is about to end, so nothing is waited for. */
 export async function runAttempt(
   runner: AttemptRunner,
-  lease: Lease,
+  { lease, startedAtMs }: LeasedAttempt,
   slot: HeldSlot,
   closing: AbortSignal,
 ): Promise<void> {
@@ -48,11 +54,11 @@ export async function runAttempt(
   const logged = output.close();
   if (result.kind === "ended") {
     await logged;
-    return options.queue.finish(lease, abandoned);
+    return options.queue.finish(lease, abandoned, startedAtMs);
   }
   const reported = await (result.kind === "stored_outputs" ? hasReport(options, lease) : report.finish());
   const [outcome] = await Promise.all([recordUntilDone(options, lease, result, reported, closing), logged]);
-  if (outcome !== undefined) await options.queue.finish(lease, outcome);
+  if (outcome !== undefined) await options.queue.finish(lease, outcome, startedAtMs);
 }
 
 /**

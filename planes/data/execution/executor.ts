@@ -5,13 +5,13 @@ import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import { type AttemptId, BiplaneError, MiB } from "@biplane/base";
 import { backoffMs, type Closeable, sleep } from "@biplane/kit";
-import type { Lease } from "../runs/types.ts";
 import { type AttemptRunner, runAttempt } from "./attempt.ts";
 import { Compartments } from "./compartment.ts";
 import { ContentLoader } from "./content.ts";
 import type { ExecutorOptions } from "./dependencies.ts";
 import { workerLost } from "./failures.ts";
 import { GrantPlanner } from "./grants.ts";
+import { type HandedLease, LeasesAhead } from "./leases-ahead.ts";
 import { readOutcome, recordOutcome } from "./outcome.ts";
 import { WorkerPool } from "./pool.ts";
 import { createLauncher } from "./sandbox/launcher.ts";
@@ -103,6 +103,7 @@ async function noteRestart(options: ExecutorOptions, attempt: AttemptId): Promis
 class RunningExecutor implements Executor {
   readonly #runner: AttemptRunner;
   readonly #slots: Slots;
+  readonly #leases: LeasesAhead;
   readonly #closing = new AbortController();
   readonly #running = new Set<Promise<void>>();
   readonly #leasing: Promise<void>;
@@ -110,6 +111,7 @@ class RunningExecutor implements Executor {
   constructor(runner: AttemptRunner, slots: Slots) {
     this.#runner = runner;
     this.#slots = slots;
+    this.#leases = new LeasesAhead(runner.options.queue, slots);
     this.#leasing = this.#takeLeases();
   }
 
@@ -121,6 +123,7 @@ class RunningExecutor implements Executor {
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#leasing;
+    await this.#leases.close();
     this.#runner.pool.close();
     await this.#runner.compartments.close();
     await Promise.all(this.#running);
@@ -131,10 +134,10 @@ class RunningExecutor implements Executor {
     for (let failures = 0; !signal.aborted; ) {
       if (!(await this.#slots.acquire(signal))) return;
       try {
-        const lease = await this.#runner.options.queue.lease(signal);
-        if (lease === undefined) return;
+        const handed = await this.#leases.next(signal);
+        if (handed === undefined) return;
         failures = 0;
-        this.#run(lease, new HeldSlot(this.#slots));
+        this.#run(handed, new HeldSlot(this.#slots));
       } catch (error) {
         this.#slots.release();
         this.#runner.options.log.error({ event: "lease_failed", error }, "no lease");
@@ -144,9 +147,10 @@ class RunningExecutor implements Executor {
     }
   }
 
-  #run(lease: Lease, slot: HeldSlot): void {
+  #run({ lease, waited }: HandedLease, slot: HeldSlot): void {
     const { run, action, attempt } = lease;
-    const running = runAttempt(this.#runner, lease, slot, this.#closing.signal)
+    const startedAtMs = waited ? this.#runner.options.clock.now() : undefined;
+    const running = runAttempt(this.#runner, { lease, startedAtMs }, slot, this.#closing.signal)
       .catch((error: unknown) =>
         this.#runner.options.log.error({ event: "attempt_failed", run, action, attempt, error }, "bug"),
       )

@@ -152,6 +152,47 @@ describeOnBothDatabases("The action queue", (fresh) => {
     expect(new Set(leased.map(({ action }) => action)).size).toBe(names.length);
   });
 
+  test("what is ready is leased together, durably; what is given back is the same attempt again", async () => {
+    const root = await start();
+    expect(await fixture.queue.leaseReady(5)).toEqual([]);
+    const names = ["r1", "r2", "r3"];
+    await fixture.runs.enqueueChildren(
+      attemptOf(root),
+      names.map((name) => child(name)),
+    );
+    const leases = await fixture.queue.leaseReady(2);
+    expect(leases.map(({ action }) => action)).toEqual(["r1", "r2"]);
+    const [first, second] = leases as [Lease, Lease];
+    fixture.queue.giveBack(attemptOf(second));
+    expect((await leaseNow(fixture)).action).toBe("r3");
+    await fixture.reopen();
+    const held = (await fixture.queue.interrupted()).map(({ action, attempt }) => [action, attempt]);
+    expect(held.sort()).toEqual([
+      ["a0", 1],
+      ["r1", 1],
+      ["r3", 1],
+    ]);
+    expect(await leaseNow(fixture)).toMatchObject({ action: "r2", attempt: 1 });
+    await fixture.queue.finish(attemptOf(first), success);
+    fixture.queue.giveBack(attemptOf(first));
+    expect((await readAction(fixture, first)).phase).toBe(Phase.SUCCEEDED);
+  });
+
+  test("an attempt that began later than it was leased has the time when it began", async () => {
+    const root = await start({ retries: 1 });
+    const leasedAtMs = fixture.clock.now();
+    fixture.clock.advance(100);
+    await fixture.queue.finish(attemptOf(root), failure(), leasedAtMs + 30);
+    const again = await leaseNow(fixture);
+    await fixture.queue.finish(attemptOf(again), success, leasedAtMs - 50);
+    const record = await readAction(fixture, rootOf(root));
+    expect(record.startedAtMs).toBe(leasedAtMs + 30);
+    expect(record.attempts.map(({ startedAtMs, endedAtMs }) => [startedAtMs, endedAtMs])).toEqual([
+      [leasedAtMs + 30, leasedAtMs + 100],
+      [leasedAtMs + 100, leasedAtMs + 100],
+    ]);
+  });
+
   test("a taker that left between the decision and the disk gives the attempt back", async () => {
     const root = await start();
     const leaving = new AbortController();

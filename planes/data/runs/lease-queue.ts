@@ -6,12 +6,26 @@ import { abortDescendants, parentEnded } from "./aborts.ts";
 import type { Engine } from "./engine.ts";
 import { decideRetry } from "./retries.ts";
 import type { ActionState } from "./state.ts";
-import { currentAttempt, failed, givenBack, leased, retried, succeeded } from "./transitions.ts";
-import type { ActionFailure, ActionQueue, AttemptOutcome, Lease, RecordedFailure } from "./types.ts";
+import { begun, currentAttempt, failed, givenBack, leased, retried, succeeded } from "./transitions.ts";
+import type {
+  ActionFailure,
+  ActionQueue,
+  ActionRecord,
+  AttemptOutcome,
+  Lease,
+  RecordedFailure,
+} from "./types.ts";
 
 interface Waiter {
   readonly signal: AbortSignal;
   readonly lease: PromiseWithResolvers<Lease | undefined>;
+}
+
+/** An action that was handed out in memory; its lease is being written. */
+interface Handed {
+  readonly action: ActionState;
+  readonly attempt: number;
+  readonly ended: AbortSignal;
 }
 
 type FailureOutcome = Exclude<AttemptOutcome, { kind: "succeeded" }>;
@@ -50,13 +64,37 @@ export class LeaseQueue implements ActionQueue {
     }
   }
 
+  async leaseReady(countMax: number): Promise<readonly Lease[]> {
+    const engine = this.#engine;
+    const handed: Handed[] = [];
+    while (engine.isUsable && handed.length < countMax) {
+      const action = engine.ready.take(engine.now());
+      if (action === undefined) break;
+      handed.push(this.#handOut(action));
+    }
+    if (handed.length === 0) return [];
+    await engine.commit();
+    const leases = await Promise.all(handed.map((one) => this.#readLease(one)));
+    return leases.filter((lease) => lease !== undefined);
+  }
+
+  giveBack({ attempt, ...id }: AttemptId): void {
+    const engine = this.#engine;
+    // Looked up: the engine's memory may have been read anew since it was leased.
+    const action = engine.openRun(id)?.actions.get(id.action);
+    if (!engine.isUsable || action?.isRunning(attempt) !== true) return;
+    engine.leases.drop({ ...id, attempt });
+    engine.changeAction(action, givenBack(action.record, engine.now()));
+    engine.commit().catch(() => undefined);
+  }
+
   /** Repeats until it is on disk: the executor has nobody else to tell. */
-  async finish(id: AttemptId, outcome: AttemptOutcome): Promise<void> {
+  async finish(id: AttemptId, outcome: AttemptOutcome, startedAtMs = 0): Promise<void> {
     for (let attempt = 0; ; attempt += 1) {
       try {
         const recorded = await this.#sealed(id, outcome);
         this.#engine.requireUsable();
-        this.#finish(id, recorded);
+        this.#finish(id, recorded, startedAtMs);
         return await this.#engine.commit();
       } catch (error) {
         if (!(error instanceof BiplaneError && error.retryable) || this.#engine.isClosed) throw error;
@@ -111,33 +149,47 @@ export class LeaseQueue implements ActionQueue {
     this.#timer = setTimeout(() => this.#schedule(), delayMs);
   }
 
-  #grant(waiter: Waiter, action: ActionState): void {
+  /** Call `commit` then: it is the taker's once the transaction has been written. */
+  #handOut(action: ActionState): Handed {
     const engine = this.#engine;
     engine.changeAction(action, leased(action.record, engine.now()));
     const { attempt } = currentAttempt(action.record);
     const id: AttemptId = { ...action.record, attempt };
     const controller = new AbortController();
     engine.committer.batch.afterCommit.push(() => engine.leases.hold(id, controller));
-    engine.commit().then(
-      () => this.#deliver(waiter, action, attempt, controller.signal),
+    return { action, attempt, ended: controller.signal };
+  }
+
+  #grant(waiter: Waiter, action: ActionState): void {
+    const handed = this.#handOut(action);
+    this.#engine.commit().then(
+      () => this.#deliver(waiter, handed),
       () => this.#waitAgain(waiter),
     );
   }
 
-  async #deliver(waiter: Waiter, action: ActionState, attempt: number, ended: AbortSignal): Promise<void> {
+  async #deliver(waiter: Waiter, handed: Handed): Promise<void> {
     if (waiter.signal.aborted) {
-      this.#giveBack(action, attempt);
+      this.giveBack({ ...handed.action.record, attempt: handed.attempt });
       return waiter.lease.resolve(undefined);
     }
-    if (ended.aborted) return this.#waitAgain(waiter);
+    const lease = await this.#readLease(handed);
+    if (lease === undefined) this.#waitAgain(waiter);
+    else waiter.lease.resolve(lease);
+  }
+
+  /** Undefined where there is nothing to execute: it has ended meanwhile, or what it was to run can't be read. */
+  async #readLease(handed: Handed): Promise<Lease | undefined> {
+    const { action, attempt, ended } = handed;
+    if (ended.aborted) return undefined;
     try {
-      waiter.lease.resolve(await this.#leaseOf(action, attempt, ended));
+      return await this.#leaseOf(action, attempt, ended);
     } catch (error) {
       const failure = unreadableSpecification(error);
       await this.finish({ ...action.record, attempt }, { kind: "failed", failure, hasReport: false }).catch(
         () => undefined,
       );
-      this.#waitAgain(waiter);
+      return undefined;
     }
   }
 
@@ -148,17 +200,6 @@ export class LeaseQueue implements ActionQueue {
     }
     this.#waiters.add(waiter);
     this.#schedule();
-  }
-
-  /** Nobody has begun to execute it: the same attempt waits for the next taker. */
-  #giveBack({ record }: ActionState, attempt: number): void {
-    const engine = this.#engine;
-    // Looked up again: the engine's memory may have been read anew since.
-    const action = engine.openRun(record)?.actions.get(record.action);
-    if (!engine.isUsable || action?.isRunning(attempt) !== true) return;
-    engine.leases.drop({ ...record, attempt });
-    engine.changeAction(action, givenBack(action.record, engine.now()));
-    engine.commit().catch(() => undefined);
   }
 
   async #leaseOf(action: ActionState, attempt: number, ended: AbortSignal): Promise<Lease> {
@@ -182,20 +223,21 @@ export class LeaseQueue implements ActionQueue {
     };
   }
 
-  #finish(id: AttemptId, outcome: RecordedOutcome): void {
+  #finish(id: AttemptId, outcome: RecordedOutcome, startedAtMs: number): void {
     const engine = this.#engine;
     const action = engine.openRun(id)?.actions.get(id.action);
     if (action === undefined || !action.isRunning(id.attempt)) return;
     engine.leases.markFinishing(id);
+    const record = begun(action.record, Math.min(startedAtMs, engine.now()));
     if (outcome.kind === "succeeded") {
-      engine.changeAction(action, succeeded(action.record, engine.now(), outcome.hasReport));
+      engine.changeAction(action, succeeded(record, engine.now(), outcome.hasReport));
       abortDescendants(engine, action, parentEnded);
-    } else this.#fail(action, outcome);
+    } else this.#fail(action, record, outcome);
   }
 
-  #fail(action: ActionState, outcome: RecordedFailureOutcome): void {
+  #fail(action: ActionState, record: ActionRecord, outcome: RecordedFailureOutcome): void {
     const engine = this.#engine;
-    const { record, retry } = action;
+    const { retry } = action;
     const { failure, hasReport } = outcome;
     const phase = outcome.kind === "timed_out" ? Phase.TIMED_OUT : Phase.FAILED;
     const decision = decideRetry(failure, record.attempts.slice(0, -1), retry);

@@ -74,6 +74,18 @@ export function leased(record: ActionRecord, atMs: number): ActionRecord {
   };
 }
 
+/** Leased some moments before it began: its time is when it began. */
+export function begun(record: ActionRecord, atMs: number): ActionRecord {
+  const attempt = currentAttempt(record);
+  if (attempt.phase !== Phase.RUNNING || atMs <= lastTime(attempt)) return record;
+  const transitions = [...attempt.transitions.slice(0, -1), { phase: attempt.phase, atMs }];
+  const first = record.attempts.length === 1;
+  return {
+    ...withAttempt(record, { ...attempt, startedAtMs: atMs, transitions }),
+    startedAtMs: first ? atMs : record.startedAtMs,
+  };
+}
+
 /** A lease that nobody took: the same attempt waits again. */
 export function givenBack(record: ActionRecord, atMs: number): ActionRecord {
   const attempt = moveAttempt(currentAttempt(record), Phase.QUEUED, atMs);

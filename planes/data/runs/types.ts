@@ -238,8 +238,15 @@ export type AttemptOutcome =
 export interface ActionQueue {
   /** The next action whose time has come, leased durably and RUNNING; waits for one. Undefined once aborted. */
   lease(signal: AbortSignal): Promise<Lease | undefined>;
-  /** Records the one outcome of an attempt; decides on retries. After `ended` it does nothing. */
-  finish(lease: AttemptId, outcome: AttemptOutcome): Promise<void>;
+  /** At most so many of those whose time has come, leased by one transaction; none where nothing waits. */
+  leaseReady(countMax: number): Promise<readonly Lease[]>;
+  /** Nobody has begun to execute it: the same attempt waits for the next taker. */
+  giveBack(lease: AttemptId): void;
+  /**
+   * Records the one outcome of an attempt; decides on retries. After `ended` it does nothing. `startedAtMs`: when it
+   * began, where that was later than its lease.
+   */
+  finish(lease: AttemptId, outcome: AttemptOutcome, startedAtMs?: number): Promise<void>;
   /** Attempts that were leased when the process last ended; call once, before the first `lease`. */
   interrupted(): Promise<readonly AttemptId[]>;
 }

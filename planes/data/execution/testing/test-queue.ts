@@ -4,6 +4,7 @@ import type { ActionQueue, AttemptOutcome, Lease } from "../../runs/types.ts";
 
 export class TestQueue implements ActionQueue {
   readonly outcomes = new Map<string, AttemptOutcome>();
+  readonly givenBack: string[] = [];
   readonly #leases: Lease[] = [];
   readonly #interrupted: readonly AttemptId[];
   readonly #waiters = new Map<string, (outcome: AttemptOutcome) => void>();
@@ -11,6 +12,10 @@ export class TestQueue implements ActionQueue {
 
   constructor(interrupted: readonly AttemptId[] = []) {
     this.#interrupted = interrupted;
+  }
+
+  get left(): number {
+    return this.#leases.length;
   }
 
   submit(lease: Lease): Promise<AttemptOutcome> {
@@ -29,6 +34,14 @@ export class TestQueue implements ActionQueue {
       });
     }
     return undefined;
+  }
+
+  async leaseReady(countMax: number): Promise<readonly Lease[]> {
+    return this.#leases.splice(0, countMax);
+  }
+
+  giveBack(lease: AttemptId): void {
+    this.givenBack.push(nameOf(lease));
   }
 
   async finish(attempt: AttemptId, outcome: AttemptOutcome): Promise<void> {
