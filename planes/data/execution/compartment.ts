@@ -119,7 +119,7 @@ export class Compartments {
     const alive = [...this.#alive];
     for (const { sandbox } of alive) sandbox.kill();
     await Promise.all(alive.map(({ gone }) => gone));
-    this.#launcher.close();
+    await this.#launcher.close();
     await rm(this.#base, { recursive: true, force: true });
   }
 

@@ -1,5 +1,6 @@
 /** The data plane's end of the spawner: asks for sandboxes, takes their streams, hears of their ends. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -96,13 +97,15 @@ export class Spawner {
     if (folders.length > 0) this.#send({ remove: folders });
   }
 
-  /** Ends what still runs. */
-  close(): void {
+  /** Ends what still runs, and the process with it. */
+  async close(): Promise<void> {
     this.#closed = true;
     const child = this.#process;
+    const gone = child === undefined ? undefined : once(child, "exit").catch(() => {});
     if (child?.connected) child.disconnect();
     this.#server.close();
     rmSync(this.#folder, { recursive: true, force: true });
+    await gone;
   }
 
   get #socketPath(): string {

@@ -78,5 +78,5 @@ export interface SandboxLauncher {
   /** `user`: whom the sandbox's sockets belong to; undefined: this process's own. */
   start(options: SandboxOptions, user: number | undefined): Promise<Sandbox>;
   /** Starts no more, and ends what still runs. */
-  close(): void;
+  close(): Promise<void>;
 }

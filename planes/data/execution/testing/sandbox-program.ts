@@ -34,7 +34,7 @@ async function runSandboxed(): Promise<void> {
   sandbox.stdout.pipe(process.stdout);
   sandbox.stderr.pipe(process.stderr);
   const end = await sandbox.ended;
-  launcher.close();
+  await launcher.close();
   process.exitCode = end.exitCode ?? 1;
   if (end.memoryExceeded) process.stdout.write('{"memoryExceeded":true}');
 }
