@@ -3,8 +3,7 @@ import type { OrgId } from "@biplane/base";
 import type { Event } from "@biplane/control-wire";
 import { Phase } from "@biplane/control-wire";
 import type { Database } from "@biplane/kit/database";
-import type { Transaction } from "kysely";
-import { insertActions, type StoredAction, updateActions } from "../store/action-rows.ts";
+import { type StoredAction, writeActions } from "../store/action-rows.ts";
 import { insertDocuments } from "../store/document-rows.ts";
 import { deleteRepeatKeys, insertNonces, insertRepeatKeys } from "../store/key-rows.ts";
 import { insertEvents, writeAcknowledged } from "../store/outbox-rows.ts";
@@ -27,11 +26,7 @@ import type { ActionState, RunState } from "./state.ts";
 /** A batch as it was when its transaction began: later decisions belong to the next one. */
 export interface FrozenBatch {
   readonly runs: readonly { readonly state: RunState; readonly stored: StoredRun }[];
-  readonly actions: readonly {
-    readonly state: ActionState;
-    readonly stored: StoredAction;
-    readonly isNew: boolean;
-  }[];
+  readonly actions: readonly { readonly state: ActionState; readonly stored: StoredAction }[];
   readonly events: readonly Event[];
 }
 
@@ -46,11 +41,7 @@ export function freeze(batch: Batch, cluster: string, lastSequence: bigint, nowM
   const changes = [...changesOf(batch, cluster)];
   return {
     runs: [...batch.runs].map((state) => ({ state, stored: state.stored })),
-    actions: [...batch.actions.keys()].map((state) => ({
-      state,
-      stored: state.snapshot(),
-      isNew: state.committed === undefined,
-    })),
+    actions: [...batch.actions.keys()].map((state) => ({ state, stored: state.snapshot() })),
     events: changes.map(({ atMs, change }, index) =>
       event(lastSequence + BigInt(index + 1), atMs ?? nowMs, change),
     ),
@@ -96,7 +87,11 @@ export async function writeBatch(context: WriterContext, batch: Batch, frozen: F
       sealer,
       frozen.runs.map(({ stored }) => stored),
     );
-    await writeActions(transaction, sealer, frozen);
+    await writeActions(
+      transaction,
+      sealer,
+      frozen.actions.map(({ stored }) => stored),
+    );
     await insertTasks(transaction, sealer, batch.tasks);
     await insertEvents(transaction, org, frozen.events);
     await insertNonces(transaction, org, batch.nonces);
@@ -104,15 +99,4 @@ export async function writeBatch(context: WriterContext, batch: Batch, frozen: F
     await insertRepeatKeys(transaction, org, batch.repeatKeys);
     if (batch.acknowledged !== undefined) await writeAcknowledged(transaction, org, batch.acknowledged);
   });
-}
-
-async function writeActions(
-  transaction: Transaction<DataSchema>,
-  sealer: Sealer,
-  frozen: FrozenBatch,
-): Promise<void> {
-  const inserted = frozen.actions.filter(({ isNew }) => isNew).map(({ stored }) => stored);
-  const updated = frozen.actions.filter(({ isNew }) => !isNew).map(({ stored }) => stored);
-  await insertActions(transaction, sealer, inserted);
-  await updateActions(transaction, sealer, updated);
 }

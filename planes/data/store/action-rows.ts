@@ -6,7 +6,7 @@ import type { RetryPolicy } from "../runs/specs.ts";
 import { noRetries } from "../runs/specs.ts";
 import type { ActionKind, ActionRecord, RecordedAbort, RecordedFailure, Text } from "../runs/types.ts";
 import { decodeAttempts, encodeAttempts, failureTexts } from "./attempt-column.ts";
-import { assignments, type BulkColumn, base64, inChunks, type JsonRow, names, values } from "./bulk.ts";
+import { type BulkColumn, base64, inChunks, type JsonRow, names, replaced, values } from "./bulk.ts";
 import { optionalNumber } from "./run-rows.ts";
 import type { ActionTable } from "./runs-tables.ts";
 import type { DataSchema } from "./schema.ts";
@@ -72,7 +72,11 @@ const changingColumns: readonly BulkColumn[] = [
 const successful: ReadonlySet<Phase> = new Set([Phase.SUCCEEDED, Phase.RECOVERED]);
 const kinds: readonly ActionKind[] = ["task", "trace", "condition"];
 
-export async function insertActions(
+/**
+ * New ones and changed ones. A conflict on the key finds the row: how an update with a join finds it is planned once,
+ * while the table may be empty, and that plan reads every action of a run to change one.
+ */
+export async function writeActions(
   transaction: Transaction<DataSchema>,
   sealer: Sealer,
   actions: readonly StoredAction[],
@@ -87,24 +91,8 @@ export async function insertActions(
     transaction,
     columns,
     rows,
-    (unpacked) => sql`insert into action (${names(columns)}) select ${values(columns)} from ${unpacked}`,
-  );
-}
-
-export async function updateActions(
-  transaction: Transaction<DataSchema>,
-  sealer: Sealer,
-  actions: readonly StoredAction[],
-): Promise<void> {
-  const columns = [...keyColumns, ...changingColumns];
-  const rows = actions.map((action) => ({ ...keyOf(action.record), ...changingOf(sealer, action) }));
-  await inChunks(
-    transaction,
-    columns,
-    rows,
-    (unpacked) => sql`update action a set ${assignments(changingColumns)} from ${unpacked}
-      where a.org_id = r.org_id and a.project = r.project and a.domain = r.domain and a.run = r.run
-      and a.name = r.name`,
+    (unpacked) => sql`insert into action (${names(columns)}) select ${values(columns)} from ${unpacked}
+      on conflict (${names(keyColumns)}) do update set ${replaced(changingColumns)}`,
   );
 }
 

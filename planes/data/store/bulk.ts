@@ -41,8 +41,9 @@ export function values(columns: readonly BulkColumn[]): RawBuilder<unknown> {
   return sql.join(columns.map(value));
 }
 
-export function assignments(columns: readonly BulkColumn[]): RawBuilder<unknown> {
-  return sql.join(columns.map((column) => sql`${sql.id(column.name)} = ${value(column)}`));
+/** For `on conflict`: what the new row has, in place of what was there. */
+export function replaced(columns: readonly BulkColumn[]): RawBuilder<unknown> {
+  return sql.join(columns.map(({ name }) => sql`${sql.id(name)} = excluded.${sql.id(name)}`));
 }
 
 function value({ name, type }: BulkColumn): RawBuilder<unknown> {

@@ -2,7 +2,7 @@
 import type { Digest, OrgId, RunId } from "@biplane/base";
 import { type Selectable, sql, type Transaction } from "kysely";
 import type { ObjectPin, RunRecord } from "../runs/types.ts";
-import { type BulkColumn, base64, inChunks, type JsonRow, names, values } from "./bulk.ts";
+import { type BulkColumn, base64, inChunks, type JsonRow, names, replaced, values } from "./bulk.ts";
 import type { RunTable } from "./runs-tables.ts";
 import type { DataSchema } from "./schema.ts";
 import type { Sealer } from "./sealing.ts";
@@ -67,18 +67,14 @@ export async function upsertRuns(
   sealer: Sealer,
   runs: readonly StoredRun[],
 ): Promise<void> {
-  const replaced = sql.join(
-    columns
-      .filter(({ name }) => !keyColumns.has(name))
-      .map(({ name }) => sql`${sql.id(name)} = excluded.${sql.id(name)}`),
-  );
+  const changing = columns.filter(({ name }) => !keyColumns.has(name));
   const rows = runs.map((run) => toRow(sealer, run));
   await inChunks(
     transaction,
     columns,
     rows,
     (unpacked) => sql`insert into run (${names(columns)}) select ${values(columns)} from ${unpacked}
-      on conflict (org_id, project, domain, name) do update set ${replaced}`,
+      on conflict (org_id, project, domain, name) do update set ${replaced(changing)}`,
   );
 }
 
