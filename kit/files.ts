@@ -1,5 +1,7 @@
-import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { writeSync } from "node:fs";
+import { type FileHandle, mkdir, open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
+import { KiB } from "@biplane/base";
 
 /** Writes a file so that after a crash either the old or the whole new content is there. Mode is octal. */
 export async function writeFileDurably(
@@ -37,5 +39,19 @@ export async function readFileIfAny(path: string): Promise<Buffer | undefined> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
+  }
+}
+
+/** A copy into the kernel's memory; more of it takes longer than a way to another thread and back. */
+const ownThreadBytesMax = 64 * KiB;
+
+/** A write may take a part only, as it does when the disk fills up. */
+export async function writeFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const left = bytes.length - done;
+    done +=
+      left <= ownThreadBytesMax
+        ? writeSync(file.fd, bytes, done, left, position + done)
+        : (await file.write(bytes, done, left, position + done)).bytesWritten;
   }
 }

@@ -8,7 +8,7 @@ import { type FileHandle, mkdir, open, readdir, unlink } from "node:fs/promises"
 import { dirname } from "node:path";
 import { BiplaneError, MiB } from "@biplane/base";
 import type { Key } from "./crypto.ts";
-import { syncDirectory } from "./files.ts";
+import { syncDirectory, writeFully } from "./files.ts";
 import { GroupWriter } from "./group-writer.ts";
 import { broken, damaged, dropped, writeFailed } from "./journal-errors.ts";
 import { encodeFrame, encodeSegmentHeader, segmentHeaderBytes, segmentKey } from "./journal-frame.ts";
@@ -186,7 +186,7 @@ export class Journal {
     const active = await this.#activeSegment();
     const first = this.#last + 1n;
     const frame = encodeFrame(active.frameKey, first, appends.flat());
-    await writeAll(active.file, frame, active.size);
+    await writeFully(active.file, frame, active.size);
     await active.file.datasync();
     noteLandmark(active, first);
     active.size += frame.length;
@@ -262,7 +262,7 @@ async function createSegment(segment: Segment, key: Key, name: string): Promise<
   const header = encodeSegmentHeader(randomBytes(32));
   const file = await open(segment.path, "w", 0o600);
   try {
-    await writeAll(file, header, 0);
+    await writeFully(file, header, 0);
     await file.sync();
     await syncDirectory(dirname(segment.path));
   } catch (error) {
@@ -271,12 +271,4 @@ async function createSegment(segment: Segment, key: Key, name: string): Promise<
   }
   const frameKey = segmentKey(key, name, segment.firstSequence, header)!;
   return { ...segment, file, frameKey, size: header.length, landmarks: [] };
-}
-
-/** A write may take a part only, as it does when the disk fills up. */
-async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
-    done += bytesWritten;
-  }
 }

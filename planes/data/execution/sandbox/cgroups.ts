@@ -65,6 +65,8 @@ export class Cgroups {
 
 export class Cgroup {
   readonly #parts: readonly Hierarchy[];
+  /** By file, what was written last: a worker that is used again has its limits already. */
+  readonly #written = new Map<string, string>();
   #killsBefore = 0;
 
   constructor(parts: readonly Hierarchy[]) {
@@ -103,9 +105,18 @@ export class Cgroup {
     return this.#oomKills() > this.#killsBefore;
   }
 
+  /** How many processes are in it; undefined where there is no group that could tell. */
+  processCount(): number | undefined {
+    const [part] = this.#parts;
+    const listed = part === undefined ? "" : readIfAny(join(part.folder, "cgroup.procs"));
+    return listed === "" ? undefined : listed.trimEnd().split("\n").length;
+  }
+
   #write(controller: Controller, files: Files, v1: string, v2 = v1): void {
     const setting = this.#setting(controller, files, v1, v2);
-    if (setting !== undefined) writeFileSync(...setting);
+    if (setting === undefined || this.#written.get(setting[0]) === setting[1]) return;
+    writeFileSync(...setting);
+    this.#written.set(...setting);
   }
 
   #setting(controller: Controller, files: Files, v1: string, v2 = v1): [string, string] | undefined {

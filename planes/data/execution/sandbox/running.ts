@@ -52,7 +52,9 @@ export class RunningSandbox implements Sandbox {
 
   /** In a sandbox: outer and inner bubblewrap, then the one process that was started. */
   isAlone(): boolean {
-    return !this.#hasEnded && processTree(this.#spawned.pid).length === (this.#options.ownGroup ? 1 : 3);
+    if (this.#hasEnded) return false;
+    const count = this.#cgroup.processCount() ?? processTree(this.#spawned.pid).length;
+    return count === (this.#options.ownGroup ? 1 : 3);
   }
 
   kill(): void {

@@ -6,8 +6,10 @@ import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { BiplaneError, MiB } from "@biplane/base";
+import { writeFully } from "@biplane/kit/files";
 import { GroupWriter } from "@biplane/kit/group-writer";
 import { HandleCache } from "./handle-cache.ts";
+import { RecentStreams } from "./recent-streams.ts";
 import { SharedSync } from "./shared-sync.ts";
 
 const packBytesMax = 64 * MiB;
@@ -33,6 +35,7 @@ export class Packs {
   readonly #sync: SharedSync;
   readonly #liveBytes = new Map<string, number>();
   readonly #handles: HandleCache;
+  readonly #recent = new RecentStreams();
   readonly #writer: GroupWriter<readonly Uint8Array[], PackPlace>;
   #active: ActivePack | undefined;
 
@@ -72,6 +75,7 @@ export class Packs {
 
   /** Fills the buffer; gives the part that was filled. */
   async read(pack: string, offset: number, buffer: Buffer): Promise<Buffer> {
+    if (this.#recent.copy(pack, offset, buffer)) return buffer;
     const bytesRead = await this.#handles.use(pack, async (file) => {
       return (await file.read(buffer, 0, buffer.length, offset)).bytesRead;
     });
@@ -105,14 +109,17 @@ export class Packs {
   async #writeGroup(streams: readonly (readonly Uint8Array[])[]): Promise<PackPlace[]> {
     const active = await this.#activePack();
     const bytes = Buffer.concat(streams.flat());
-    for (let done = 0; done < bytes.length; ) {
-      const written = await active.file.write(bytes, done, bytes.length - done, active.size + done);
-      done += written.bytesWritten;
-    }
+    await writeFully(active.file, bytes, active.size);
     await active.file.datasync();
+    const start = active.size;
     return streams.map((pieces) => {
       const place = { pack: active.name, offset: active.size };
       const length = lengthOf(pieces);
+      this.#recent.add(
+        active.name,
+        active.size,
+        bytes.subarray(active.size - start, active.size - start + length),
+      );
       active.size += length;
       this.adopt(active.name, length);
       return place;
