@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { AttemptId } from "@biplane/base";
+import { type AttemptId, parseActionName } from "@biplane/base";
 import { Phase } from "@biplane/control-wire";
 import { children, flyte } from "@biplane/data-wire";
 import { createClientTransport } from "@biplane/kit/connect-client";
-import { objectUri, outputsKey, runPrefix } from "@biplane/layout";
+import { objectUri, outputsKey, runPrefix, traceOutputsKey } from "@biplane/layout";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, type ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -139,6 +139,27 @@ describe("a task's sub-actions", () => {
     const inputs = { case: "uri", value: `${foreign}a0/inputs.pb` } as const;
     const reading = { ...request, children: [{ ...child("c4"), inputs }] };
     expect(await codeOf(client.enqueue(reading))).toBe(Code.PermissionDenied);
+  });
+
+  test("include steps once their results are on disk: one that a crash kept from it is run again", async () => {
+    const client = createClient(children.ChildrenService, sandbox);
+    const at = { run: ownRun(), parent: "a0" };
+    const step = { name: "s1", functionName: "read", result: { case: "outputs", value: outputs } as const };
+    const told = async () => {
+      const updates: children.ChildUpdate[] = [];
+      for await (const message of client.watch(at)) {
+        updates.push(...message.updates.filter(({ name }) => name === "s1"));
+        if (message.snapshotEnd) break;
+      }
+      return updates.map(({ phase, result }) => [phase, result]);
+    };
+    const recorded = [[Phase.SUCCEEDED, { case: "outputs", value: outputs }]];
+    await client.recordTraces({ ...at, traces: [step] });
+    expect(await told()).toEqual(recorded);
+    await plane.stores.objects.store.delete(traceOutputsKey({ ...parent, action: parseActionName("s1") }));
+    expect(await told()).toEqual([]);
+    await client.recordTraces({ ...at, traces: [step] });
+    expect(await told()).toEqual(recorded);
   });
 
   test("are no business of people and programs outside", async () => {

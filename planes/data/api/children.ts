@@ -58,8 +58,9 @@ export function childrenService(parts: ApiParts) {
         const parent = callingAttempt(authorizedCall(context));
         for await (const update of parts.runs.watchChildren(parent, parent.action, context.signal)) {
           for (const chunk of inChunks(update.updates, updatesPerMessage)) {
-            if (chunk.length > 0)
-              yield { updates: await Promise.all(chunk.map((one) => childUpdate(parts, one))) };
+            const updates = await Promise.all(chunk.map((one) => childUpdate(parts, one)));
+            const told = updates.filter((one) => one !== undefined);
+            if (told.length > 0) yield { updates: told };
           }
           if (update.snapshotEnd) yield { snapshotEnd: true };
         }
@@ -70,8 +71,12 @@ export function childrenService(parts: ApiParts) {
           request.traces.length,
           request.traces.reduce((sum, trace) => sum + traceSize(trace), 0),
         );
-        const traces = await Promise.all(request.traces.map((trace) => newTrace(parts, parent, trace)));
-        await parts.runs.recordTraces(parent, traces);
+        const traces = request.traces.map((trace) => newTrace(parts, parent, trace));
+        // Answered once both are on disk; until then neither counts, and the step may run again.
+        await Promise.all([
+          parts.runs.recordTraces(parent, traces),
+          ...request.traces.map((trace) => storeOutputs(parts, parent, trace)),
+        ]);
         return {};
       },
     },
@@ -125,11 +130,16 @@ async function inputUriOf(
   return objectUri(bucket, key);
 }
 
-async function newTrace(parts: ApiParts, parent: AttemptId, trace: children.Trace): Promise<NewTrace> {
+async function storeOutputs(parts: ApiParts, parent: AttemptId, trace: children.Trace): Promise<void> {
+  if (trace.result.case !== "outputs") return;
+  const key = traceOutputsKey({ ...parent, action: parseActionName(trace.name) });
+  await parts.objects.put(key, trace.result.value);
+}
+
+function newTrace(parts: ApiParts, parent: AttemptId, trace: children.Trace): NewTrace {
   const name = parseActionName(trace.name);
   const key = traceOutputsKey({ ...parent, action: name });
   const now = parts.clock.now();
-  if (trace.result.case === "outputs") await parts.objects.put(key, trace.result.value);
   const failure = trace.result.case === "error" ? failureOf(trace.result.value) : undefined;
   return {
     name,
@@ -151,27 +161,27 @@ function failureOf(error: children.ActionError): ActionFailure {
 
 type Update = MessageInitShape<typeof children.ChildUpdateSchema>;
 
-async function childUpdate(parts: ApiParts, record: ActionRecord): Promise<Update> {
+/** Undefined for a step whose result a crash kept from the disk: nobody was told that it is recorded. */
+async function childUpdate(parts: ApiParts, record: ActionRecord): Promise<Update | undefined> {
   const opened = await parts.runs.withTexts(record);
-  return { name: record.action, phase: record.phase, result: await resultOf(parts, opened) };
+  const result = await resultOf(parts, opened);
+  return result && { name: record.action, phase: record.phase, result };
 }
 
-async function resultOf(parts: ApiParts, record: ActionRecord): Promise<NonNullable<Update["result"]>> {
+async function resultOf(parts: ApiParts, record: ActionRecord): Promise<Update["result"]> {
   if (record.failure !== undefined) {
     const { code, message, recoverable, kind } = record.failure;
     return { case: "error", value: { code, message: textOf(message), recoverable, kind: failureKind(kind) } };
   }
   const uri = outputsFileUri(record);
   if (uri === undefined || uri === "") return { case: undefined };
-  const small = await readSmall(parts, parseObjectUri(uri).key);
-  return small === undefined ? { case: "outputsUri", value: uri } : { case: "outputs", value: small };
-}
-
-async function readSmall(parts: Pick<ApiParts, "objects">, key: string): Promise<Uint8Array | undefined> {
+  const byUri = { case: "outputsUri", value: uri } as const;
   try {
-    return await parts.objects.read(key, inlineOutputsBytesMax);
+    const small = await parts.objects.read(parseObjectUri(uri).key, inlineOutputsBytesMax);
+    if (small !== undefined) return { case: "outputs", value: small };
+    return record.kind === "trace" ? undefined : byUri;
   } catch (error) {
-    if (isBiplaneError(error, "resource_exhausted")) return undefined;
+    if (isBiplaneError(error, "resource_exhausted")) return byUri;
     throw error;
   }
 }
