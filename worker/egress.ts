@@ -21,6 +21,7 @@ export interface EgressOptions {
 const headersMsMax = 10_000;
 const refusalBytesMax = 16 * KiB;
 const refusalsMax = 256;
+const listenersMax = 32;
 /** The proxy of a program's environment says no more than this of a refusal. */
 const tunnelRefused = /^Proxy response \(\d+\)/;
 
@@ -59,6 +60,8 @@ async function tunnel(socket: Duplex, upstream: Duplex, head: Buffer, first: Buf
   socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
   if (first.length > 0) socket.write(first);
   if (head.length > 0) upstream.write(head);
+  // TLS, HTTP and two directions listen to each: more than Node takes for a leak.
+  for (const one of [socket, upstream]) one.setMaxListeners(listenersMax);
   // Either side may end it as it likes.
   await pipeline(socket, upstream, socket).catch(() => {});
 }

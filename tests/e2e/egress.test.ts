@@ -10,15 +10,15 @@ import { promisify } from "node:util";
 import type { RemoteClient } from "@biplane/sdk/remote/client";
 import { eventually } from "@biplane/verify/frame/eventually";
 import { type ProviderPlace, providerKinds } from "@biplane/verify/keys/providers";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { programPath } from "../support/daemon.ts";
-import { describeWithTools } from "../support/tools.ts";
 import {
   type Connected,
   readConnections,
   threadsOf,
   traceConnections,
-} from "../support/traced-connections.ts";
+} from "@biplane/verify/machine/traced-connections";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { programPath } from "../support/daemon.ts";
+import { describeWithTools } from "../support/tools.ts";
 import { type System, startSystem } from "./system.ts";
 
 const reports = resolve(import.meta.dirname, "../../verify/workflows/reports.ts");

@@ -21,6 +21,7 @@ import { net1 } from "./net-1.ts";
 import { pendingClaims } from "./pending.ts";
 import { res1 } from "./res-1.ts";
 import { res3 } from "./res-3.ts";
+import { res4 } from "./res-4.ts";
 import { rest1 } from "./rest-1.ts";
 import { tls1 } from "./tls-1.ts";
 import { tls2 } from "./tls-2.ts";
@@ -35,7 +36,7 @@ import { trust4 } from "./trust-4.ts";
 export const claims: readonly Claim[] = [
   ...[cls1, cls2, cls3, cls4, cls6],
   ...[flow1, flow2, flow3, flow4, flow5],
-  ...[res1, res3, rest1],
+  ...[res1, res3, res4, rest1],
   ...[cmk1, cmk2, cmk3],
   ...[tls1, tls2, tls3, tls4, tls5],
   ...[aud2, aud3],

@@ -14,11 +14,6 @@ function pending(id: string, text: string, heldBy: string): Claim {
 export const pendingClaims: readonly Claim[] = [
   pending("CLS-5", "Where each data type lives is what the documentation says.", "no single test"),
   pending(
-    "RES-4",
-    "The egress of a data plane is a short published list and, per project, the hosts its tasks were allowed.",
-    "tests/e2e/egress.test.ts",
-  ),
-  pending(
     "AUD-1",
     "Every API request in both planes is recorded with identity, action, resource, decision, time, source address and request id; refused ones too.",
     "tests/e2e/audit-every-request.test.ts",

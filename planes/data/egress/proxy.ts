@@ -40,6 +40,7 @@ const headerMsMax = 10 * second;
 const connectMsMax = 10 * second;
 /** Without a byte either way. */
 const idleMsMax = 10 * minute;
+const listenersMax = 32;
 const tunnelsPerSandboxMax = 64;
 const tunnelsMax = 1_024;
 
@@ -57,6 +58,8 @@ export class TaskEgress {
   async openSandbox(path: string, attempt: Inside): Promise<{ close(): void }> {
     const server = createServer({
       ...serverTlsOptions({ identity: this.#parts.identity() }),
+      // Who has sent all may still be answered; otherwise the rest of the answer would be lost.
+      allowHalfOpen: true,
       maxHeaderSize: headerBytesMax,
       headersTimeout: headerMsMax,
       requestTimeout: headerMsMax,
@@ -65,6 +68,8 @@ export class TaskEgress {
     const sockets = new Set<Duplex>();
     server.on("secureConnection", (socket) => {
       sockets.add(socket);
+      // Two directions, TLS and HTTP listen to each: more than Node takes for a leak.
+      socket.setMaxListeners(listenersMax);
       socket.on("error", () => {}).once("close", () => sockets.delete(socket));
     });
     let open = 0;
