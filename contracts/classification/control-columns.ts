@@ -46,6 +46,7 @@ export const controlColumns = {
     created_at: plain("platform"),
     root_certificate: plain("platform", bytesUpTo(16_384)),
     metadata_regions: plain("platform", line),
+    regions: plain("platform", line),
   },
   enrollment_code: {
     org_id: org,

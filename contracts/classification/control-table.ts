@@ -21,6 +21,7 @@ export type IndexMethod = MethodsOf<typeof IndexService>;
 export const indexTable: Readonly<Record<IndexMethod, IndexRow>> = {
   createProject: row(["project.create"], "project", "INDEX_PROJECT_CREATED"),
   updateProject: row(["project.update"], "project", "INDEX_PROJECT_UPDATED"),
+  updateOrganization: row(["project.update"], "organization", "INDEX_ORGANIZATION_UPDATED"),
   getProject: row(["project.read"], "project", "INDEX_PROJECT_READ"),
   listProjects: row(["project.read", "records.read"], "organization", "INDEX_PROJECTS_LISTED"),
   place: row(["cluster.select"], "project-domain", "INDEX_PLACED"),

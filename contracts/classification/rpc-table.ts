@@ -155,6 +155,11 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
     organization,
     "PROJECT_REGIONS_RESTRICTED",
   ),
+  "biplane.data.v1.ResidencyService/RestrictOrganization": change(
+    "project.update",
+    organization,
+    "ORGANIZATION_REGIONS_RESTRICTED",
+  ),
   "biplane.data.v1.ResidencyService/ChangeProjectHosts": change(
     "project.update",
     project(""),

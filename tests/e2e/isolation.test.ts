@@ -43,6 +43,8 @@ const aboutOneself = new Set([
   "biplane.data.v1.AuditService/GetLog",
   "biplane.data.v1.AuditService/ReadRecords",
   "biplane.data.v1.ObjectsService/ListObjects",
+  // It names nobody: the organization is the caller's own.
+  "biplane.data.v1.ResidencyService/RestrictOrganization",
   "biplane.data.v1.KeysService/ListKeys",
   // Names of keys are the organization's own to give.
   "biplane.data.v1.KeysService/RotateKey",

@@ -82,6 +82,20 @@ describeWithTools("a data plane in eu-central-1", kms.tools, () => {
     expect(await (await start()).wait()).toMatchObject({ succeeded: true });
   });
 
+  test("so does every project of an organization that is restricted (claim RES-2)", async () => {
+    const client = await system.connect();
+    const start = () => client.run({ file: reports, task: "large-report" }, { mebibytes: 1 });
+    const before = (await client.list()).length;
+    await biplane(system, ["update", "organization", "--region", "us-*"]);
+    await expect(start()).rejects.toThrow(/restricted to us-\*|may not be in this cluster's region/);
+    await biplane(system, ["update", "project", project, "--region", "eu-*"]);
+    await expect(start()).rejects.toThrow(/restricted|may not be/);
+    expect(await client.list()).toHaveLength(before);
+    await biplane(system, ["update", "organization", "--any-region"]);
+    expect(await (await start()).wait()).toMatchObject({ succeeded: true });
+    await biplane(system, ["update", "project", project, "--any-region"]);
+  });
+
   test("control: with its keys elsewhere it does not start, and says which store is where (claim RES-1)", async () => {
     await system.data.stop();
     const configPath = join(system.folder, "data", "config.json");

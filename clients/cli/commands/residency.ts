@@ -66,11 +66,45 @@ function restriction(regions: readonly string[]): string {
   return regions.length === 0 ? "" : ` (metadata may be in ${regions.join(", ")} only)`;
 }
 
-interface ProjectOptions extends CommonOptions {
+interface RegionOptions extends CommonOptions {
   readonly region?: readonly string[];
   readonly anyRegion?: boolean;
+}
+
+interface ProjectOptions extends RegionOptions {
   readonly allowHost?: readonly string[];
   readonly withdrawHost?: readonly string[];
+}
+
+const regionOption = [
+  "--region <pattern...>",
+  "a region, or the beginning of its name and a star: eu-*",
+] as const;
+const anyRegionOption = ["--any-region", "lift the restriction"] as const;
+
+export function updateOrganizationCommand(): Command {
+  return withCommonOptions(
+    new Command("organization")
+      .description(
+        "say in which regions runs of all projects may be; a project's own restriction holds besides",
+      )
+      .option(...regionOption)
+      .option(...anyRegionOption),
+  ).action(restrictOrganization);
+}
+
+async function restrictOrganization(options: RegionOptions): Promise<void> {
+  const regions = chosenRegions(options);
+  const { residency: client, profile } = await connectWith(options);
+  await client.restrictOrganization({ regions });
+  printRecord({ organization: profile.org, regions: regions.join(", ") || "any" }, options.output);
+}
+
+function chosenRegions({ region = [], anyRegion }: RegionOptions): string[] {
+  if ((region.length === 0) !== (anyRegion === true)) {
+    throw new BiplaneError("invalid_argument", "Give either --region or --any-region.");
+  }
+  return [...region];
 }
 
 export function updateProjectCommand(): Command {
@@ -78,8 +112,8 @@ export function updateProjectCommand(): Command {
     new Command("project")
       .description("say in which regions a project's runs may be, and what its tasks may connect to")
       .argument("<id>")
-      .option("--region <pattern...>", "a region, or the beginning of its name and a star: eu-*")
-      .option("--any-region", "lift the restriction")
+      .option(...regionOption)
+      .option(...anyRegionOption)
       .option(
         "--allow-host <host...>",
         "let tasks connect to HOST[:PORT], port 443 by default; a private address, or a network of them, by its address",
@@ -122,11 +156,8 @@ async function changeHosts(project: string, options: ProjectOptions): Promise<st
 }
 
 async function restrictProject(project: string, options: ProjectOptions): Promise<readonly string[]> {
-  const regions = options.region ?? [];
-  if ((regions.length === 0) !== (options.anyRegion === true)) {
-    throw new BiplaneError("invalid_argument", "Give either --region or --any-region.");
-  }
-  await (await connectWith(options)).residency.restrictProject({ project, regions: [...regions] });
+  const regions = chosenRegions(options);
+  await (await connectWith(options)).residency.restrictProject({ project, regions });
   return regions;
 }
 

@@ -6,7 +6,7 @@ import { printRecord } from "../output/print.ts";
 import { deleteApiKeyCommand } from "./api-keys.ts";
 import { deleteClusterCommand } from "./clusters.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
-import { updateProjectCommand } from "./residency.ts";
+import { updateOrganizationCommand, updateProjectCommand } from "./residency.ts";
 import { deleteAssignmentCommand, deleteRoleCommand, updateRoleCommand } from "./roles.ts";
 import { deleteUserCommand, updateUserCommand } from "./users.ts";
 
@@ -39,6 +39,7 @@ export function updateCommand(): Command {
   return new Command("update")
     .description("change what there is")
     .addCommand(updateUserCommand())
+    .addCommand(updateOrganizationCommand())
     .addCommand(updateProjectCommand())
     .addCommand(updateRoleCommand());
 }

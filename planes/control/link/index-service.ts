@@ -8,7 +8,13 @@ import { placeRun } from "../placing/placing.ts";
 import { authorize, type NamingRequest } from "../policy/authorize.ts";
 import type { Policies } from "../policy/policies.ts";
 import { type Principal, principalKey } from "../policy/principal.ts";
-import { createProject, getProject, listProjects, updateProject } from "../projects/projects.ts";
+import {
+  createProject,
+  getProject,
+  listProjects,
+  updateOrganization,
+  updateProject,
+} from "../projects/projects.ts";
 import { getRun, listActions, listAttempts, listRuns } from "../runs/reads.ts";
 import { listTasks } from "../tasks/tasks.ts";
 import { getAuditLog, readAuditRecords, readAuditTile } from "./audit-reads.ts";
@@ -29,6 +35,10 @@ export function createIndexService(dependencies: IndexDependencies): ServiceImpl
     updateProject: guarded("updateProject", async (request, { org }) => ({
       project: await updateProject(store, org, request),
     })),
+    updateOrganization: guarded("updateOrganization", async (request, { org }) => {
+      await updateOrganization(store, org, request);
+      return {};
+    }),
     getProject: guarded("getProject", async (request, { org }) => ({
       project: await getProject(store, org, request.id),
     })),

@@ -132,6 +132,36 @@ describeOnBothDatabases("the link", (fresh) => {
     await expect(restrict("Europe")).rejects.toThrow(/can't restrict regions/);
   });
 
+  test("an organization's restriction holds for every project of it, beside the project's own (claim RES-2)", async () => {
+    const restrictAll = (...regions: string[]) => index().updateOrganization({ regions: { regions } });
+    await index().createProject({ id: "bound", displayName: "" });
+    const ask = async (number: number) => {
+      const peer = await openPeer();
+      const run = { org: "acme", project: "bound", domain, name: `r-bound-${number}` };
+      peer.events([runCreated(3, "x", { run })]);
+      return (await peer.next("ack")).admissions.map((admission) => admission.outcome);
+    };
+    await restrictAll("us-*");
+    expect((await index().getProject({ id: "bound" })).project?.organizationRegions).toEqual(["us-*"]);
+    expect(await ask(1)).toEqual([AdmissionOutcome.REGION_NOT_ALLOWED]);
+    await expect(index().place({ project: "bound", domain })).rejects.toThrow(
+      /organization is restricted to us-\*/,
+    );
+    // A project that allows the region can't lift what holds for all.
+    await index().updateProject({ id: "bound", regions: { regions: ["eu-*"] } });
+    expect(await ask(2)).toEqual([AdmissionOutcome.REGION_NOT_ALLOWED]);
+    await restrictAll("eu-*");
+    expect(await ask(3)).toEqual([AdmissionOutcome.ADMITTED]);
+    await index().updateProject({ id: "bound", regions: { regions: ["us-*"] } });
+    expect(await ask(4), "nor may all widen what holds for one").toEqual([
+      AdmissionOutcome.REGION_NOT_ALLOWED,
+    ]);
+    await restrictAll();
+    await index().updateProject({ id: "bound", regions: { regions: [] } });
+    expect(await ask(5)).toEqual([AdmissionOutcome.ADMITTED]);
+    await expect(restrictAll("Europe")).rejects.toThrow(/can't restrict regions/);
+  });
+
   test("an unanswered intent comes again at every connection, an answered one never (rule of state 5)", async () => {
     const cluster = await newCluster();
     const first = await openPeer(cluster);

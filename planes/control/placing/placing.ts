@@ -18,7 +18,7 @@ export async function placeRun(
   asking: string,
   isConnected: (cluster: string) => boolean,
 ): Promise<Placement> {
-  const { archived, regions } = await getProject(store, org, project);
+  const { archived, regions, organizationRegions } = await getProject(store, org, project);
   if (archived) {
     throw new BiplaneError("failed_precondition", {
       what: `Project ${project} is archived.`,
@@ -27,8 +27,9 @@ export async function placeRun(
     });
   }
   const all = await listClusters(store, org, isConnected);
-  const clusters = all.filter(({ region }) => isRegionAllowed(region, regions));
-  if (clusters.length === 0 && all.length > 0) throw nowhereAllowed(project, regions, all);
+  const restrictions = [regions, organizationRegions];
+  const clusters = all.filter(({ region }) => restrictions.every((one) => isRegionAllowed(region, one)));
+  if (clusters.length === 0 && all.length > 0) throw nowhereAllowed(project, restrictions, all);
   const chosen = choose(clusters, asking);
   if (chosen !== undefined) return { cluster: chosen.name, routerAddress: chosen.routerAddress };
   throw new BiplaneError("unavailable", {
@@ -39,16 +40,20 @@ export async function placeRun(
 
 function nowhereAllowed(
   project: string,
-  regions: readonly string[],
+  [own = [], whole = []]: readonly (readonly string[])[],
   clusters: readonly Cluster[],
 ): BiplaneError {
   const there = clusters.map(({ name, region }) => `${name} in ${region}`).join(", ");
+  const restricted = [
+    ...(own.length === 0 ? [] : [`The project is restricted to ${own.join(", ")}`]),
+    ...(whole.length === 0 ? [] : [`the organization is restricted to ${whole.join(", ")}`]),
+  ].join(", ");
   return new BiplaneError(
     "failed_precondition",
     {
       what: `No cluster is where runs of project ${project} may be.`,
-      why: `The project is restricted to ${regions.join(", ")}; there is ${there}.`,
-      next: "Enroll a cluster there, or lift the restriction: biplane update project.",
+      why: `${restricted.charAt(0).toUpperCase()}${restricted.slice(1)}; there is ${there}.`,
+      next: "Enroll a cluster there, or lift the restriction: `biplane update project`, `biplane update organization`.",
     },
     { reason: "region_not_allowed" },
   );

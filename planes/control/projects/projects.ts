@@ -5,13 +5,14 @@ import {
   type ListProjectsRequest,
   type Project,
   ProjectSchema,
+  type UpdateOrganizationRequest,
   type UpdateProjectRequest,
 } from "@biplane/control-wire";
 import { create } from "@bufbuild/protobuf";
 import type { Selectable } from "kysely";
 import { toTimestamp } from "../runs/rows.ts";
 import { cutPage, readPage } from "../store/cursors.ts";
-import type { Store } from "../store/open.ts";
+import type { ControlTransaction, Store } from "../store/open.ts";
 import type { ProjectTable } from "../store/schema.ts";
 
 export async function createProject(
@@ -43,7 +44,7 @@ export async function createProject(
       next: "Use it, or choose another id.",
     });
   }
-  return projectOf(store, row);
+  return getProject(store, org, id);
 }
 
 export async function updateProject(
@@ -70,13 +71,22 @@ export async function updateProject(
   return getProject(store, org, id);
 }
 
+/** Where runs of all its projects may be; a project's own restriction holds besides (claim RES-2). */
+export async function updateOrganization(
+  store: Store,
+  org: string,
+  { regions }: UpdateOrganizationRequest,
+): Promise<void> {
+  if (regions === undefined) return;
+  const joined = joinRegions(regions.regions);
+  await store.asOrg(org, (transaction) =>
+    transaction.updateTable("organization").set({ regions: joined }).where("org_id", "=", org).execute(),
+  );
+}
+
 export async function getProject(store: Store, org: string, id: string): Promise<Project> {
   const row = await store.asOrg(org, (transaction) =>
-    transaction
-      .selectFrom("project")
-      .selectAll()
-      .where((where) => where.and({ org_id: org, id }))
-      .executeTakeFirst(),
+    projectRows(transaction, org).where("project.id", "=", id).executeTakeFirst(),
   );
   if (row !== undefined) return projectOf(store, row);
   throw new BiplaneError("not_found", {
@@ -90,10 +100,10 @@ export async function listProjects(store: Store, org: string, request: ListProje
   const scope = { org, list: "projects", filters: [] };
   const page = readPage(store, scope, request.page);
   const rows = await store.asOrg(org, (transaction) => {
-    let query = transaction.selectFrom("project").selectAll().where("org_id", "=", org);
-    if (page.after !== undefined) query = query.where("id", ">", String(page.after[0]));
+    let query = projectRows(transaction, org);
+    if (page.after !== undefined) query = query.where("project.id", ">", String(page.after[0]));
     return query
-      .orderBy("id")
+      .orderBy("project.id")
       .limit(page.limit + 1)
       .execute();
   });
@@ -101,7 +111,18 @@ export async function listProjects(store: Store, org: string, request: ListProje
   return { projects: cut.items.map((row) => projectOf(store, row)), nextCursor: cut.nextCursor };
 }
 
-function projectOf(store: Store, row: Selectable<ProjectTable>): Project {
+function projectRows(transaction: ControlTransaction, org: string) {
+  return transaction
+    .selectFrom("project")
+    .innerJoin("organization", "organization.org_id", "project.org_id")
+    .selectAll("project")
+    .select("organization.regions as organization_regions")
+    .where("project.org_id", "=", org);
+}
+
+type ProjectRow = Selectable<ProjectTable> & { readonly organization_regions: string };
+
+function projectOf(store: Store, row: ProjectRow): Project {
   return create(ProjectSchema, {
     org: row.org_id,
     id: row.id,
@@ -109,6 +130,7 @@ function projectOf(store: Store, row: Selectable<ProjectTable>): Project {
     domains: [...defaultDomains],
     archived: row.archived,
     regions: splitRegions(row.regions),
+    organizationRegions: splitRegions(row.organization_regions),
     createdAt: toTimestamp(row.created_at),
   });
 }
@@ -120,7 +142,7 @@ function joinRegions(regions: readonly string[]): string {
   const joined = [...new Set(regions.map(parseRegionRestriction))].join(" ");
   if (regions.length <= regionsMax && joined.length <= 255) return joined;
   throw new BiplaneError("invalid_argument", {
-    what: "A project can't be restricted to so many regions.",
+    what: "Runs can't be restricted to so many regions.",
     next: "Use beginnings of names, as eu-*.",
   });
 }

@@ -41,11 +41,11 @@ export async function admitRuns(
 ): Promise<readonly Verdict[]> {
   if (requests.length === 0) return [];
   const projects = await findProjects(context, requests);
-  const region = await regionOf(context);
+  const place = await placeOf(context);
   const judgements = new Map<number, Judgement>();
   const candidates: Request[] = [];
   for (const request of requests) {
-    const refusal = refusalOf(projects.get(request.run.run?.project ?? ""), region);
+    const refusal = refusalOf(projects.get(request.run.run?.project ?? ""), place);
     if (refusal === undefined) candidates.push(request);
     else judgements.set(request.sequence, refused(refusal));
   }
@@ -71,23 +71,31 @@ async function findProjects({ transaction, org }: AdmissionContext, requests: re
   return new Map(rows.map((row) => [row.id, row]));
 }
 
-/** As the cluster said when it connected. */
-async function regionOf({ transaction, org, cluster }: AdmissionContext): Promise<string> {
+interface Place {
+  /** As the cluster said when it connected. */
+  readonly region: string;
+  /** Where the organization lets runs be. */
+  readonly regions: string;
+}
+
+async function placeOf({ transaction, org, cluster }: AdmissionContext): Promise<Place> {
   const row = await transaction
     .selectFrom("cluster")
-    .select("region")
-    .where((where) => where.and({ org_id: org, name: cluster }))
+    .innerJoin("organization", "organization.org_id", "cluster.org_id")
+    .select(["cluster.region", "organization.regions"])
+    .where("cluster.org_id", "=", org)
+    .where("cluster.name", "=", cluster)
     .executeTakeFirst();
-  return row?.region ?? "";
+  return { region: row?.region ?? "", regions: row?.regions ?? "" };
 }
 
 function refusalOf(
   project: { archived: boolean; regions: string } | undefined,
-  region: string,
+  { region, regions }: Place,
 ): AdmissionOutcome | undefined {
   if (project === undefined) return AdmissionOutcome.UNKNOWN_PROJECT;
   if (project.archived) return AdmissionOutcome.PROJECT_ARCHIVED;
-  const isAllowed = isRegionAllowed(region, splitRegions(project.regions));
+  const isAllowed = [project.regions, regions].every((one) => isRegionAllowed(region, splitRegions(one)));
   return isAllowed ? undefined : AdmissionOutcome.REGION_NOT_ALLOWED;
 }
 

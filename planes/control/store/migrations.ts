@@ -36,5 +36,13 @@ export const controlMigrations: MigrationSet = {
         await kysely.schema.dropTable("command").execute();
       },
     },
+    "2026-11-26-organization-regions": {
+      async up(kysely: Kysely<unknown>) {
+        await kysely.schema
+          .alterTable("organization")
+          .addColumn("regions", "text", (column) => column.notNull().defaultTo(""))
+          .execute();
+      },
+    },
   },
 };

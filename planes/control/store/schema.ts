@@ -15,6 +15,8 @@ export interface OrganizationTable {
   root_certificate: Bytes | null;
   /** Where its metadata may be, as `eu-*`, parted by spaces; null: anywhere. */
   metadata_regions: string | null;
+  /** Where runs of all of its projects may be, as `eu-*`, parted by spaces; empty: anywhere. */
+  regions: ColumnType<string, string | undefined, string>;
 }
 
 export interface EnrollmentCodeTable {

@@ -50,8 +50,10 @@ export async function createRun(parts: ApiParts, call: AuthorizedCall, request: 
 
 /** Before anything is stored here; the control plane, which may know of a newer restriction, decides as well. */
 function requireAllowedRegion({ projects, residency }: ApiParts, project: string): void {
-  const restrictions = projects.entry(project)?.regions ?? [];
-  if (!isRegionAllowed(residency.regions.declared, restrictions)) throw regionNotAllowed(project);
+  const { regions = [], organizationRegions = [] } = projects.entry(project) ?? {};
+  const { declared } = residency.regions;
+  if ([regions, organizationRegions].every((one) => isRegionAllowed(declared, one))) return;
+  throw regionNotAllowed(project);
 }
 
 /** Rule of state 2: who, which request, and exactly what. */

@@ -74,7 +74,8 @@ async function findProject(parts: ApiParts, call: AuthorizedCall, id: string): P
   return project;
 }
 
-async function allProjects(parts: ApiParts, call: AuthorizedCall): Promise<readonly Project[]> {
+/** From the control plane, remembered; from the cache while it is away. */
+export async function allProjects(parts: ApiParts, call: AuthorizedCall): Promise<readonly Project[]> {
   const index = parts.controlPlane.index(call.principal);
   const found = await orUnavailable(async () => {
     const projects: Project[] = [];

@@ -8,6 +8,7 @@ import type { RegionSource } from "../residency/regions.ts";
 import { authorizedCall } from "../router/call.ts";
 import { serve } from "../router/router.ts";
 import type { ApiParts } from "./parts.ts";
+import { allProjects } from "./projects.ts";
 
 const sources: Readonly<Record<RegionSource, residency.RegionSource>> = {
   beside: residency.RegionSource.BESIDE,
@@ -15,7 +16,8 @@ const sources: Readonly<Record<RegionSource, residency.RegionSource>> = {
   declared: residency.RegionSource.DECLARED,
 };
 
-export function residencyService({ cluster, residency: parts, projects, controlPlane }: ApiParts) {
+export function residencyService(given: ApiParts) {
+  const { cluster, residency: parts, projects, controlPlane } = given;
   /** A mistyped name would allow hosts to a project that somebody makes later. */
   const requireProject = async (id: string, context: HandlerContext): Promise<void> => {
     try {
@@ -47,6 +49,18 @@ export function residencyService({ cluster, residency: parts, projects, controlP
       } catch (error) {
         throw fromConnectError(error);
       }
+      return {};
+    },
+    restrictOrganization: async (request, context) => {
+      const call = authorizedCall(context);
+      const regions = { regions: request.regions.map(parseRegionRestriction) };
+      try {
+        await controlPlane.index(call.principal).updateOrganization({ regions });
+      } catch (error) {
+        throw fromConnectError(error);
+      }
+      // Each project says it: from now on this cluster refuses runs before it stores anything of them.
+      await allProjects(given, call);
       return {};
     },
     changeProjectHosts: async ({ project, allow, withdraw }, context) => {

@@ -27,7 +27,7 @@ export function regionNotAllowed(project: string): BiplaneError {
     "failed_precondition",
     {
       what: `Runs of project ${project} may not be in this cluster's region.`,
-      why: "The project is restricted to other regions.",
+      why: "The project, or the whole organization, is restricted to other regions.",
       next: "Submit it to a cluster there (`biplane get cluster`), or have the restriction lifted.",
     },
     { reason: "region_not_allowed" },
