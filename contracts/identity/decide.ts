@@ -5,7 +5,7 @@
 
 import { loadedPolicy } from "./cedar/loaded.ts";
 import { roleOf } from "./cedar/policies.ts";
-import { type Assignment, isSubjectDenied, type PolicyBundle } from "./policy-document.ts";
+import { type Assignment, isKeptOut, type PolicyBundle } from "./policy-document.ts";
 import type { Actor, Decision, Resource } from "./requests.ts";
 import type { Permission } from "./roles.ts";
 
@@ -41,7 +41,7 @@ function decideWithoutPolicy(
   if (bundle.org !== actor.org) return { kind: "hidden" };
   if (actor.kind !== "task") return undefined;
   const { attempt, actingFor } = actor;
-  const isUnfit = attempt === undefined || actingFor === undefined || isSubjectDenied(bundle, actingFor);
+  const isUnfit = attempt === undefined || actingFor === undefined || isKeptOut(bundle, actingFor);
   return isUnfit ? { kind: "denied" } : undefined;
 }
 

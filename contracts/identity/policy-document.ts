@@ -63,6 +63,9 @@ export type AssignmentPrincipal = Assignment["principal"];
 export type AssignmentScope = Assignment["scope"];
 export type Denial = PolicyContent["denied"][number];
 
+/** What `issuedUntil` says of those who may not come back, and of grants that have ended: no later token is good. */
+export const deniedForGood = Number.MAX_SAFE_INTEGER;
+
 export interface PolicyBundle extends PolicyContent {
   readonly org: string;
   readonly version: number;
@@ -105,9 +108,17 @@ export function isDenied(bundle: PolicyBundle, token: DeniableToken): boolean {
   return names.some((name) => token.issuedAt <= (until.get(name) ?? -1));
 }
 
-/** Whether a subject was taken its tokens, and with them what its tasks do in its name. */
-export function isSubjectDenied(bundle: PolicyBundle, subject: string): boolean {
-  return denialsOf(bundle).has(`subject ${subject}`);
+/**
+ * Whether a subject may not come back, so that nothing goes on in its name either. Whose sign-ins were ended and who may
+ * sign in again is another thing: their runs stay theirs.
+ */
+export function isKeptOut(bundle: PolicyBundle, subject: string): boolean {
+  return deniedUntil(bundle, "subject", subject) === deniedForGood;
+}
+
+/** Up to which second of their issue such tokens are denied; undefined where none is. */
+export function deniedUntil(bundle: PolicyBundle, kind: Denial["kind"], id: string): number | undefined {
+  return denialsOf(bundle).get(`${kind} ${id}`);
 }
 
 function denialsOf(bundle: PolicyBundle): ReadonlyMap<string, number> {

@@ -31,7 +31,7 @@ export async function tryRouter(calls: readonly Call[]): Promise<Attempt[]> {
 }
 
 /** Through the sandbox's own socket, as the SDK does. */
-function openSession(): ClientHttp2Session {
+export function openSession(): ClientHttp2Session {
   const ca = readFileSync(`${sockets}/root.pem`);
   return connect("https://localhost", {
     createConnection: () =>
@@ -40,7 +40,7 @@ function openSession(): ClientHttp2Session {
 }
 
 /** Every session of this process makes its requests by one function: it can be replaced. */
-async function stealToken(session: ClientHttp2Session): Promise<string> {
+export async function stealToken(session: ClientHttp2Session): Promise<string> {
   const shared = Object.getPrototypeOf(session) as ClientHttp2Session;
   const original = shared.request;
   const seen = Promise.withResolvers<string>();
@@ -59,7 +59,7 @@ async function stealToken(session: ClientHttp2Session): Promise<string> {
   }
 }
 
-async function send(
+export async function send(
   session: ClientHttp2Session,
   authorization: string,
   method: string,

@@ -72,7 +72,11 @@ export function modelDecision(
   const mayBegin =
     attempt !== undefined &&
     actor.actingFor !== undefined &&
-    !policy.content.denied.some(({ kind, id }) => kind === "subject" && id === actor.actingFor) &&
+    !policy.content.denied.some(
+      // Whose sign-ins were ended may sign in again; 2^53 - 1 stands for those who may not.
+      ({ kind, id, issuedUntil }) =>
+        kind === "subject" && id === actor.actingFor && issuedUntil === 9_007_199_254_740_991,
+    ) &&
     ofTasks.has(permission) &&
     reaches(cells(world, { project: attempt.project, domain: attempt.domain }));
   return mayBegin && permits() ? "delegated" : "denied";

@@ -1,6 +1,7 @@
 /** Random policies and random questions about them, the same ones for the same seed. */
 import {
   type Actor,
+  deniedForGood,
   type Permission,
   type PolicyContent,
   permissions,
@@ -103,7 +104,10 @@ export class Questions {
     }));
     const denied = subjects
       .filter(() => this.#oneIn(10))
-      .map((id) => ({ kind: "subject" as const, id, issuedUntil: 1, until: 2 }));
+      .map((id) => {
+        const issuedUntil = this.#oneIn(3) ? 1 : deniedForGood;
+        return { kind: "subject" as const, id, issuedUntil, until: 2 };
+      });
     return { roles, assignments, denied };
   }
 

@@ -3,6 +3,7 @@ import { BiplaneError, day, type OrgId, parseDomainId, parseProjectId, type Secr
 import type { Clock } from "@biplane/kit/clock";
 import type { Logger } from "@biplane/kit/logging";
 import { keepAdministrator } from "../policy/administrators.ts";
+import type { Policy } from "../policy/policy.ts";
 import type { Directory, RoleGrant } from "./directory.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Subject } from "./subject.ts";
@@ -25,7 +26,8 @@ export interface ApiKeysParts {
   readonly directory: Directory;
   readonly revocations: Revocations;
   readonly clock: Clock;
-  readonly onRolesChanged: () => Promise<void>;
+  /** A key that comes or goes is in the policy that is signed in the same transaction. */
+  readonly policy: Pick<Policy, "change">;
 }
 
 export class ApiKeys {
@@ -36,13 +38,12 @@ export class ApiKeys {
   }
 
   async create(wanted: NewApiKey): Promise<{ key: Subject; secret: Secret<string> }> {
-    const { directory, clock } = this.#parts;
+    const { directory, clock, policy } = this.#parts;
     const now = clock.now();
     const expiresAtMs = requireEnd(wanted.expiresAtMs ?? now + lifetimeMsDefault, now);
     const { subject, client } = prepareClient(wanted.name, now);
     const key = { ...subject, owner: wanted.owner, expiresAtMs };
-    await directory.run((transaction) => directory.add(transaction, key, grantOf(wanted)));
-    await this.#parts.onRolesChanged();
+    await policy.change((transaction) => directory.add(transaction, key, grantOf(wanted)));
     return { key: { ...key, isFederated: false }, secret: client.clientSecret };
   }
 
@@ -61,16 +62,13 @@ export class ApiKeys {
 
   /** Its tokens are denied in the transaction that deletes it. */
   async remove(id: string): Promise<void> {
-    const { org, directory, revocations, clock } = this.#parts;
+    const { org, directory, revocations, clock, policy } = this.#parts;
     await this.get(id);
-    const denial = revocations.ofSubject(id, true);
-    await directory.run(async (transaction) => {
-      await revocations.write(transaction, denial);
+    await policy.change(async (transaction) => {
+      await revocations.keepOut(transaction, id);
       const keeping = { transaction, org, nowMs: clock.now() };
       await keepAdministrator(keeping, () => directory.remove(transaction, id));
     });
-    revocations.apply([denial]);
-    await this.#parts.onRolesChanged();
   }
 }
 

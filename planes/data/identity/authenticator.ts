@@ -20,7 +20,6 @@ import type { Clock } from "@biplane/kit/clock";
 import { type CryptoKey, type JWK, type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
 import { z } from "zod";
 import type { CurrentPolicy } from "../policy/policy.ts";
-import type { Revocations } from "./revocations.ts";
 import { type KeyUse, signingAlgorithm } from "./signing-keys.ts";
 import type { SubjectGroups } from "./subject-groups.ts";
 import { attemptKey, type ClusterTokens, clusterIssuer } from "./tokens.ts";
@@ -74,7 +73,6 @@ export class RouterAuthenticator implements Authenticator {
   readonly #org: OrgId;
   readonly #keys: VerifyingKeys;
   readonly #policy: CurrentPolicy;
-  readonly #revocations: Pick<Revocations, "isDenied">;
   readonly #tokens: ClusterTokens;
   readonly #onUse: (subject: string) => void;
   readonly #groups: Pick<SubjectGroups, "note">;
@@ -91,7 +89,6 @@ export class RouterAuthenticator implements Authenticator {
     authority: () => string;
     keys: VerifyingKeys;
     policy: CurrentPolicy;
-    revocations: Pick<Revocations, "isDenied">;
     tokens: ClusterTokens;
     /** Told of each use of a program's credentials. */
     onUse: (subject: string) => void;
@@ -101,7 +98,6 @@ export class RouterAuthenticator implements Authenticator {
     this.#org = parts.org;
     this.#keys = parts.keys;
     this.#policy = parts.policy;
-    this.#revocations = parts.revocations;
     this.#tokens = parts.tokens;
     this.#onUse = parts.onUse;
     this.#groups = parts.groups;
@@ -122,8 +118,7 @@ export class RouterAuthenticator implements Authenticator {
     if (principal.expiresAtMs + clockToleranceSeconds * second <= this.#clock.now()) throw expired();
     const { bundle } = this.#policy;
     // Without a policy that is in date the decision refuses; here only what is known to be denied can be told.
-    const isTakenBack = this.#revocations.isDenied(said) || (bundle !== undefined && isDenied(bundle, said));
-    if (isTakenBack) throw revoked();
+    if (bundle !== undefined && isDenied(bundle, said)) throw revoked();
     if (entrance.kind === "sandbox") this.#requireOwnSandbox(principal, entrance.attempt());
     if (principal.kind === "service") this.#onUse(principal.subject);
     if (principal.kind === "user") {

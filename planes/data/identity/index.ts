@@ -117,21 +117,18 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     authority: options.authority,
   });
   const members = openMembers(options, { keys, sealing, documents });
-  const denials = (transaction: PolicyTransaction) => readDenials(transaction, org);
+  const denials = (transaction: PolicyTransaction) => readDenials(transaction, org, clock.now());
   const policy = new Policy({ org, database, documents, denials });
-  const revocations = new Revocations(org, database, sealing, clock);
-  const signIns = new SignIns({ org, directory, revocations, sealing, clock });
-  const onRolesChanged = () => policy.reload();
+  const revocations = new Revocations(org, policy, sealing, clock);
+  const signIns = new SignIns({ org, directory, revocations, policy, sealing, clock });
   const rules = new PolicyAdministration({ org, policy, clock, read: (work) => directory.run(work) });
-  const people = new People({ org, directory, signIns, revocations, sealing, clock, onRolesChanged });
-  const apiKeys = new ApiKeys({ org, directory, revocations, clock, onRolesChanged });
+  const people = new People({ org, directory, signIns, revocations, policy, sealing, clock });
+  const apiKeys = new ApiKeys({ org, directory, revocations, policy, clock });
   const groups = new SubjectGroups(org, database, sealing);
   await groups.load();
-  await revocations.load();
   await policy.reload();
   if (options.isHome) await members.publish();
-  revocations.onChange(() => publishDenials(policy, options.log));
-  await deleteExpired({ org, database, sealing, directory, revocations, clock });
+  await deleteExpired({ org, database, clock });
   const stores = {
     ...{ keys, sealing, documents, clusters, members, policy, rules, claims, directory },
     ...{ people, apiKeys, signIns, revocations, groups },
@@ -148,12 +145,12 @@ type IdentityStores = Omit<Identity, "tokens" | "authenticator" | "createServer"
 
 function serveIdentity(options: ServedOptions, stores: IdentityStores): Identity {
   const { org, cluster, clock, log, taskTokenMs } = options;
-  const { keys, directory, policy, revocations, groups, clusters } = stores;
+  const { keys, directory, policy, groups, clusters } = stores;
   const tokens = new ClusterTokens({ org, cluster, keys, policy, groups, clock, taskTokenMs });
   const uses = new LastUses(directory, clock, log);
   const onUse = (subject: string) => uses.note(subject);
   const known = {
-    ...{ org, cluster, policy, revocations, tokens, clock },
+    ...{ org, cluster, policy, tokens, clock },
     authority: () => clusters.authority,
     keys: verifyingKeys(options, stores),
   };
@@ -219,16 +216,6 @@ function verifyingKeys({ isHome }: IdentityOptions, { keys, clusters }: Identity
   };
 }
 
-/** Known here at once; other clusters and the control plane learn of it by the signed bundle. */
-function publishDenials(policy: Policy, log: Logger): void {
-  policy.reload().catch((error: unknown) => {
-    log.error(
-      { event: "policy_not_signed", error },
-      "a denial could not be signed yet; the next bundle has it",
-    );
-  });
-}
-
 function federationOf(options: ServedOptions, directory: Directory): Federation | undefined {
   const { federation: config, authority, extraAuthorityPem, onEndpoints, clock } = options;
   if (config === undefined) return undefined;
@@ -256,7 +243,7 @@ function createServer(options: ServedOptions, stores: IdentityStores, tls: TlsId
     guesses.count(request);
     await audit("DEVICE_CODE_REFUSED", "refused", { reason: "wrong_code" }, request);
   };
-  const stored = { org, database, sealing, directory, revocations, clock };
+  const stored = { org, database, sealing, directory, revocations, policy, clock };
   return createAuthorityServer({
     tls,
     issuer,

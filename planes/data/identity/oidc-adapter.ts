@@ -6,6 +6,7 @@ import { type OrgId, second } from "@biplane/base";
 import type { Clock } from "@biplane/kit/clock";
 import type { Database } from "@biplane/kit/database";
 import { type Adapter, type AdapterPayload, errors } from "oidc-provider";
+import type { Policy } from "../policy/policy.ts";
 import type { OidcModelTable } from "../store/identity.ts";
 import type { DataSchema } from "../store/schema.ts";
 import type { Directory } from "./directory.ts";
@@ -19,6 +20,7 @@ export interface AdapterParts {
   readonly sealing: Sealing;
   readonly directory: Directory;
   readonly revocations: Revocations;
+  readonly policy: Pick<Policy, "change">;
   readonly clock: Clock;
 }
 
@@ -103,12 +105,11 @@ class ModelAdapter implements Adapter {
 
   /** Called when a code or a rotated refresh token is used twice: somebody else may have it. */
   async revokeByGrantId(grantId: string): Promise<void> {
-    const { org, database, revocations } = this.#parts;
-    await revocations.revokeGrant(grantId);
-    const { sealing } = this.#parts;
-    // The grant itself too: what a request under way still stores under it is worth nothing then.
-    await database.asOrg(org, (transaction) =>
-      transaction
+    const { org, policy, revocations, sealing } = this.#parts;
+    await policy.change(async (transaction) => {
+      await revocations.denyGrant(transaction, grantId);
+      // The grant itself too: what a request under way still stores under it is worth nothing then.
+      await transaction
         .deleteFrom(table)
         .where("org_id", "=", org)
         .where((row) =>
@@ -117,8 +118,8 @@ class ModelAdapter implements Adapter {
             row("id_hash", "=", oidcHash(sealing, "id", "Grant", grantId)),
           ]),
         )
-        .execute(),
-    );
+        .execute();
+    });
   }
 
   async #findBy(
@@ -194,7 +195,7 @@ class ClientAdapter implements Adapter {
 }
 
 /** Deletes what has expired, so that abandoned sign-ins do not pile up. */
-export async function deleteExpired(parts: AdapterParts): Promise<void> {
+export async function deleteExpired(parts: Pick<AdapterParts, "org" | "database" | "clock">): Promise<void> {
   await parts.database.asOrg(parts.org, (transaction) =>
     transaction
       .deleteFrom(table)

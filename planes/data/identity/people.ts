@@ -3,9 +3,10 @@ import { randomBytes } from "node:crypto";
 import { BiplaneError, day, type OrgId, Secret } from "@biplane/base";
 import type { Clock } from "@biplane/kit/clock";
 import { keepAdministrator } from "../policy/administrators.ts";
+import type { Policy } from "../policy/policy.ts";
 import type { Directory, DirectoryTransaction } from "./directory.ts";
 import { hashPassword } from "./passwords.ts";
-import type { Denial, Revocations } from "./revocations.ts";
+import type { Revocations } from "./revocations.ts";
 import type { Sealing } from "./sealing.ts";
 import type { SignIns } from "./sign-ins.ts";
 import type { Subject } from "./subject.ts";
@@ -23,8 +24,8 @@ export interface PeopleParts {
   readonly revocations: Revocations;
   readonly sealing: Sealing;
   readonly clock: Clock;
-  /** Roles came or went. */
-  readonly onRolesChanged: () => Promise<void>;
+  /** Whoever comes, goes or is denied: the policy that says so is signed in the same transaction. */
+  readonly policy: Pick<Policy, "change">;
 }
 
 export const invitationMs = 7 * day;
@@ -40,16 +41,15 @@ export class People {
     user: Subject;
     invitation: Invitation;
   }> {
-    const { directory, clock } = this.#parts;
+    const { directory, clock, policy } = this.#parts;
     const subject = prepareInvited(person, clock.now());
     const grant = person.role === "" ? undefined : { role: person.role };
-    const invitation = await directory.run(async (transaction) => {
+    const invitation = await policy.change(async (transaction) => {
       const taken = directory.loginHash(person.email);
       if ((await directory.findBy(transaction, "login_hash", taken)) !== undefined) throw exists();
       await directory.add(transaction, subject, grant);
       return this.#invite(transaction, subject.subject);
     });
-    await this.#parts.onRolesChanged();
     return { user: { ...subject, isFederated: false }, invitation };
   }
 
@@ -91,7 +91,6 @@ export class People {
       if ((found.disabledAtMs !== undefined) === disabled) return;
       await directory.update(transaction, { ...found, disabledAtMs: disabled ? clock.now() : undefined });
     });
-    await this.#parts.onRolesChanged();
   }
 
   async remove(user: string, by: string): Promise<void> {
@@ -103,7 +102,6 @@ export class People {
       }
       await directory.remove(transaction, found.subject);
     });
-    await this.#parts.onRolesChanged();
   }
 
   /** Ends all sign-ins; they may begin new ones. */
@@ -118,21 +116,21 @@ export class People {
     forGood: boolean,
     change: (transaction: DirectoryTransaction, found: Subject) => Promise<void>,
   ): Promise<void> {
-    const { directory, signIns, revocations } = this.#parts;
-    const denials: Denial[] = await directory.run(async (transaction) => {
+    const { directory, signIns, revocations, policy } = this.#parts;
+    await policy.change(async (transaction) => {
       const found = await this.#find(transaction, user);
       // Whoever removes others remains, so that the organization never loses its last administrator.
       if (found.subject === by) throw yourself();
       const keys = forGood ? await directory.ownedBy(transaction, found.subject) : [];
-      const all = [found.subject, ...keys].map((name) => revocations.ofSubject(name, forGood));
-      for (const denial of all) await revocations.write(transaction, denial);
+      for (const subject of [found.subject, ...keys]) {
+        if (forGood) await revocations.keepOut(transaction, subject);
+        else await revocations.endTokens(transaction, subject);
+      }
       await signIns.endAllOf(transaction, found.subject);
       const keeping = { transaction, org: this.#parts.org, nowMs: this.#parts.clock.now() };
       if (forGood) await keepAdministrator(keeping, () => change(transaction, found));
       else await change(transaction, found);
-      return all;
     });
-    revocations.apply(denials);
   }
 
   async #setPassword(
@@ -140,21 +138,18 @@ export class People {
     password: Secret<string>,
     first: (transaction: DirectoryTransaction) => Promise<void>,
   ): Promise<Subject> {
-    const { directory, revocations, signIns } = this.#parts;
+    const { directory, revocations, signIns, policy } = this.#parts;
     requirePassword(password);
     const credential = await hashPassword(password.reveal());
-    const { changed, denial } = await directory.run(async (transaction) => {
+    return policy.change(async (transaction) => {
       await first(transaction);
       const found = await this.#find(transaction, subject);
       const changed = { ...found, credential };
       await directory.update(transaction, changed);
-      const denial = revocations.ofSubject(subject, false);
-      await revocations.write(transaction, denial);
+      await revocations.endTokens(transaction, subject);
       await signIns.endAllOf(transaction, subject);
-      return { changed, denial };
+      return changed;
     });
-    revocations.apply([denial]);
-    return changed;
   }
 
   async #find(transaction: DirectoryTransaction, user: string): Promise<Subject> {

@@ -1,62 +1,33 @@
 /**
  * Whose access tokens no longer work though they are in date: JWTs can't be taken back, so they are denied by subject,
- * by grant, or one by one. Kept in the database, decided from memory.
+ * by grant, or one by one. A denial is written in the transaction that signs the policy which says so, and everybody
+ * decides by that policy, this cluster included.
  */
-import { limits, type OrgId, second } from "@biplane/base";
-import type { DeniableToken, Denial as SignedDenial } from "@biplane/identity";
+import { day, limits, type OrgId, second } from "@biplane/base";
+import { deniedForGood, deniedUntil, policyLimits, type Denial as SignedDenial } from "@biplane/identity";
 import { sleep } from "@biplane/kit/backoff";
 import type { Clock } from "@biplane/kit/clock";
-import type { Database } from "@biplane/kit/database";
-import type { Transaction } from "kysely";
+import type { Policy, PolicyTransaction } from "../policy/policy.ts";
 import type { DenialKind } from "../store/people.ts";
-import type { DataSchema } from "../store/schema.ts";
 import type { Sealing } from "./sealing.ts";
 
-export interface Denial {
-  readonly kind: DenialKind;
-  readonly name: string;
-  /** Seconds since 1970: tokens issued up to then are denied, later ones are not. */
-  readonly issuedUntilSeconds: number;
-  /** When the last token that it denies has expired. */
-  readonly expiresAtMs: number;
-}
-
-const always = Number.MAX_SAFE_INTEGER;
 const table = "identity_denials";
+/** Twice the lifetime covers tokens that are being issued now, and clocks that differ. */
+const tokensMs = 2 * limits.accessTokenMs;
+/** Of whoever is disabled the list knows as long as that lasts; runs of the deleted go on for less than this. */
+const keptOutMs = 30 * day;
 
 export class Revocations {
   readonly #org: OrgId;
-  readonly #database: Database<DataSchema>;
+  readonly #policy: Policy;
   readonly #sealing: Sealing;
   readonly #clock: Clock;
-  readonly #denials = new Map<string, Denial>();
-  readonly #listeners = new Set<() => void>();
 
-  constructor(org: OrgId, database: Database<DataSchema>, sealing: Sealing, clock: Clock) {
+  constructor(org: OrgId, policy: Policy, sealing: Sealing, clock: Clock) {
     this.#org = org;
-    this.#database = database;
+    this.#policy = policy;
     this.#sealing = sealing;
     this.#clock = clock;
-  }
-
-  /** Brings the list into memory, and forgets what no token in date can match. */
-  async load(): Promise<void> {
-    const rows = await this.#database.asOrg(this.#org, async (transaction) => {
-      await transaction
-        .deleteFrom(table)
-        .where("org_id", "=", this.#org)
-        .where("expires_at_ms", "<", this.#clock.now())
-        .execute();
-      return transaction.selectFrom(table).selectAll().where("org_id", "=", this.#org).execute();
-    });
-    for (const row of rows) {
-      this.#keep({
-        kind: row.kind,
-        name: row.name,
-        issuedUntilSeconds: Number(row.issued_until_seconds),
-        expiresAtMs: Number(row.expires_at_ms),
-      });
-    }
   }
 
   /** What a token says instead of its grant's id, which is a secret of the provider. */
@@ -64,98 +35,75 @@ export class Revocations {
     return this.#sealing.hash("grant", grantId);
   }
 
-  /** Called after each change. */
-  onChange(listener: () => void): void {
-    this.#listeners.add(listener);
-  }
-
-  isDenied(token: DeniableToken): boolean {
-    return (
-      this.#matches("subject", token.subject, token) ||
-      this.#matches("token", token.tokenId, token) ||
-      (token.grant !== undefined && this.#matches("grant", token.grant, token))
-    );
-  }
-
   /** A token that is issued in the very second up to which its subject's are denied would be denied with them. */
   async pastDenialOf(subject: string): Promise<void> {
-    const denial = this.#denials.get(`subject:${subject}`);
-    if (denial === undefined) return;
-    const waitMs = (denial.issuedUntilSeconds + 1) * second - this.#clock.now();
+    const { bundle } = this.#policy;
+    const until = bundle === undefined ? undefined : deniedUntil(bundle, "subject", subject);
+    if (until === undefined) return;
+    const waitMs = (until + 1) * second - this.#clock.now();
     // Who may not come back is denied for longer, and is refused elsewhere.
     if (waitMs > 0 && waitMs <= second) await sleep(waitMs);
   }
 
-  async revokeGrant(grantId: string): Promise<void> {
-    const denial = this.#denial("grant", this.nameOf(grantId), always);
-    await this.#database.asOrg(this.#org, (transaction) => this.write(transaction, denial));
-    this.apply([denial]);
+  /** Whatever tokens the grant has, and will have. To be called in a change of the policy, as all denials are. */
+  denyGrant(transaction: PolicyTransaction, grantId: string): Promise<void> {
+    return this.#write(transaction, { kind: "grant", name: this.nameOf(grantId) }, deniedForGood, tokensMs);
   }
 
-  /**
-   * All tokens of the subject so far; with `andNext` also those that are being issued at this moment, for subjects who
-   * may not come back. To be written with what it belongs to, and applied once that is committed.
-   */
-  ofSubject(subject: string, andNext: boolean): Denial {
-    const untilMs = this.#clock.now() + (andNext ? limits.accessTokenMs : 0);
-    return this.#denial("subject", subject, Math.floor(untilMs / second));
+  /** All tokens of the subject so far; whoever signs in again gets others. */
+  endTokens(transaction: PolicyTransaction, subject: string): Promise<void> {
+    const untilSeconds = Math.floor(this.#clock.now() / second);
+    return this.#write(transaction, { kind: "subject", name: subject }, untilSeconds, tokensMs);
   }
 
-  async write(transaction: Transaction<DataSchema>, denial: Denial): Promise<void> {
-    const values = {
-      issued_until_seconds: denial.issuedUntilSeconds,
-      expires_at_ms: denial.expiresAtMs,
-    };
+  /** Also tokens that are being issued at this moment, and what tasks do in the subject's name. */
+  keepOut(transaction: PolicyTransaction, subject: string): Promise<void> {
+    return this.#write(transaction, { kind: "subject", name: subject }, deniedForGood, keptOutMs);
+  }
+
+  async #write(
+    transaction: PolicyTransaction,
+    { kind, name }: { kind: DenialKind; name: string },
+    issuedUntilSeconds: number,
+    lastsMs: number,
+  ): Promise<void> {
+    const expiresAtMs = this.#clock.now() + lastsMs;
+    const values = { issued_until_seconds: issuedUntilSeconds, expires_at_ms: expiresAtMs };
     await transaction
       .insertInto(table)
-      .values({ org_id: this.#org, kind: denial.kind, name: denial.name, ...values })
+      .values({ org_id: this.#org, kind, name, ...values })
       .onConflict((conflict) => conflict.columns(["org_id", "kind", "name"]).doUpdateSet(values))
       .execute();
   }
-
-  /** From now on these count. */
-  apply(denials: readonly Denial[]): void {
-    const now = this.#clock.now();
-    for (const [key, { expiresAtMs }] of this.#denials) if (expiresAtMs <= now) this.#denials.delete(key);
-    for (const denial of denials) this.#keep(denial);
-    for (const listener of this.#listeners) listener();
-  }
-
-  #denial(kind: DenialKind, name: string, issuedUntilSeconds: number): Denial {
-    // Twice the lifetime covers tokens that are being issued now, and clocks that differ.
-    return { kind, name, issuedUntilSeconds, expiresAtMs: this.#clock.now() + 2 * limits.accessTokenMs };
-  }
-
-  #keep(denial: Denial): void {
-    this.#denials.set(`${denial.kind}:${denial.name}`, denial);
-  }
-
-  #matches(kind: DenialKind, name: string, { issuedAt }: DeniableToken): boolean {
-    const denial = this.#denials.get(`${kind}:${name}`);
-    return denial !== undefined && issuedAt <= denial.issuedUntilSeconds;
-  }
 }
 
-/** For the policy bundle: everything that is denied and whose last token may still be in date. */
-export async function readDenials(transaction: Transaction<DataSchema>, org: OrgId): Promise<SignedDenial[]> {
-  const rows = await transaction
-    .selectFrom(table)
-    .selectAll()
-    .where("org_id", "=", org)
-    .orderBy("kind")
-    .orderBy("name")
-    .execute();
+/**
+ * For the policy bundle: everything that is denied and whose last token may still be in date. The rest is forgotten. Where
+ * there are too many, sign-ins that ended longest ago make room: whoever ends very many keeps nobody from being denied.
+ */
+export async function readDenials(
+  transaction: PolicyTransaction,
+  org: OrgId,
+  nowMs: number,
+): Promise<SignedDenial[]> {
+  const past = transaction.deleteFrom(table).where("org_id", "=", org).where("expires_at_ms", "<", nowMs);
+  await past.execute();
+  const rows = await transaction.selectFrom(table).selectAll().where("org_id", "=", org).execute();
   const listed = rows.map(({ kind, name, issued_until_seconds, expires_at_ms }): SignedDenial => {
     const until = Math.ceil(Number(expires_at_ms) / second);
-    return { kind, id: name, issuedUntil: Math.min(Number(issued_until_seconds), until), until };
+    return { kind, id: name, issuedUntil: Number(issued_until_seconds), until };
   });
-  const known = new Set(listed.flatMap(({ kind, id }) => (kind === "subject" ? [id] : [])));
-  const out = (await readKeptOut(transaction, org)).filter(({ id }) => !known.has(id));
-  return [...listed, ...out];
+  const keptOut = await readKeptOut(transaction, org);
+  const known = new Set(keptOut.map(({ id }) => id));
+  const subjects = listed.filter(({ kind, id }) => kind === "subject" && !known.has(id));
+  const others = listed.filter(({ kind }) => kind !== "subject").sort((a, b) => b.until - a.until);
+  const room = Math.max(0, policyLimits.deniedMax - subjects.length - keptOut.length);
+  const all = [...subjects, ...keptOut, ...others.slice(0, room)];
+  return all.sort((a, b) => (`${a.kind} ${a.id}` < `${b.kind} ${b.id}` ? -1 : 1));
 }
 
 /** Of people who are kept out, and of their programs: what goes on in their name ends for as long as that lasts. */
-async function readKeptOut(transaction: Transaction<DataSchema>, org: OrgId): Promise<SignedDenial[]> {
+async function readKeptOut(transaction: PolicyTransaction, org: OrgId): Promise<SignedDenial[]> {
   const rows = await transaction
     .selectFrom("identity_subjects as who")
     .leftJoin("identity_subjects as owner", (join) =>
@@ -170,6 +118,6 @@ async function readKeptOut(transaction: Transaction<DataSchema>, org: OrgId): Pr
     .execute();
   return rows.map(({ subject, own, owners }) => {
     const until = Math.ceil((Number(own ?? owners) + limits.accessTokenMs) / second);
-    return { kind: "subject", id: subject, issuedUntil: until, until };
+    return { kind: "subject", id: subject, issuedUntil: deniedForGood, until };
   });
 }

@@ -1,6 +1,7 @@
 /** Sign-ins under way and past: what the OpenID provider keeps of each subject, to list it and to end it. */
 import { type OrgId, second } from "@biplane/base";
 import type { Clock } from "@biplane/kit/clock";
+import type { Policy } from "../policy/policy.ts";
 import type { Directory, DirectoryTransaction } from "./directory.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Sealing } from "./sealing.ts";
@@ -37,6 +38,7 @@ export interface SignInsParts {
   readonly org: OrgId;
   readonly directory: Directory;
   readonly revocations: Revocations;
+  readonly policy: Pick<Policy, "change">;
   readonly sealing: Sealing;
   readonly clock: Clock;
 }
@@ -69,11 +71,11 @@ export class SignIns {
 
   /** False where the subject has no such sign-in. */
   async end(subject: string, session: string): Promise<boolean> {
-    const { revocations, directory, sealing, org } = this.#parts;
+    const { revocations, policy, sealing, org } = this.#parts;
     const grant = (await this.#grants(subject)).find(({ jti }) => revocations.nameOf(jti) === session);
     if (grant === undefined) return false;
-    await revocations.revokeGrant(grant.jti);
-    await directory.run(async (transaction) => {
+    await policy.change(async (transaction) => {
+      await revocations.denyGrant(transaction, grant.jti);
       const rows = transaction.deleteFrom(oidcTable).where("org_id", "=", org);
       await rows.where("grant_hash", "=", oidcHash(sealing, "grant", "", grant.jti)).execute();
       await rows.where("id_hash", "=", oidcHash(sealing, "id", "Grant", grant.jti)).execute();

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { OrgId } from "@biplane/base";
-import { authorityUri } from "@biplane/identity";
+import { authorityUri, policyLimits } from "@biplane/identity";
 import { createRootAuthority } from "@biplane/kit/certificates";
 import { newKey } from "@biplane/kit/crypto";
 import { type Database, openDatabase } from "@biplane/kit/database";
@@ -50,7 +50,8 @@ describeOnBothDatabases("the policy", (fresh) => {
       lifetimeMs: 900_000,
     });
     directory = new Directory(org, database, sealing, clock);
-    const denials = (transaction: Parameters<typeof readDenials>[0]) => readDenials(transaction, org);
+    const denials = (transaction: Parameters<typeof readDenials>[0]) =>
+      readDenials(transaction, org, Date.now());
     policy = new Policy({ org, database, documents, denials });
     rules = new PolicyAdministration({ org, policy, clock, read: (work) => directory.run(work) });
     await policy.reload();
@@ -93,6 +94,28 @@ describeOnBothDatabases("the policy", (fresh) => {
     await rules.unassign(assigned.id);
     await rules.deleteRole("Own");
     expect(policy.bundle).toMatchObject({ roles: [], assignments: [] });
+  });
+
+  test("denials leave the bundle when their tokens are out of date, and very many keep nobody from being denied", async () => {
+    const row = (kind: "subject" | "grant", name: string, expiresInMs: number) => ({
+      ...{ org_id: org, kind, name, issued_until_seconds: 1 },
+      expires_at_ms: Date.now() + expiresInMs,
+    });
+    const write = (rows: ReturnType<typeof row>[]) =>
+      database.asOrg(org, (transaction) => transaction.insertInto("identity_denials").values(rows).execute());
+    const names = () => policy.bundle!.denied.map(({ id }) => id);
+    await write([row("grant", "past", -1), row("grant", "oldest", hour), row("subject", "ada", hour)]);
+    await policy.reload();
+    expect(names()).toEqual(["oldest", "ada"]);
+    for (let first = 0; first < policyLimits.deniedMax; first += 1_000) {
+      await write(Array.from({ length: 1_000 }, (_, index) => row("grant", `g${first + index}`, 2 * hour)));
+    }
+    await policy.reload();
+    expect(policy.bundle!.denied).toHaveLength(policyLimits.deniedMax);
+    expect(names()).toContain("ada");
+    expect(names()).not.toContain("oldest");
+    await database.asOrg(org, (transaction) => transaction.deleteFrom("identity_denials").execute());
+    await policy.reload();
   });
 
   test("a custom role can be given to whoever is added, an unknown one can't", async () => {

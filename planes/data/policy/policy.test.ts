@@ -1,7 +1,7 @@
 /** Roles and assignments as administrators change them over the router, and what they decide at once (claim IAM-2). */
 import type { AttemptId } from "@biplane/base";
 import { flyte, identity, policy as wire } from "@biplane/data-wire";
-import { isSubjectDenied } from "@biplane/identity";
+import { isKeptOut } from "@biplane/identity";
 import { decide } from "@biplane/identity/decide";
 import { type CallOptions, type Client, type ConnectError, createClient } from "@connectrpc/connect";
 import { decodeJwt } from "jose";
@@ -187,7 +187,7 @@ test("a person who is kept out has no role while that lasts, and has it again af
   const { database, identity: own } = plane.stores;
   await database.kysely.deleteFrom("identity_denials").where("name", "=", user!.subject).execute();
   await own.policy.reload();
-  expect(isSubjectDenied(own.policy.bundle!, user!.subject)).toBe(true);
+  expect(isKeptOut(own.policy.bundle!, user!.subject)).toBe(true);
   await users().enableUser({ user: user!.subject });
   expect(held()).toHaveLength(1);
   await users().deleteUser({ user: user!.subject });

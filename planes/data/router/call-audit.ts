@@ -29,9 +29,7 @@ export function createCallAudit(
           ? { decision: "refused", reason: "policy_stale" }
           : { decision: decision.kind }),
         subject: call.principal?.subject ?? "",
-        ...(decision.kind === "allowed" && decision.delegated && call.principal?.actingFor !== undefined
-          ? { actingFor: call.principal.actingFor }
-          : {}),
+        ...actingFor(call, decision),
         ...resourceFields(call),
         ...reasonOf(decision),
       }),
@@ -60,6 +58,12 @@ export function createCallAudit(
       addressFrom: seen.entrance.kind === "sandbox" ? "sandbox" : publicAddressFrom,
     };
   }
+}
+
+/** In whose name a task asked; what is its own it does in nobody's. */
+function actingFor({ principal }: Call, decision: Decision): Pick<AuditRecord, "actingFor"> {
+  const isOwn = decision.kind === "allowed" && !decision.delegated;
+  return isOwn || principal?.actingFor === undefined ? {} : { actingFor: principal.actingFor };
 }
 
 function reasonOf(decision: Decision): Pick<AuditRecord, "reason"> {
