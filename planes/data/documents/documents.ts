@@ -54,6 +54,8 @@ export interface Issued {
 }
 
 const retryMs = second;
+/** Longer ones come at once. */
+const timerMsMax = 2 ** 31 - 1;
 const table = "signed_documents";
 
 export class Documents {
@@ -62,6 +64,9 @@ export class Documents {
   /** At home: the newest of what was signed here that came back over the link. */
   readonly #returned: { [K in DocumentKind]?: SignedContent<DocumentContents[K]> } = {};
   readonly #listeners = new Set<Listener>();
+  readonly #watchers = new Set<(kind: DocumentKind) => void>();
+  /** Away from home: when each kind will have expired. */
+  readonly #expiries = new Map<DocumentKind, NodeJS.Timeout>();
   #timer: NodeJS.Timeout | undefined;
   #adopt = async ({ head }: SignedContent<ClusterListContent>) => this.#goBeyond("clusters", head.version);
   #signing: Promise<void> = Promise.resolve();
@@ -124,6 +129,15 @@ export class Documents {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Told when another one of the kind is current, or none any more. Returns how to stop that. */
+  onCurrent(wanted: DocumentKind, listener: () => void): () => void {
+    const watcher = (kind: DocumentKind) => {
+      if (kind === wanted) listener();
+    };
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
   /** Signs a content, under a new version where it differs from the newest one's. */
   async issue<K extends DocumentKind>(
     transaction: Transacting,
@@ -183,7 +197,9 @@ export class Documents {
 
   async close(): Promise<void> {
     clearTimeout(this.#timer);
+    for (const timer of this.#expiries.values()) clearTimeout(timer);
     this.#listeners.clear();
+    this.#watchers.clear();
     await this.#signing;
   }
 
@@ -219,6 +235,17 @@ export class Documents {
     const before = this.#held[kind]?.document.head;
     if (before !== undefined && isOlder(held.document.head, before)) return;
     this.#held[kind] = held as never;
+    for (const tell of this.#watchers) tell(kind);
+    if (!this.isHome) this.#tellOfEnd(kind, held.document.head.expiresAt * second);
+  }
+
+  #tellOfEnd(kind: DocumentKind, endsAtMs: number): void {
+    const tell = () => {
+      for (const watcher of this.#watchers) watcher(kind);
+    };
+    clearTimeout(this.#expiries.get(kind));
+    const delayMs = Math.min(Math.max(endsAtMs - this.#options.clock.now(), 0), timerMsMax);
+    this.#expiries.set(kind, setTimeout(tell, delayMs).unref());
   }
 
   #schedule(delayMs: number): void {

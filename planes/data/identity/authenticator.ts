@@ -15,7 +15,7 @@ import {
   parseRunName,
   second,
 } from "@biplane/base";
-import { audiences, type DeniableToken, isDenied, tokenTypes } from "@biplane/identity";
+import { audiences, isDenied, type PolicyBundle, tokenTypes } from "@biplane/identity";
 import type { Clock } from "@biplane/kit/clock";
 import { type CryptoKey, type JWK, type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
 import { z } from "zod";
@@ -55,11 +55,6 @@ const taskClaims = z.object({
   groups,
 });
 
-interface Verified {
-  readonly principal: Principal;
-  readonly token: DeniableToken;
-}
-
 /** Public keys by what their tokens are for; the one that signs where a token names none. */
 export interface VerifyingKeys {
   find(use: KeyUse, kid: string | undefined): CryptoKey | JWK | undefined;
@@ -80,7 +75,7 @@ export class RouterAuthenticator implements Authenticator {
   readonly #publicOptions: () => JWTVerifyOptions;
   readonly #sandboxOptions: JWTVerifyOptions;
   /** Checked signatures by digest of the token; a signature costs more than the rest of a request. */
-  readonly #verified = new Map<string, Verified>();
+  readonly #verified = new Map<string, Principal>();
 
   constructor(parts: {
     org: OrgId;
@@ -113,12 +108,9 @@ export class RouterAuthenticator implements Authenticator {
 
   async authenticate(authorization: string | undefined, entrance: Entrance): Promise<Principal> {
     const token = bearerOf(authorization);
-    const verified = await this.#verify(token, entrance);
-    const { principal, token: said } = verified;
+    const principal = await this.#verify(token, entrance);
     if (principal.expiresAtMs + clockToleranceSeconds * second <= this.#clock.now()) throw expired();
-    const { bundle } = this.#policy;
-    // Without a policy that is in date the decision refuses; here only what is known to be denied can be told.
-    if (bundle !== undefined && isDenied(bundle, said)) throw revoked();
+    requireNotTakenBack(this.#policy.bundle, principal);
     if (entrance.kind === "sandbox") this.#requireOwnSandbox(principal, entrance.attempt());
     if (principal.kind === "service") this.#onUse(principal.subject);
     if (principal.kind === "user") {
@@ -127,7 +119,7 @@ export class RouterAuthenticator implements Authenticator {
     return principal;
   }
 
-  async #verify(token: string, entrance: Entrance): Promise<Verified> {
+  async #verify(token: string, entrance: Entrance): Promise<Principal> {
     const key = `${entrance.kind}:${createHash("sha256").update(token).digest("base64url")}`;
     const known = this.#verified.get(key);
     if (known !== undefined) return known;
@@ -138,30 +130,27 @@ export class RouterAuthenticator implements Authenticator {
     return verified;
   }
 
-  async #verifyRouterToken(token: string): Promise<Verified> {
+  async #verifyRouterToken(token: string): Promise<Principal> {
     const payload = await this.#checkSignature(token, "authority", this.#publicOptions());
     const claims = parseClaims(routerClaims, payload);
     this.#requireOurs(claims, limits.accessTokenMs);
     return {
-      token: tokenOf(claims, claims.grant),
-      principal: {
-        org: this.#org,
-        subject: claims.sub,
-        kind: claims.kind,
-        tokenId: claims.jti,
-        issuedAt: claims.iat,
-        expiresAtMs: claims.exp * second,
-        name: claims.name,
-        email: claims.email,
-        groups: claims.groups ?? [],
-        grant: claims.grant,
-        attempt: undefined,
-        actingFor: undefined,
-      },
+      org: this.#org,
+      subject: claims.sub,
+      kind: claims.kind,
+      tokenId: claims.jti,
+      issuedAt: claims.iat,
+      expiresAtMs: claims.exp * second,
+      name: claims.name,
+      email: claims.email,
+      groups: claims.groups ?? [],
+      grant: claims.grant,
+      attempt: undefined,
+      actingFor: undefined,
     };
   }
 
-  async #verifyTaskToken(token: string): Promise<Verified> {
+  async #verifyTaskToken(token: string): Promise<Principal> {
     const payload = await this.#checkSignature(token, "task", this.#sandboxOptions);
     const claims = parseClaims(taskClaims, payload);
     this.#requireOurs(claims, limits.taskTokenMs);
@@ -174,21 +163,18 @@ export class RouterAuthenticator implements Authenticator {
       attempt: claims.attempt,
     };
     return {
-      token: tokenOf(claims, undefined),
-      principal: {
-        org: this.#org,
-        subject: claims.sub,
-        kind: "task",
-        tokenId: claims.jti,
-        issuedAt: claims.iat,
-        expiresAtMs: claims.exp * second,
-        name: undefined,
-        email: undefined,
-        groups: claims.groups ?? [],
-        grant: undefined,
-        attempt,
-        actingFor: claims.acting_for,
-      },
+      org: this.#org,
+      subject: claims.sub,
+      kind: "task",
+      tokenId: claims.jti,
+      issuedAt: claims.iat,
+      expiresAtMs: claims.exp * second,
+      name: undefined,
+      email: undefined,
+      groups: claims.groups ?? [],
+      grant: undefined,
+      attempt,
+      actingFor: claims.acting_for,
     };
   }
 
@@ -231,8 +217,12 @@ export class RouterAuthenticator implements Authenticator {
   }
 }
 
-function tokenOf({ sub, jti, iat }: { sub: string; jti: string; iat: number }, grant: string | undefined) {
-  return { subject: sub, tokenId: jti, issuedAt: iat, grant };
+/** Without a policy that is in date the decision refuses; here only what is known to be denied can be told. */
+export function requireNotTakenBack(
+  bundle: PolicyBundle | undefined,
+  principal: Principal | undefined,
+): void {
+  if (bundle !== undefined && principal !== undefined && isDenied(bundle, principal)) throw revoked();
 }
 
 function bearerOf(authorization: string | undefined): string {

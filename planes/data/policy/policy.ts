@@ -30,6 +30,11 @@ export interface CurrentPolicy {
   readonly bundle: PolicyBundle | undefined;
 }
 
+export interface WatchedPolicy extends CurrentPolicy {
+  /** Told whenever another bundle decides, or none any more. Returns how to stop that. */
+  onChange(listener: () => void): () => void;
+}
+
 export interface PolicyOptions {
   readonly org: OrgId;
   readonly database: Database<DataSchema>;
@@ -38,7 +43,7 @@ export interface PolicyOptions {
   readonly denials: (transaction: PolicyTransaction) => Promise<Denial[]>;
 }
 
-export class Policy implements CurrentPolicy {
+export class Policy implements WatchedPolicy {
   readonly #options: PolicyOptions;
   #bundle: { readonly of: SignedContent<PolicyContent>; readonly bundle: PolicyBundle } | undefined;
   #changing: Promise<unknown> = Promise.resolve();
@@ -54,6 +59,16 @@ export class Policy implements CurrentPolicy {
       this.#bundle = { of: document, bundle: bundleOf(document, this.#bundle?.bundle) };
     }
     return this.#bundle.bundle;
+  }
+
+  onChange(listener: () => void): () => void {
+    let before = this.bundle;
+    return this.#options.documents.onCurrent("policy", () => {
+      const { bundle } = this;
+      if (bundle === before) return;
+      before = bundle;
+      listener();
+    });
   }
 
   /**

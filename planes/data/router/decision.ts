@@ -1,12 +1,12 @@
 /** The one decision point: decides a call by the policy, records the decision, and lets only allowed ones pass. */
 import { type Decision, requireAllowed } from "@biplane/identity";
 import { decide } from "@biplane/identity/decide";
-import type { CurrentPolicy } from "../policy/policy.ts";
+import type { CurrentPolicy, WatchedPolicy } from "../policy/policy.ts";
 import type { Call } from "./call.ts";
 import type { CallAudit } from "./call-audit.ts";
 
 export interface DecisionParts {
-  readonly policy: CurrentPolicy;
+  readonly policy: WatchedPolicy;
   readonly audit: CallAudit;
 }
 
@@ -24,7 +24,8 @@ export async function authorize(parts: DecisionParts, call: Call): Promise<{ rec
   return { recorded };
 }
 
-function decideCall(bundle: CurrentPolicy["bundle"], call: Call): Decision {
+/** What the policy says of the call at this moment. */
+export function decideCall(bundle: CurrentPolicy["bundle"], call: Call): Decision {
   const { permission } = call.row;
   if (permission === "anonymous") return { kind: "allowed", delegated: false };
   if (call.principal === undefined || call.resource === undefined) {

@@ -9,6 +9,7 @@ import { ConnectError, type Interceptor, type StreamRequest, type UnaryRequest }
 import { type FindElsewhere, isElsewhere } from "../clusters/whereabouts.ts";
 import { type Call, callKey } from "./call.ts";
 import { authorize, type DecisionParts } from "./decision.ts";
+import { whileAllowed } from "./lasting.ts";
 import { requireNames, resourceOf } from "./resource.ts";
 
 export interface ChainParts extends DecisionParts {
@@ -29,7 +30,8 @@ export function createDecisionInterceptor(parts: ChainParts): Interceptor {
       const response = await next(replayed);
       await recorded;
       if (!response.stream) return response;
-      return { ...response, message: explained(parts, call, response.message) };
+      const message = whileAllowed(parts, call, response.message);
+      return { ...response, message: explained(parts, call, message) };
     } catch (error) {
       logUnexpected(parts.log, call, error);
       throw await explain(parts, call, error);
