@@ -1,7 +1,9 @@
 /** Values planted as customer data of every kind reach nothing of the provider's (claims CLS-3, CLS-4, SEC-2, LOG-3). */
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { File } from "@biplane/sdk";
 import { eventually } from "@biplane/verify/frame/eventually";
 import { Canaries, type Finding } from "@biplane/verify/search/canary";
@@ -168,4 +170,17 @@ test("nothing that a data plane writes to disk is readable there without its key
     ...secret.search(readFileSync(system.data.logPath), system.data.logPath),
   ];
   expect(found).toEqual([]);
+  // Control: written without encryption, in whatever form, the same search finds it.
+  const planted = join(system.folder, "data", "objects", "written-in-plain");
+  const value = Buffer.from(secret.plant("input"));
+  for (const [form, bytes] of Object.entries({
+    plain: value,
+    base64: Buffer.from(value.toString("base64")),
+    gzip: gzipSync(Buffer.concat([randomBytes(100), value])),
+  })) {
+    writeFileSync(planted, bytes);
+    const [one] = searchFiles(secret, join(system.folder, "data"));
+    expect(one?.where, `control: a file with a canary in ${form}`).toContain(planted);
+  }
+  rmSync(planted);
 });
