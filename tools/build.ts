@@ -24,6 +24,7 @@ export const entries = {
   data: "planes/data/main.ts",
   worker: "worker/main.ts",
   "worker-snapshot": "worker/snapshot.ts",
+  "first-process": "worker/first-process.ts",
   sdk: "clients/sdk/index.ts",
   cli: "clients/cli/main.ts",
   demo: "clients/demo/main.ts",

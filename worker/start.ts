@@ -3,7 +3,7 @@ import { setSourceMapsSupport } from "node:module";
 import type { RunTask } from "@biplane/sdk/host";
 import type { ImportModule } from "./bundle.ts";
 import { ControlChannel } from "./control.ts";
-import { openEgress } from "./egress.ts";
+import { openEgress } from "./egress/open.ts";
 import { AttemptHost } from "./host.ts";
 import { installModuleSources, type ModuleSources, sdkUrl } from "./modules.ts";
 import { TaskRunner } from "./runner.ts";

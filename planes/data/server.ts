@@ -126,6 +126,7 @@ function openExecutor(
     grants: stores.objects.grants(addresses.objects),
     logs: stores.logs,
     tokens: stores.identity.tokens,
+    hasHosts: (project) => stores.projectHosts.of(project).length > 0,
     entrances: sandboxEntrances(stores, router, egress, serving),
     authorityPem,
     routerEndpoint: addresses.router,

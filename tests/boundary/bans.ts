@@ -137,6 +137,7 @@ export const bans = {
   data,
   worker: inEveryTask,
   "worker-snapshot": inEveryTask,
+  "first-process": inEveryTask,
   sdk: inEveryTask,
   cli: client,
   "embedded-database-thread": databaseThread,

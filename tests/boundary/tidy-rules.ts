@@ -34,7 +34,7 @@ export const textRules: readonly TextRule[] = [
     // A browser's redirect to a native program is plain HTTP on loopback (RFC 8252 section 7.3); it is worth nothing
     // without the code verifier.
     // A proxy is spoken to in plain by all programs; inside a sandbox's own network nobody else is there to listen.
-    except: ["kit/local-operations.ts", "clients/cli/sign-in/browser.ts", "worker/egress.ts"],
+    except: ["kit/local-operations.ts", "clients/cli/sign-in/browser.ts", "worker/egress/relay.ts"],
     instead: "serve over TLS, on loopback too (claim TLS-1)",
   },
   {

@@ -104,6 +104,15 @@ describeWithTools("the tasks' way out", ["bubblewrap"], () => {
     expect(await visit("https://example.com/")).toMatchObject({ reason: "host_not_allowed" });
   });
 
+  test("so do Node's other client and programs that a task starts; servers of its own need no proxy", async () => {
+    const url = `https://${address}:${port}/other`;
+    expect(await run("other-ways", { url, authority: authority.certificatePem })).toEqual([
+      "GET /other",
+      "GET /other",
+      "the task's own",
+    ]);
+  });
+
   test("a name that was allowed and leads to loopback is refused until that address is allowed, too", async () => {
     await change("--allow-host", `${hostname()}:${port}`, `localhost:${port}`);
     const before = heard;

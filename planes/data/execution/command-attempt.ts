@@ -12,6 +12,7 @@ import type { Compartment, Compartments } from "./compartment.ts";
 import type { ExecutorOptions } from "./dependencies.ts";
 import { type AttemptResult, failed, unexpectedEnd, userFailure } from "./failures.ts";
 import type { AttemptPlan } from "./plan.ts";
+import { ownHosts, proxyEnvironment, proxyPort } from "./proxy-environment.ts";
 import type { InsidePaths, Sandbox, SandboxEnd } from "./sandbox/types.ts";
 
 export interface CommandAttempt {
@@ -24,10 +25,10 @@ export interface CommandAttempt {
 }
 
 export async function runCommand(attempt: CommandAttempt): Promise<AttemptResult> {
-  const { lease, plan, compartments, output } = attempt;
+  const { plan, compartments, lease, output } = attempt;
   const chosen = exportStatements(plan.environment);
   const compartment = await compartments.open({
-    argv: () => commandLine(plan.argv),
+    argv: (paths) => commandLine([...firstProcess(attempt, paths), ...plan.argv]),
     environment: () => ({}),
     control: true,
     background: false,
@@ -59,6 +60,12 @@ export async function hasReport(options: ExecutorOptions, lease: Lease): Promise
   return (await options.objects.head(reportKey(lease))) !== undefined;
 }
 
+/** What starts the program: nothing, where it may connect to nobody; else what serves its proxy. */
+function firstProcess({ options, lease }: CommandAttempt, { node, firstProcess }: InsidePaths): string[] {
+  if (firstProcess === undefined || options.hasHosts?.(lease.project) !== true) return [];
+  return [node, firstProcess, String(proxyPort), new URL(options.routerEndpoint).hostname];
+}
+
 function connect(output: AttemptOutput, { stdout, stderr }: Sandbox): void {
   const streams = { stdout, stderr };
   output.attach({
@@ -74,8 +81,10 @@ function connect(output: AttemptOutput, { stdout, stderr }: Sandbox): void {
 
 function commandEnvironment(attempt: CommandAttempt, paths: InsidePaths): Record<string, string> {
   const { options, plan, capabilities } = attempt;
+  const hasProxy = firstProcess(attempt, paths).length > 0;
   const credentials = capabilities.fixedCredentials(plan.timeoutMs);
   return {
+    ...(hasProxy ? { ...proxyEnvironment(ownHosts(options)), NODE_USE_ENV_PROXY: "1" } : {}),
     _U_RUN_BASE: plan.runBase,
     _U_EP_OVERRIDE: options.routerEndpoint,
     AWS_ACCESS_KEY_ID: credentials.accessKeyId,

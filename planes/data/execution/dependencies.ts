@@ -15,6 +15,8 @@ export interface ExecutorOptions {
   readonly logs: LogStore;
   readonly tokens: Pick<TokenIssuer, "taskToken" | "revokeAttempt" | "taskTokenMs">;
   readonly entrances: SandboxEntrances;
+  /** Whether tasks of the project may connect to anything; by default they may not. */
+  readonly hasHosts?: (project: string) => boolean;
   /** The organization's root: the only authority that workers believe. PEM. */
   readonly authorityPem: string;
   /** `https://host:port` as the certificates name them; dialled through the sandbox's sockets. */

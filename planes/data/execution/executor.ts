@@ -14,6 +14,7 @@ import { GrantPlanner } from "./grants.ts";
 import { type HandedLease, LeasesAhead } from "./leases-ahead.ts";
 import { readOutcome, recordOutcome } from "./outcome.ts";
 import { WorkerPool } from "./pool.ts";
+import { ownHosts } from "./proxy-environment.ts";
 import { createLauncher } from "./sandbox/launcher.ts";
 import type { Installation, SandboxLauncher } from "./sandbox/types.ts";
 import { HeldSlot, Slots } from "./slots.ts";
@@ -53,7 +54,7 @@ export async function startExecutor(given: ExecutorOptions): Promise<Executor> {
       blanks: slots,
       sandboxesMax,
       routerEndpoint: options.routerEndpoint,
-      ownHosts: [options.routerEndpoint, options.storeEndpoint].map((url) => new URL(url).hostname),
+      ownHosts: ownHosts(options),
     }),
     content: new ContentLoader(options.objects),
     grants: new GrantPlanner(options.runs, options.objects),

@@ -1,7 +1,13 @@
 /** Tasks that connect to what they are told, as a program would, and report what came of it. */
+import { execFile } from "node:child_process";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { get } from "node:https";
 import { connect } from "node:net";
+import { text } from "node:stream/consumers";
 import { setDefaultCACertificates } from "node:tls";
+import { promisify } from "node:util";
 import { task, z } from "@biplane/sdk";
 
 const outcome = z.object({ body: z.string(), message: z.string(), code: z.string(), reason: z.string() });
@@ -18,6 +24,28 @@ export const visit = task(
       const { code = "", reason = "" } = (cause ?? {}) as { code?: string; reason?: string };
       return { body: "", message, code, reason };
     }
+  },
+);
+
+/** By Node's other client, by a program that the task starts, and to a server of the task's own. */
+export const otherWays = task(
+  {
+    name: "other-ways",
+    input: z.object({ url: z.string(), authority: z.string() }),
+    output: z.array(z.string()),
+  },
+  async ({ url, authority }) => {
+    const [response] = await once(get(url, { ca: authority }), "response");
+    writeFileSync("/tmp/authority.pem", authority);
+    const script = `fetch(${JSON.stringify(url)}).then((r) => r.text()).then((t) => process.stdout.write(t))`;
+    const env = { ...process.env, NODE_EXTRA_CA_CERTS: "/tmp/authority.pem" };
+    const { stdout } = await promisify(execFile)(process.execPath, ["-e", script], { env });
+    const server = createServer((_, own) => own.end("the task's own")).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as { port: number };
+    const own = await (await fetch(`http://127.0.0.1:${port}/`)).text();
+    server.close();
+    return [await text(response), stdout, own];
   },
 );
 

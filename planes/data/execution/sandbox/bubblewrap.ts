@@ -16,6 +16,7 @@ export function bubblewrapPaths(installation: Installation, hasSnapshot: boolean
     snapshot: hasSnapshot ? `/opt/biplane/dist/${snapshotFile}` : undefined,
     worker: "/opt/biplane/dist/worker.mjs",
     sdk: "/opt/biplane/dist/sdk.mjs",
+    firstProcess: "/opt/biplane/dist/first-process.mjs",
     installation: installation.taskModules === undefined ? undefined : "/opt/biplane",
     sockets: "/run/biplane",
     scratch: "/tmp",

@@ -18,6 +18,8 @@ export interface InsidePaths {
   readonly snapshot: string | undefined;
   readonly worker: string;
   readonly sdk: string;
+  /** Serves a proxy and starts a program; undefined where programs have the machine's network. */
+  readonly firstProcess: string | undefined;
   /** Folder that holds the task modules; undefined: none. */
   readonly installation: string | undefined;
   readonly sockets: string;

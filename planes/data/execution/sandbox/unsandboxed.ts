@@ -13,6 +13,7 @@ export function unsandboxedPaths(
     snapshot: hasSnapshot ? join(dist, snapshotFile) : undefined,
     worker: join(dist, "worker.mjs"),
     sdk: join(dist, "sdk.mjs"),
+    firstProcess: undefined,
     installation: taskModules === undefined ? undefined : dirname(taskModules),
     sockets: socketFolder,
     scratch: join(socketFolder, "scratch"),

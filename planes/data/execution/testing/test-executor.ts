@@ -152,7 +152,7 @@ const credentials = {
 };
 
 /** Sockets that answer with the name of who is inside, in plain: TLS is the router's part. */
-const plainEntrances: SandboxEntrances = {
+export const plainEntrances: SandboxEntrances = {
   openRouter: (path, attempt) => listen(path, () => attempt()?.action ?? "nobody"),
   openStore: (path) => listen(path, () => "store"),
   openEgress: (path) => listen(path, () => "egress"),
