@@ -7,9 +7,8 @@ import {
   type OrganizationCertificates,
   readCertificates,
 } from "./identity/certificates.ts";
-import { signingKeysPath } from "./identity/index.ts";
 import { OrganizationRoot } from "./identity/root.ts";
-import { controlTokenKeySet, openSigningKeys } from "./identity/signing-keys.ts";
+import { controlTokenKeySet, openSigningKeys, signingKeysPath } from "./identity/signing-keys.ts";
 import { type Enrollment, enroll, readEnrollment, withBorderLedger } from "./link/index.ts";
 import type { StatePaths } from "./state.ts";
 

@@ -7,11 +7,20 @@ import { type OrgId, Secret } from "@biplane/base";
 import { controlColumns, dataColumns, rpcTable } from "@biplane/classification";
 import { indexTable } from "@biplane/classification/control-table";
 import { EnrollmentService, IndexService, LinkService } from "@biplane/control-wire";
-import { flyte, identity as people } from "@biplane/data-wire";
 import { createClientTransport, type Database, openDatabase } from "@biplane/kit";
+import { type Belongings, makeBelongings } from "@biplane/verify/isolation/belongings";
+import {
+  signedInMethods,
+  tryIndex,
+  tryIndexAsStranger,
+  tryRouter,
+  tryRouterAsStranger,
+} from "@biplane/verify/isolation/requests";
+import { countRows, keysOfNobody, strangersRows, tenantTables } from "@biplane/verify/isolation/rows";
+import { bearer } from "@biplane/verify/requests/bearer";
 import { callMethod, routerMethods } from "@biplane/verify/requests/call-method";
-import { fillRequest, type Names, namesOrganization } from "@biplane/verify/requests/fill-request";
-import type { DescMethod } from "@bufbuild/protobuf";
+import { fillRequest } from "@biplane/verify/requests/fill-request";
+import { sayHello } from "@biplane/verify/requests/link-hello";
 import { Code, createClient } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -20,51 +29,13 @@ import { type Enrollment, readEnrollment } from "../../planes/data/link/index.ts
 import { startTestPlane, type TestPlane } from "../../planes/data/plane.testing.ts";
 import { dataMigrations } from "../../planes/data/store/migrations.ts";
 import { startTestControlPlane, type TestControlPlane } from "../support/control-plane.ts";
-import { LinkPeer } from "../support/link-peer.ts";
 import { describeOnBothDatabases } from "../support/postgres.ts";
 
-interface Tenant {
+interface Tenant extends Belongings {
   readonly plane: TestPlane;
   readonly enrollment: Enrollment;
   readonly token: string;
-  readonly names: Names;
-  /** What nobody says who only knows the names. */
-  readonly content: string;
 }
-
-/** Without a name of anybody's in the request, or making something new: they answer about the caller's own organization. */
-const aboutOneself = new Set([
-  "flyteidl2.auth.IdentityService/UserInfo",
-  "biplane.data.v1.ControlPlaneRecordsService/ListProjects",
-  "biplane.data.v1.ControlPlaneRecordsService/ListClusters",
-  "biplane.data.v1.ControlPlaneRecordsService/ListRuns",
-  "biplane.data.v1.ControlPlaneRecordsService/ListTasks",
-  "biplane.data.v1.BorderService/ReadLedger",
-  "biplane.data.v1.AuditService/GetLog",
-  "biplane.data.v1.AuditService/ReadRecords",
-  "biplane.data.v1.ObjectsService/ListObjects",
-  // It names nobody: the organization is the caller's own.
-  "biplane.data.v1.ResidencyService/RestrictOrganization",
-  "biplane.data.v1.KeysService/ListKeys",
-  // Names of keys are the organization's own to give.
-  "biplane.data.v1.KeysService/RotateKey",
-  "biplane.data.v1.KeysService/AssignKey",
-  "biplane.data.v1.UserService/ListUsers",
-  "biplane.data.v1.ApiKeyService/ListApiKeys",
-  "biplane.data.v1.AuthorityService/ListSigningKeys",
-  "biplane.data.v1.AuthorityService/RotateSigningKeys",
-  "biplane.data.v1.MembershipService/GetClusterList",
-  "biplane.data.v1.ResidencyService/GetRegions",
-  "biplane.data.v1.ResidencyService/ListDestinations",
-  // Names of roles as well; the first of these makes what the next ones find.
-  "biplane.data.v1.PolicyService/CreateRole",
-  "biplane.data.v1.PolicyService/GetRole",
-  "biplane.data.v1.PolicyService/ListRoles",
-  "biplane.data.v1.PolicyService/UpdateRole",
-  "biplane.data.v1.PolicyService/DeleteRole",
-  "biplane.data.v1.PolicyService/ListAssignments",
-  "biplane.data.v1.PolicyService/GetPolicy",
-]);
 
 /** As its router makes it for the call of a program of its own. */
 async function controlToken({ plane, token }: Tenant): Promise<Secret<string>> {
@@ -100,43 +71,8 @@ describeOnBothDatabases("two organizations on one control plane", (fresh) => {
       },
     });
     const { token } = await plane.client("Admin");
-    const transport = plane.transport(token);
-    const content = `content-of-${org}`;
-    const [project, domain, run] = [`${org}-project`, "development", `${org}-run`];
-    await createClient(flyte.project.ProjectService, transport).createProject({
-      project: { id: project, name: content, org },
-    });
-    const { user } = await createClient(people.UserService, transport).createUser({
-      email: `ada@${org}.test`,
-      name: content,
-    });
-    const made = await createClient(people.ApiKeyService, transport).createApiKey({ name: content });
-    const taskId = { org, project, domain, name: `${org}-task`, version: "v1" };
-    const container = { image: content, command: [content], args: [] };
-    const taskSpec = {
-      taskTemplate: { id: taskId, target: { case: "container" as const, value: container } },
-    };
-    await createClient(flyte.task.TaskService, transport).deployTask({ taskId, spec: taskSpec });
-    await createClient(flyte.workflow.RunService, transport).createRun({
-      id: { case: "runId", value: { org, project, domain, name: run } },
-      task: { case: "taskId", value: taskId },
-    });
-    const names = {
-      org,
-      project,
-      domain,
-      run,
-      task: `${org}-task`,
-      version: "v1",
-      cluster: `${org}-cluster`,
-    };
-    return {
-      plane,
-      enrollment: enrollment!,
-      token,
-      content,
-      names: { ...names, user: user!.subject, key: made.key!.id },
-    };
+    const belongings = await makeBelongings(org, plane.transport(token));
+    return { plane, enrollment: enrollment!, token, ...belongings };
   }
 
   test("control: what is asked for below is there, for its own organization", async () => {
@@ -162,28 +98,12 @@ describeOnBothDatabases("two organizations on one control plane", (fresh) => {
   });
 
   test("each method of the data plane, with the other's identifiers: not found, or nothing of the other's", async () => {
-    const transport = acme.plane.transport(acme.token);
-    const found: string[] = [];
-    for (const { name, desc } of routerMethods) {
-      if (rpcTable[name]!.permission === "anonymous") continue;
-      const choice = rpcTable[name]!.resource.at[0];
-      const outcome = await callMethod(transport, desc, fillRequest(desc.input, globex.names, choice));
-      expect(outcome.text, name).not.toContain(globex.content);
-      const carries = namesOrganization(desc.input, globex.names, choice);
-      if (carries && outcome.code !== Code.NotFound) found.push(`${name}: ${outcome.code} ${outcome.text}`);
-      if (!carries && outcome.code === "answered" && !aboutOneself.has(name)) found.push(`${name} answered`);
-    }
-    expect(found).toEqual([]);
-    expect(routerMethods.length).toBeGreaterThan(60);
+    expect(await tryRouter(acme.plane.transport(acme.token), globex)).toEqual([]);
+    expect(signedInMethods.length).toBeGreaterThan(60);
   });
 
   test("each method of the data plane, with the other's token: unauthenticated", async () => {
-    const transport = acme.plane.transport(globex.token);
-    for (const { name, desc } of routerMethods) {
-      if (rpcTable[name]!.permission === "anonymous") continue;
-      const request = fillRequest(desc.input, acme.names, rpcTable[name]!.resource.at[0]);
-      expect([name, (await callMethod(transport, desc, request)).code]).toEqual([name, Code.Unauthenticated]);
-    }
+    expect(await tryRouterAsStranger(acme.plane.transport(globex.token), acme.names)).toEqual([]);
   });
 
   /** To the control plane, with acme's certificate and this token. */
@@ -191,56 +111,30 @@ describeOnBothDatabases("two organizations on one control plane", (fresh) => {
     createClientTransport({
       baseUrl: `https://${acme.enrollment.linkAddress}`,
       tls: { authorityPem: acme.enrollment.providerRootPem, identity: acme.enrollment.identity },
-      interceptors: [
-        (next) => (request) => {
-          request.header.set("authorization", `Bearer ${token.reveal()}`);
-          return next(request);
-        },
-      ],
+      interceptors: [bearer(token.reveal())],
     });
 
   test("each method of the index, with the other's identifiers: not found, or nothing of the other's", async () => {
-    const transport = index(await controlToken(acme));
-    const found: string[] = [];
-    const others = IndexService.methods.filter(({ name }) => name !== "CreateProject");
-    // Last: it makes a project of acme's own under the same name.
-    for (const desc of [...others, IndexService.method.createProject] as readonly DescMethod[]) {
-      const outcome = await callMethod(transport, desc, fillRequest(desc.input, globex.names));
-      expect(outcome.text, desc.name).not.toContain(globex.content);
-      if (namesOrganization(desc.input, globex.names) && outcome.code !== Code.NotFound) {
-        found.push(`${desc.name}: ${outcome.code} ${outcome.text}`);
-      }
-      if (["GetProject", "UpdateProject", "Place"].includes(desc.name) && outcome.code !== Code.NotFound) {
-        found.push(`${desc.name}: ${outcome.code} ${outcome.text}`);
-      }
-    }
-    expect(found).toEqual([]);
+    expect(await tryIndex(index(await controlToken(acme)), globex)).toEqual([]);
     expect(IndexService.methods.map(({ localName }) => localName).sort()).toEqual(
       Object.keys(indexTable).sort(),
     );
   });
 
   test("each method of the index, with the other's token: unauthenticated", async () => {
-    const transport = index(await controlToken(globex));
-    for (const desc of IndexService.methods as readonly DescMethod[]) {
-      const outcome = await callMethod(transport, desc, fillRequest(desc.input, acme.names));
-      expect([desc.name, outcome.code]).toEqual([desc.name, Code.Unauthenticated]);
-    }
+    expect(await tryIndexAsStranger(index(await controlToken(globex)), acme.names)).toEqual([]);
   });
 
   test("a link in the other's name, and an enrollment with the other's code: refused", async () => {
-    const { enrollment } = acme;
-    const transport = () => index(new Secret("none"));
-    const peer = new LinkPeer({ enrollment, transport } as never);
-    peer.hello({ org: "globex", cluster: "home" });
-    expect(await peer.ended()).toMatchObject({ code: Code.PermissionDenied });
+    const transport = index(new Secret("none"));
+    expect(await sayHello(transport, { org: "globex", cluster: "home" })).toBe(Code.PermissionDenied);
     const code = JSON.parse(Buffer.from(await control.code("globex", "further"), "base64url").toString()) as {
       secret: string;
     };
     const codeProof = new Uint8Array(
       await crypto.subtle.digest("SHA-256", Buffer.from(code.secret, "base64url")),
     );
-    const enroll = createClient(EnrollmentService, transport()).enroll({
+    const enroll = createClient(EnrollmentService, transport).enroll({
       org: "acme",
       cluster: "further",
       codeProof,
@@ -267,10 +161,7 @@ describe.each([
 
     beforeAll(async () => {
       database = await openDatabase<unknown>(await fresh(), migrations);
-      const { rows } = await sql<{ name: string }>`select c.relname as name from pg_class c
-        join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p') and n.nspname = 'public'
-        and c.relname not like 'kysely_migration%' order by 1`.execute(database.kysely);
-      tables = rows.map(({ name }) => name);
+      tables = await tenantTables(database.kysely);
       for (const table of tables) for (const org of ["acme", "globex"]) await addRow(table, org);
     });
     afterAll(() => database?.close());
@@ -286,55 +177,34 @@ describe.each([
         values (${sql.join(values)})`.execute(database.kysely);
     }
 
-    const count = (org: string, query: (table: string) => ReturnType<typeof sql<{ count: number }>>) =>
-      database.asOrg(org, async (transaction) => {
-        const counts: Record<string, number> = {};
-        for (const table of tables) {
-          counts[table] = Number((await query(table).execute(transaction)).rows[0]!.count);
-        }
-        return counts;
-      });
-    const all = (value: number) => Object.fromEntries(tables.map((table) => [table, value]));
-
-    test("shows no row of another organization, and its own ones to each (claim ISO-1)", async () => {
+    test("shows, changes, deletes and gives away no row of another organization (claim ISO-1)", async () => {
       expect(tables).toEqual(tablesIn(columns));
-      const ofAcme = (table: string) =>
-        sql<{ count: number }>`select count(*) as count from ${sql.table(table)} where org_id = 'acme'`;
-      expect(await count("globex", ofAcme)).toEqual(all(0));
-      expect(await count("acme", ofAcme), "control: its own row is there").toEqual(all(1));
-      const every = (table: string) =>
-        sql<{ count: number }>`select count(*) as count from ${sql.table(table)}`;
-      expect(await count("globex", every)).toEqual(all(1));
-      expect(await count("nobody", every)).toEqual(all(0));
-      expect(await count("", every), "where no organization was set").toEqual(all(0));
+      const counts = (org: string) => countRows(database, org, tables);
+      expect(await counts("acme"), "control: its own row is there").toEqual(
+        new Map(tables.map((name) => [name, 1])),
+      );
+      for (const stranger of ["globex", "nobody", ""])
+        expect(await strangersRows(database, { owner: "acme", stranger, tables }), stranger).toEqual([]);
+      expect(await counts("acme"), "and stays").toEqual(await counts("globex"));
     });
 
-    test("changes, deletes and adds nothing of another organization (claim ISO-1)", async () => {
-      for (const table of tables) {
-        const name = sql.table(table);
-        const changed = await database.asOrg("globex", async (transaction) => {
-          const updated = await sql`update ${name} set org_id = 'globex' where org_id = 'acme'`.execute(
-            transaction,
-          );
-          const deleted = await sql`delete from ${name} where org_id = 'acme'`.execute(transaction);
-          return [updated.numAffectedRows ?? 0n, deleted.numAffectedRows ?? 0n];
-        });
-        expect([table, ...changed.map(Number)]).toEqual([table, 0, 0]);
-        const moved = database.asOrg("globex", (transaction) =>
-          sql`update ${name} set org_id = 'acme'`.execute(transaction),
-        );
-        await expect(moved, table).rejects.toThrow(/row-level security/);
-      }
+    test("control: a table without row-level security is found, by each of the ways (claim ISO-1)", async () => {
+      const table = sql.table(tables[0]!);
+      await sql`alter table ${table} disable row level security`.execute(database.kysely);
+      const who = { owner: "acme", stranger: "globex", tables };
+      const found = await strangersRows(database, who).finally(() =>
+        sql`alter table ${table} enable row level security`.execute(database.kysely),
+      );
+      expect(found.map((one) => one.replace(`${tables[0]}: `, ""))).toEqual([
+        "1 rows are seen by globex",
+        "1 rows were updated by globex",
+        "1 rows were deleted by globex",
+        "a row was given to another organization",
+      ]);
     });
 
     test("has its organization first in its primary key (claim ISO-1)", async () => {
-      const { rows } = await sql<{ name: string; first: string }>`
-        select c.relname as name, a.attname as first from pg_index i join pg_class c on c.oid = i.indrelid
-        join pg_namespace n on n.oid = c.relnamespace
-        join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
-        where i.indisprimary and n.nspname = 'public' and c.relname not like 'kysely_migration%'
-        order by 1`.execute(database.kysely);
-      expect(rows).toEqual(tables.map((name) => ({ name, first: "org_id" })));
+      expect(await keysOfNobody(database.kysely, tables)).toEqual([]);
     });
   });
 });

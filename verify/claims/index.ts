@@ -17,6 +17,7 @@ import { flow3 } from "./flow-3.ts";
 import { flow4 } from "./flow-4.ts";
 import { flow5 } from "./flow-5.ts";
 import { iam4 } from "./iam-4.ts";
+import { iso1 } from "./iso-1.ts";
 import { net1 } from "./net-1.ts";
 import { pendingClaims } from "./pending.ts";
 import { res1 } from "./res-1.ts";
@@ -41,6 +42,7 @@ export const claims: readonly Claim[] = [
   ...[tls1, tls2, tls3, tls4, tls5],
   ...[aud2, aud3],
   iam4,
+  iso1,
   net1,
   ...[trust1, trust2, trust3, trust4],
   border1,

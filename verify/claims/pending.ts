@@ -33,9 +33,4 @@ export const pendingClaims: readonly Claim[] = [
     "The router authenticates and authorizes inside the data plane; with the control plane down it keeps deciding with the last signed policy until that goes stale.",
     "tests/e2e/policy.test.ts",
   ),
-  pending(
-    "ISO-1",
-    "Tenants are separated by organization in every primary key, in every query, and by row-level security beneath it.",
-    "tests/e2e/isolation.test.ts",
-  ),
 ];

@@ -6,6 +6,7 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import type { Observations } from "../frame/observations.ts";
 import { attacker } from "../hostile-control-plane/index.ts";
 import { ownTokens } from "../hostile-control-plane/own-tokens.ts";
+import { bearer } from "../requests/bearer.ts";
 import type { TakenOver } from "../scenes/taken-over.ts";
 import { trustClaim } from "./trust.ts";
 
@@ -49,12 +50,7 @@ async function present(router: string, authorityPem: string, token: string): Pro
   const transport = createClientTransport({
     baseUrl: router,
     tls: { authorityPem },
-    interceptors: [
-      (next) => (request) => {
-        request.header.set("authorization", `Bearer ${token}`);
-        return next(request);
-      },
-    ],
+    interceptors: [bearer(token)],
   });
   try {
     await createClient(flyte.auth.IdentityService, transport).userInfo({});

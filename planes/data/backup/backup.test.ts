@@ -11,9 +11,8 @@ import { startTestControlPlane, type TestControlPlane } from "../../../tests/sup
 import { describeOnBothDatabases, type TestDatabase } from "../../../tests/support/postgres.ts";
 import { readCertificates } from "../identity/certificates.ts";
 import { Directory } from "../identity/directory.ts";
-import { signingKeysPath } from "../identity/index.ts";
 import { createSealing } from "../identity/sealing.ts";
-import { openSigningKeys } from "../identity/signing-keys.ts";
+import { openSigningKeys, signingKeysPath } from "../identity/signing-keys.ts";
 import { preparePerson } from "../identity/subject-rules.ts";
 import { type InitOptions, initialize, prepareRoot } from "../init.ts";
 import { testLog as log, testCluster, testOrg } from "../plane.testing.ts";

@@ -12,8 +12,8 @@ import { lockFolder } from "@biplane/kit/folder-lock";
 import type { Logger } from "@biplane/kit/logging";
 import type { DataPlaneConfig } from "../config.ts";
 import { enrollHome } from "../enroll-home.ts";
-import { signingKeysPath } from "../identity/index.ts";
 import { OrganizationRoot } from "../identity/root.ts";
+import { signingKeysPath } from "../identity/signing-keys.ts";
 import {
   type Addresses,
   addressesOf,

@@ -34,7 +34,7 @@ import { Revocations, readDenials } from "./revocations.ts";
 import type { OrganizationRoot } from "./root.ts";
 import { createSealing, type Sealing } from "./sealing.ts";
 import { SignIns } from "./sign-ins.ts";
-import { openSigningKeys, type SigningKeys } from "./signing-keys.ts";
+import { openSigningKeys, type SigningKeys, signingKeysPath } from "./signing-keys.ts";
 import { SubjectGroups } from "./subject-groups.ts";
 import { ClusterTokens } from "./tokens.ts";
 
@@ -99,10 +99,6 @@ const wrongCodesMax = 20;
 /** Of one address in a quarter of an hour: a large office behind one address, and no flood. */
 const beginningsMax = 1_000;
 const cleaningMs = 10 * minute;
-
-export function signingKeysPath(folder: string): string {
-  return join(folder, "signing-keys.sealed");
-}
 
 export async function openIdentity(options: IdentityOptions): Promise<Identity> {
   const { org, database, clock } = options;

@@ -4,6 +4,7 @@
  * Keys rotate: the newest signs, older ones verify until their last token has expired.
  */
 import { randomBytes } from "node:crypto";
+import { join } from "node:path";
 import { BiplaneError, day, limits, minute } from "@biplane/base";
 import { type Clock, systemClock } from "@biplane/kit/clock";
 import { deriveKey, type Key, openRecord, sealRecord } from "@biplane/kit/crypto";
@@ -131,6 +132,11 @@ export class SigningKeys {
     this.#ring = ring;
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** In the folder of identity. */
+export function signingKeysPath(folder: string): string {
+  return join(folder, "signing-keys.sealed");
 }
 
 /** Reads the keys, and makes them where there are none. */
