@@ -1,6 +1,6 @@
 /**
  * What audit costs: durable appends in groups, beside the same bytes written and synced in the same groups with nothing
- * else done; and the share that the record of a submission has in the time until it is acknowledged.
+ * else done; and its share of the time until a submission is acknowledged.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
@@ -9,15 +9,14 @@ import { join } from "node:path";
 import { dataLogName, encodeAuditRecord } from "@biplane/audit";
 import { createLogger, newKey, systemClock } from "@biplane/kit";
 import { type AuditInput, type AuditLog, openAuditLog } from "@biplane/kit/audit-log";
-import { startSystem } from "../tests/e2e/system.ts";
-import { percentiles, prepareRun, timed, untilEnd, uploadTasks } from "./runs-common.ts";
+import { shareOfStart } from "./audit-share.ts";
+import { timed } from "./runs-common.ts";
 import { type BenchRow, ratioRow } from "./types.ts";
 
 /** Requests at once: as many records are written with one sync. */
 const groupSizes = [16, 64];
 const groups = 400;
 const rounds = 3;
-const submissions = 60;
 const place = { plane: "data", org: "acme", cluster: "home" } as const;
 
 const record: AuditInput = {
@@ -37,7 +36,7 @@ export async function run(): Promise<BenchRow[]> {
   try {
     const rows: BenchRow[] = [];
     for (const groupRecords of groupSizes) rows.push(await appendsRow(folder, groupRecords));
-    return [...rows, ...(await shareOfStart(folder))];
+    return [...rows, await shareOfStart()];
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -87,35 +86,6 @@ async function syncedWritesPerSecond(path: string, groupRecords: number): Promis
   });
   await file.close();
   return (groups * groupRecords * 1_000) / ms;
-}
-
-async function shareOfStart(folder: string): Promise<BenchRow[]> {
-  await using system = await startSystem();
-  const client = await system.connect();
-  const specOf = await uploadTasks(client);
-  const submit = await prepareRun(client, specOf("add-one"), { n: 1 });
-  const log = await openLog(join(folder, "single"));
-  const starts: number[] = [];
-  const singles: number[] = [];
-  for (let index = 0; index < submissions; index += 1) {
-    let created: Awaited<ReturnType<typeof submit>> | undefined;
-    starts.push(
-      await timed(async () => {
-        created = await submit();
-      }),
-    );
-    await untilEnd(client, created!);
-    singles.push(await timed(() => log.record(record)));
-  }
-  await log.close();
-  const row = {
-    measure: "record.share-of-start.p50",
-    unit: "ms",
-    value: percentiles(singles).p50,
-    reference: "CreateRun, until it is acknowledged",
-    referenceValue: percentiles(starts).p50,
-  };
-  return [ratioRow(row, { atMost: 0.1 })];
 }
 
 function openLog(folder: string): Promise<AuditLog> {

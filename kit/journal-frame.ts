@@ -87,9 +87,13 @@ export function hasLostSector(bytes: Buffer, offset: number): boolean {
   return false;
 }
 
-/** Each after its length in four bytes; into one buffer, since there are many of them in a busy moment. */
+/** Used again for each frame that fits: a new buffer for each, outside of V8's heap, would be a burden on its collector. */
+const packingRoom = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** Each after its length in four bytes. What it gives is good until it is called again. */
 function packRecords(records: readonly Uint8Array[]): Buffer {
-  const packed = Buffer.allocUnsafe(records.reduce((sum, record) => sum + 4 + record.length, 0));
+  const bytes = records.reduce((sum, record) => sum + 4 + record.length, 0);
+  const packed = bytes <= packingRoom.length ? packingRoom.subarray(0, bytes) : Buffer.allocUnsafe(bytes);
   let offset = 0;
   for (const record of records) {
     offset = packed.writeUInt32BE(record.length, offset);

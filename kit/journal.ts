@@ -22,6 +22,8 @@ export interface JournalOptions {
   readonly name: string;
   /** A segment that has reached this size is followed by a new one. */
   readonly segmentBytesMax?: number;
+  /** Called each time that the disk has begun to sync: what it does costs nobody time who waits for that. */
+  readonly onSyncing?: () => void;
 }
 
 export interface JournalEntry {
@@ -58,6 +60,7 @@ export class Journal {
   readonly #key: Key;
   readonly #name: string;
   readonly #segmentBytesMax: number;
+  readonly #onSyncing: () => void;
   readonly #segments: Segment[];
   readonly #waiters = new Set<() => void>();
   readonly #writer: GroupWriter<readonly Uint8Array[], bigint>;
@@ -72,6 +75,7 @@ export class Journal {
     this.#key = options.key;
     this.#name = options.name;
     this.#segmentBytesMax = options.segmentBytesMax ?? 16 * MiB;
+    this.#onSyncing = options.onSyncing ?? (() => {});
     this.#segments = segments;
     this.#last = last;
     this.#writer = new GroupWriter({
@@ -187,7 +191,9 @@ export class Journal {
     const first = this.#last + 1n;
     const frame = encodeFrame(active.frameKey, first, appends.flat());
     await writeFully(active.file, frame, active.size);
-    await active.file.datasync();
+    const synced = active.file.datasync();
+    this.#onSyncing();
+    await synced;
     noteLandmark(active, first);
     active.size += frame.length;
     const lastOfEach = appends.map((records) => {

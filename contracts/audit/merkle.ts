@@ -11,8 +11,12 @@ export const hashBytes = 32;
 /** The hash of a complete subtree: of height `level`, the `index`-th of that height from the left. */
 export type NodeReader = (level: number, index: number) => Promise<Hash>;
 
+/** Used again for each record that fits, which all but a stranger's do: a new buffer for each would be a burden. */
+const recordRoom = new Uint8Array(16_384);
+
 export function leafHash(record: Uint8Array): Hash {
-  const prefixed = Buffer.allocUnsafe(record.length + 1);
+  const length = 1 + record.length;
+  const prefixed = length <= recordRoom.length ? recordRoom.subarray(0, length) : new Uint8Array(length);
   prefixed[0] = 0;
   prefixed.set(record, 1);
   return sha256(prefixed);

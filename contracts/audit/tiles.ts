@@ -84,8 +84,6 @@ export function decodeHashes(bytes: Uint8Array): Hash[] {
   return Array.from({ length: count }, (_, index) => bytes.slice(index * hashBytes, (index + 1) * hashBytes));
 }
 
-export const recordBytesMax = 65_535;
-
 /** Records, each after its length in two bytes. */
 export function encodeBundle(records: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(records.reduce((sum, record) => sum + 2 + record.length, 0));

@@ -64,16 +64,19 @@ const unhashedMax = 4_096;
 
 export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> {
   const { folder, key, segmentBytesMax } = options;
+  let hashEarlier = () => {};
   const journal = await openJournal({
     folder,
     key,
     name: "audit",
+    onSyncing: () => hashEarlier(),
     ...(segmentBytesMax === undefined ? {} : { segmentBytesMax }),
   });
   const tiles = await TileStore.open(folder, deriveKey(key, "audit tiles"));
   const promised = await readPromise(promisePath(folder), promiseKey(key));
   const recovered = await recoverTree(journal, tiles, promised);
   const log = new AuditLog(options, { journal, tiles, edge: recovered.edge });
+  hashEarlier = () => log.hashAll();
   if (promised !== undefined) log.adopt(promised.signed, promised.cosigned);
   await log.reportDamage(recovered);
   return log;
@@ -103,7 +106,6 @@ export class AuditLog {
   #promisedCosignedSize = 0;
   #checkpointing: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
-  #hashing: NodeJS.Immediate | undefined;
   #closed = false;
 
   /** Use `openAuditLog`. */
@@ -158,10 +160,8 @@ export class AuditLog {
 
   /** Continuations run in the order in which appends were acknowledged, which is the records' order. */
   #grow(records: readonly Uint8Array[]): void {
-    this.#unhashed.push(...records);
-    if (this.#unhashed.length > unhashedMax) this.#hashAll();
-    // By then the next group is on its way to the disk: hashing costs the time that would be waited otherwise.
-    this.#hashing ??= setImmediate(() => this.#hashAll());
+    for (const record of records) this.#unhashed.push(record);
+    if (this.#unhashed.length > unhashedMax) this.hashAll();
     this.#checkpointSoon();
   }
 
@@ -185,7 +185,7 @@ export class AuditLog {
 
   /** As many hashes as the reference says; fewer where the tree has fewer. */
   async tile({ level, index, width }: TileRef): Promise<readonly Hash[]> {
-    this.#hashAll();
+    this.hashAll();
     const hashes = this.#edge.partial({ level, index }) ?? (await this.#tiles.read(level, index));
     return hashes.slice(0, width);
   }
@@ -286,9 +286,8 @@ export class AuditLog {
     await this.record(eventOf("AUDIT_LOG_DAMAGED", { reason, ...(at === undefined ? {} : { count: at }) }));
   }
 
-  #hashAll(): void {
-    clearImmediate(this.#hashing);
-    this.#hashing = undefined;
+  /** What is on disk so far. Best while later records are on their way there; at the latest for the checkpoint. */
+  hashAll(): void {
     for (const record of this.#unhashed.splice(0)) this.#tiles.add(this.#edge.append(leafHash(record)));
     if (this.#tiles.waitingCount > waitingTilesMax) void this.checkpoint();
   }
@@ -304,7 +303,7 @@ export class AuditLog {
   async #promise(): Promise<void> {
     const { folder, key, log, origin } = this.#options;
     try {
-      this.#hashAll();
+      this.hashAll();
       const { size, rows } = this.#edge;
       const signed = signCheckpoint(size, this.#edge.root(), this.signer);
       await this.#tiles.flush();

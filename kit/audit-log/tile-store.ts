@@ -11,9 +11,14 @@ import { type Journal, openJournal } from "../journal.ts";
 const segmentBytesMax = 2 * MiB;
 const cachedMax = 64;
 
+/** As it will be on disk: 256 hashes by themselves are as many objects, which live long enough to be a burden. */
+interface WaitingTile extends Omit<FullTile, "hashes"> {
+  readonly bytes: Uint8Array;
+}
+
 export class TileStore {
   readonly #levels: readonly Journal[];
-  #waiting: FullTile[] = [];
+  #waiting: WaitingTile[] = [];
   readonly #cache = new Map<string, readonly Hash[]>();
 
   private constructor(levels: readonly Journal[]) {
@@ -40,7 +45,9 @@ export class TileStore {
 
   /** On disk at the next `flush`. */
   add(tiles: readonly FullTile[]): void {
-    this.#waiting.push(...tiles);
+    for (const { level, index, hashes } of tiles) {
+      this.#waiting.push({ level, index, bytes: encodeHashes(hashes) });
+    }
   }
 
   /** The lower levels first, so that no tile is there without those that it stands for. */
@@ -49,7 +56,7 @@ export class TileStore {
     if (tiles.length === 0) return;
     for (const [level, journal] of this.#levels.entries()) {
       const due = tiles.filter((tile) => tile.level === level);
-      if (due.length > 0) await journal.appendMany(due.map(({ hashes }) => encodeHashes(hashes)));
+      if (due.length > 0) await journal.appendMany(due.map(({ bytes }) => bytes));
     }
     // Others may have been added meanwhile.
     this.#waiting = this.#waiting.slice(tiles.length);
@@ -58,7 +65,7 @@ export class TileStore {
   /** Throws `data_loss` where the tile is not what was written, `out_of_range` where there is none. */
   async read(level: number, index: number): Promise<readonly Hash[]> {
     const waiting = this.#waiting.find((tile) => tile.level === level && tile.index === index);
-    if (waiting !== undefined) return waiting.hashes;
+    if (waiting !== undefined) return decodeHashes(waiting.bytes);
     const name = `${level}/${index}`;
     const cached = this.#cache.get(name);
     if (cached !== undefined) return cached;
