@@ -1,3 +1,7 @@
+/** How things are closed, and what makes a process end. */
+import { stat } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { BiplaneError } from "@biplane/base";
 import type { Logger } from "./logging.ts";
 
 /** Whatever runs until it is closed. Closing twice is harmless; closing waits for work under way. */
@@ -33,14 +37,81 @@ export class Closers implements Closeable {
   }
 }
 
-/** Runs until SIGINT or SIGTERM, then closes; a second signal ends the process at once. */
-export async function runUntilSignal(resource: Closeable, log: Logger, graceMs = 10_000): Promise<void> {
-  const signal = await new Promise<NodeJS.Signals>((resolve) => {
-    for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, resolve);
-  });
-  log.info({ event: "closing", signal }, "closing");
+export interface EndOptions {
+  readonly graceMs?: number;
+  /** Ends the process once this folder is gone or another stands in its place: it would serve what nobody has. */
+  readonly stateFolder: string;
+  /** Ends the process with its standard input, and so with whoever holds the other end, however that one ended. */
+  readonly stopWithInput?: boolean | undefined;
+}
+
+type End =
+  | { readonly kind: "signal"; readonly signal: NodeJS.Signals }
+  | { readonly kind: "input_ended" }
+  | { readonly kind: "state_gone" };
+
+const stateLookMs = 1_000;
+
+/**
+ * Runs until SIGINT or SIGTERM, or until what `options` name is gone, then closes; a further signal ends the process at
+ * once. Throws where the state is gone.
+ */
+export async function runUntilEnd(resource: Closeable, log: Logger, options: EndOptions): Promise<void> {
+  const stop = new AbortController();
+  const end = await Promise.race([
+    nextSignal(),
+    stateGone(options.stateFolder, stop.signal),
+    ...(options.stopWithInput === true ? [inputEnded()] : []),
+  ]);
+  stop.abort();
+  log.info(
+    { event: "closing", reason: end.kind, signal: end.kind === "signal" ? end.signal : undefined },
+    "closing",
+  );
   process.once("SIGINT", () => process.exit(130));
   process.once("SIGTERM", () => process.exit(143));
-  setTimeout(() => process.exit(1), graceMs).unref();
-  await resource.close();
+  setTimeout(() => process.exit(1), options.graceMs ?? 10_000).unref();
+  const closing = resource.close();
+  if (end.kind !== "state_gone") return closing;
+  // What can't be written any more fails; the cause is known.
+  await closing.catch(() => undefined);
+  throw new BiplaneError("unavailable", {
+    what: `The state folder ${options.stateFolder} is gone, or another stands in its place.`,
+    why: "A process that goes on without its state would acknowledge what nobody keeps.",
+    next: "Stop a plane before its folder is moved, restored or deleted.",
+  });
+}
+
+function nextSignal(): Promise<End> {
+  return new Promise((resolve) => {
+    for (const name of ["SIGINT", "SIGTERM"] as const)
+      process.once(name, (signal) => resolve({ kind: "signal", signal }));
+  });
+}
+
+function inputEnded(): Promise<End> {
+  return new Promise((resolve) => {
+    const ended = () => {
+      // An open handle would keep the process up.
+      process.stdin.destroy();
+      resolve({ kind: "input_ended" });
+    };
+    process.stdin.once("end", ended).once("error", ended).resume();
+  });
+}
+
+async function stateGone(folder: string, signal: AbortSignal): Promise<End> {
+  const before = await stat(folder);
+  for (;;) {
+    await sleep(stateLookMs, undefined, { signal, ref: false }).catch(() => undefined);
+    if (signal.aborted) return new Promise(() => {});
+    const now = await stat(folder).catch(absence);
+    if (now === "absent" || (now !== "unknown" && (now.ino !== before.ino || now.dev !== before.dev)))
+      return { kind: "state_gone" };
+  }
+}
+
+/** A disk that answers with an error now may answer again later; it is the stores that judge that. */
+function absence(error: NodeJS.ErrnoException): "absent" | "unknown" {
+  return error.code === "ENOENT" ? "absent" : "unknown";
 }

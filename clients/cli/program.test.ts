@@ -36,6 +36,14 @@ test("shells are offered sub-commands, options, and an option's choices", () => 
   const program = createProgram();
   expect(candidatesAfter(program, ["get"])).toEqual(expect.arrayContaining(["run", "action", "cluster"]));
   expect(candidatesAfter(program, ["get", "run"])).toContain("--from");
+  expect(candidatesAfter(program, ["get", "runs"])).toContain("--from");
   expect(candidatesAfter(program, ["get", "run", "--from"])).toEqual(["data-plane", "control-plane"]);
   expect(candidatesAfter(program, [])).not.toContain("__complete");
+});
+
+test("a plane's --help is its program's own", () => {
+  for (const name of ["control", "edge", "data", "verify", "root"]) {
+    const command = createProgram().commands.find((one) => one.name() === name);
+    expect(command?.helpInformation(), name).not.toContain("-h, --help");
+  }
 });

@@ -5,6 +5,7 @@ import { auditCommand } from "./commands/audit.ts";
 import { borderCommand } from "./commands/border.ts";
 import { canICommand } from "./commands/can-i.ts";
 import { classesCommand } from "./commands/classes.ts";
+import { explainErrors } from "./commands/common.ts";
 import { completionCommands } from "./commands/completion.ts";
 import { configCommand } from "./commands/config.ts";
 import { createCommand } from "./commands/create.ts";
@@ -30,9 +31,6 @@ export function createProgram(): Command {
     .description("Workflows in two planes: the provider schedules, the customer keeps the data.")
     .version(version)
     .enablePositionalOptions()
-    .showSuggestionAfterError()
-    .showHelpAfterError("(--help shows what there is)")
-    .exitOverride()
     .addHelpText("after", `\n${exitCodesHelp}`);
   const commands = [
     ...[loginCommand(), whoamiCommand(), runCommand(), deployCommand(), getCommand(), ioCommand()],
@@ -45,14 +43,15 @@ export function createProgram(): Command {
   const [completion, candidates] = completionCommands(program);
   if (completion !== undefined) program.addCommand(completion);
   if (candidates !== undefined) program.addCommand(candidates, { hidden: true });
-  inheritExitOverride(program);
+  handleErrors(program);
   return program;
 }
 
-/** Commander passes settings on only to commands that it makes itself. */
-function inheritExitOverride(command: Command): void {
-  for (const child of command.commands) {
-    child.copyInheritedSettings(command);
-    inheritExitOverride(child);
-  }
+/**
+ * For each command by itself: Commander hands settings only to commands that it makes, and copying them by hand would
+ * give `biplane data` a help of its own in place of the program's.
+ */
+function handleErrors(command: Command): void {
+  explainErrors(command);
+  for (const child of command.commands) handleErrors(child);
 }

@@ -6,7 +6,7 @@ import { ConfigStore, type RemoteRun } from "@biplane/sdk/remote";
 import { say } from "./say.ts";
 import { project } from "./sign-in.ts";
 
-const profileName = "demo";
+export const profileName = "demo";
 
 export async function keepRunning(
   system: LocalSystem,
@@ -20,12 +20,15 @@ export async function keepRunning(
   say(`\nIt keeps running. In another terminal, in this folder (profile "${profileName}"):`);
   const { name } = run;
   for (const command of [
+    "get runs",
     `get run ${name}`,
     `get run ${name} --from control-plane`,
     `get action ${name}`,
     `io ${name}`,
     `logs ${name}`,
     "border",
+    "audit query --since 1h",
+    "verify",
     "run examples/flights/index.ts flights --help",
   ]) {
     say(`  npx biplane ${command}`);

@@ -9,11 +9,11 @@ import { parseArgs } from "node:util";
 import { isBiplaneError } from "@biplane/base";
 import { type LocalSystem, startLocalSystem } from "@biplane/cli/dev/local-system";
 import { span } from "@biplane/cli/output/text";
-import { keepRunning } from "./keep.ts";
+import { keepRunning, profileName } from "./keep.ts";
 import { tellResults } from "./results.ts";
 import { runFlights } from "./run-flights.ts";
 import { say, title } from "./say.ts";
-import { signIn } from "./sign-in.ts";
+import { project, signIn } from "./sign-in.ts";
 import { tellControlPlane, tellCrossing, tellDataPlane } from "./what-is-where.ts";
 
 async function main(): Promise<void> {
@@ -37,7 +37,8 @@ async function main(): Promise<void> {
   } finally {
     await system.close();
     if (!values.keep) await removeStates(system);
-    say(values.keep ? `\nStopped. The states are in ${folder}.` : "\nStopped.");
+    say("\nStopped.");
+    if (values.keep) tellStates(folder);
   }
 }
 
@@ -59,6 +60,12 @@ async function start(folder: string): Promise<LocalSystem> {
     say("        `apt-get install bubblewrap` would change that.");
   }
   return system;
+}
+
+function tellStates(folder: string): void {
+  say(`The states are in ${folder}. To start it again, or to be rid of it:`);
+  say(`  npx biplane dev --state ${folder} --profile-name ${profileName} --project ${project}`);
+  say(`  rm -r ${folder}; npx biplane config remove ${profileName}`);
 }
 
 /** The report and the logs stay; keys and data of a system that is gone are of no use to anyone. */

@@ -49,14 +49,14 @@ export async function tellDataPlane(
   system: LocalSystem,
 ): Promise<void> {
   title("What the data plane (the customer) holds: everything, encrypted on disk");
-  const kinds = new Map<string, { count: number; bytes: number }>();
+  const kinds = new Map<Kind, { count: number; bytes: number }>();
   for await (const object of objectsOf(connection, run)) {
     const kind = kindOf(object.key);
     const sum = kinds.get(kind) ?? { count: 0, bytes: 0 };
     kinds.set(kind, { count: sum.count + 1, bytes: sum.bytes + object.bytes });
   }
   for (const [kind, { count, bytes }] of [...kinds].sort(([, left], [, right]) => right.bytes - left.bytes)) {
-    bullet(`${String(count).padStart(5)} ${kind}, ${size(bytes)}`);
+    bullet(`${String(count).padStart(5)} ${count === 1 ? kind.one : kind.many}, ${size(bytes)}`);
   }
   say(`Its state folder has ${size(await folderBytes(system.folders.data))}: objects, database, logs, keys.`);
 }
@@ -81,20 +81,28 @@ async function* objectsOf(
   }
 }
 
-const kindsOfKeys: readonly (readonly [RegExp, string])[] = [
-  [/\/code-bundles\//, "code bundles"],
-  [/\/code-[0-9a-f]+\.tar\.gz$/, "code bundles"],
-  [/\/report\.html$/, "reports"],
-  [/\/inputs\.pb$/, "inputs of actions"],
-  [/\/outputs\.pb$/, "outputs of actions"],
-  [/\/outcome\.pb$/, "outcomes (one for each attempt)"],
-  [/\/airports\.parquet$/, "result tables (Parquet)"],
-  [/\/uploads\/.*\.parquet$/, "uploaded data sets"],
-  [/\.parquet$/, "parts of the flights, one for each airport (Parquet)"],
+interface Kind {
+  readonly one: string;
+  readonly many: string;
+}
+
+const otherFiles: Kind = { one: "other file", many: "other files" };
+const kindsOfKeys: readonly (readonly [RegExp, Kind])[] = [
+  [/\/code-(bundles\/|[0-9a-f]+\.tar\.gz$)/, { one: "code bundle", many: "code bundles" }],
+  [/\/report\.html$/, { one: "report", many: "reports" }],
+  [/\/inputs\.pb$/, { one: "action's inputs", many: "actions' inputs" }],
+  [/\/outputs\.pb$/, { one: "action's outputs", many: "actions' outputs" }],
+  [/\/outcome\.pb$/, { one: "outcome of an attempt", many: "outcomes, one for each attempt" }],
+  [/\/airports\.parquet$/, { one: "result table (Parquet)", many: "result tables (Parquet)" }],
+  [/\/uploads\/.*\.parquet$/, { one: "uploaded data set", many: "uploaded data sets" }],
+  [
+    /\.parquet$/,
+    { one: "part of the flights", many: "parts of the flights, one for each airport (Parquet)" },
+  ],
 ];
 
-function kindOf(key: string): string {
-  return kindsOfKeys.find(([pattern]) => pattern.test(key))?.[1] ?? "other files";
+function kindOf(key: string): Kind {
+  return kindsOfKeys.find(([pattern]) => pattern.test(key))?.[1] ?? otherFiles;
 }
 
 /** The border ledger is the customer's own record of all that crossed to the provider. */
@@ -111,9 +119,14 @@ export async function tellCrossing(connection: Connection, run: RemoteRun): Prom
     if (direction === "none") continue;
     sums[direction].count += 1;
     sums[direction].bytes += bytes;
-    if (direction === "down" && sample === "") sample = JSON.stringify(message);
+    if (direction === "down" && isIntent(message)) sample ||= JSON.stringify(message);
   }
   bullet(`${sums.up.count} messages up about this run, ${size(sums.up.bytes)}: projections`);
   bullet(`${sums.down.count} messages down, ${size(sums.down.bytes)}: by reference only, for example`);
   say(`      ${sample.slice(0, 200)}${sample.length > 200 ? "…" : ""}`);
+}
+
+/** What the control plane asks of the data plane, as against its answers. */
+function isIntent(message: unknown): boolean {
+  return typeof message === "object" && message !== null && "intent" in message;
 }

@@ -2,16 +2,17 @@
 import { join } from "node:path";
 import { BiplaneError, isBiplaneError, parseClusterId, parseOrgId } from "@biplane/base";
 import { createDecisionLines } from "@biplane/identity/decision-lines";
-import { Closers, createLogger, type Logger, runUntilSignal, writeFileDurably } from "@biplane/kit";
+import { Closers, createLogger, type Logger, runUntilEnd, writeFileDurably } from "@biplane/kit";
 import { answerLines } from "@biplane/kit/answer-lines";
 import { databaseDestination, Egress } from "@biplane/kit/egress";
 import { type Admin, createLocalAdmin } from "./admin/admin.ts";
 import { findRunningAdmin } from "./admin/socket.ts";
-import { type ControlOptions, readOptions } from "./options.ts";
+import { asksForHelp, type ControlOptions, readOptions, usage } from "./options.ts";
 import { startControlPlane } from "./server.ts";
 import { openState } from "./state.ts";
 
 async function main(log: Logger): Promise<void> {
+  if (asksForHelp(process.argv.slice(2))) return void process.stdout.write(usage);
   const options = readOptions(process.argv.slice(2), process.env);
   switch (options.command) {
     case "start":
@@ -65,7 +66,7 @@ async function start(options: ControlOptions, log: Logger): Promise<void> {
   const { host, port, advertise, addresses } = options;
   const plane = closers.add(await startControlPlane({ state, host, port, advertise, addresses, log }));
   print({ ready: true, link: { host: plane.host, port: plane.port } });
-  await runUntilSignal(closers, log);
+  await runUntilEnd(closers, log, { stateFolder: options.state, stopWithInput: options.stopWithInput });
 }
 
 /** A control plane connects to nothing but its own database: clusters and edges come to it. */

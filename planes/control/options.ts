@@ -22,7 +22,27 @@ const options = {
   "cluster-certificate-seconds": { type: "string" },
   out: { type: "string" },
   host: { type: "string", multiple: true },
+  "stop-with-stdin": { type: "boolean" },
 } as const;
+
+export const usage = `biplane control start [--state DIR] [--listen HOST:PORT] [--advertise HOST:PORT] [--region R] [--database-url URL]
+                      [--edge-address HOST:PORT] [--public-address SERVICE=HOST:PORT]...
+                      [--audit-days N] [--cluster-certificate-seconds N]
+                      [--stop-with-stdin]   end when standard input does
+biplane control init [--state DIR]
+biplane control create-org --org O [--metadata-region R]...       where its names and times may be, as eu-*
+biplane control enroll-code --org O --cluster C [--lifetime-minutes N] [--root FINGERPRINT]
+biplane control edge-identity --out DIR --host HOST...            the files that biplane edge reads
+biplane control accept-restore --org O --cluster C                a cluster's audit log goes on from a backup
+biplane control decide       reads a policy and questions as lines of JSON, and says what this program decides
+
+State: --state or BIPLANE_CONTROL_STATE. Also BIPLANE_DATABASE_URL, BIPLANE_CONTROL_LISTEN, BIPLANE_CONTROL_ADVERTISE,
+BIPLANE_REGION and BIPLANE_CLUSTER_CERTIFICATE_SECONDS.
+`;
+
+export function asksForHelp(parameters: readonly string[]): boolean {
+  return parameters.some((word) => word === "--help" || word === "-h") || parameters[0] === "help";
+}
 
 const commands = [
   "init",
@@ -55,6 +75,8 @@ export interface ControlOptions {
   readonly auditKeptMs: number | undefined;
   /** How long the certificates of clusters are good for; undefined: 30 days. */
   readonly clusterCertificateMs: number | undefined;
+  /** End when standard input does. */
+  readonly stopWithInput: boolean;
   readonly out: string;
   readonly hosts: readonly string[];
 }
@@ -82,6 +104,7 @@ export function readOptions(parameters: readonly string[], environment: NodeJS.P
     clusterCertificateMs: parseSeconds(
       values["cluster-certificate-seconds"] ?? environment["BIPLANE_CLUSTER_CERTIFICATE_SECONDS"],
     ),
+    stopWithInput: values["stop-with-stdin"] ?? false,
     out: values.out ?? "",
     hosts: values.host ?? [],
   };

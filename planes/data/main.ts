@@ -17,7 +17,7 @@ import { createDecisionLines } from "@biplane/identity/decision-lines";
 import { answerLines } from "@biplane/kit/answer-lines";
 import { required } from "@biplane/kit/config";
 import { Egress } from "@biplane/kit/egress";
-import { runUntilSignal } from "@biplane/kit/lifecycle";
+import { runUntilEnd } from "@biplane/kit/lifecycle";
 import { createLogger, type Logger } from "@biplane/kit/logging";
 import { backUpRoot } from "./backup/backup.ts";
 import { readPassphrase } from "./backup/passphrase.ts";
@@ -56,6 +56,7 @@ biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--sa
                    [--task-modules DIR] [--allow-unsandboxed] [--audit-days N] [--database-url URL] [--database-region R]
                    [--policy-lifetime SECONDS]    how long other planes believe what was signed here
                    [--ca FILE] [--access-token-seconds N] [--task-token-seconds N] [--certificate-seconds N]
+                   [--stop-with-stdin]    end when standard input does, as with the process that started this one
 biplane data decide       reads a policy and questions as lines of JSON, and says what this program decides
 biplane data accept-restore [--state DIR]        the control plane's audit log goes on from a backup, and you know why
 biplane root backup  FILE [--state DIR] [--passphrase-file FILE] [--database-url URL]
@@ -100,6 +101,7 @@ function parse() {
       "task-token-seconds": { type: "string" },
       "certificate-seconds": { type: "string" },
       "allow-unsandboxed": { type: "boolean" },
+      "stop-with-stdin": { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -260,7 +262,10 @@ async function start(values: Options, logger: Logger): Promise<void> {
   const { org, cluster, addresses } = plane.config;
   const { linkConnected, isOpen, sandboxKind } = plane;
   print({ ready: true, org, cluster, ...addresses, linkConnected, open: isOpen, sandbox: sandboxKind });
-  await runUntilSignal(plane, logger);
+  await runUntilEnd(plane, logger, {
+    stateFolder: stateFolder(values),
+    stopWithInput: values["stop-with-stdin"],
+  });
 }
 
 function placesIn(values: Options) {
@@ -330,8 +335,15 @@ function print(value: object): void {
 main().then(
   () => process.exit(0),
   (error: unknown) => {
-    const message = isBiplaneError(error) ? error.message : String((error as Error).stack ?? error);
-    process.stderr.write(`${message}\n`);
-    process.exit(1);
+    const isUsage = isBiplaneError(error, "invalid_argument") || isOptionError(error);
+    const message =
+      isBiplaneError(error) || isUsage ? (error as Error).message : String((error as Error).stack ?? error);
+    process.stderr.write(`biplane data: ${message}\n`);
+    process.exit(isUsage ? 2 : 1);
   },
 );
+
+/** Node's own words about options are fit for people. */
+function isOptionError(error: unknown): boolean {
+  return String((error as NodeJS.ErrnoException).code).startsWith("ERR_PARSE_ARGS_");
+}

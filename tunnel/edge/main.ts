@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { BiplaneError } from "@biplane/base";
-import { runUntilSignal } from "@biplane/kit/lifecycle";
+import { runUntilEnd } from "@biplane/kit/lifecycle";
 import { createLogger } from "@biplane/kit/logging";
 import { readEdgeConfig, readEdgeState } from "./config.ts";
 import { startEdge } from "./edge.ts";
@@ -13,12 +13,18 @@ const usage = `biplane edge: the provider's end of the tunnel; forwards TLS conn
   --state DIR      folder with identity.crt, identity.key, clients-ca.crt, and revoked.txt if any
                    (BIPLANE_EDGE_STATE; default ~/.local/share/biplane/edge)
   --config FILE    listeners and their tunnel names, JSON (BIPLANE_EDGE_CONFIG; default DIR/edge.json)
+  --stop-with-stdin   end when standard input does, as it does with the process that holds its other end
   --help           this text
 `;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { state: { type: "string" }, config: { type: "string" }, help: { type: "boolean" } },
+    options: {
+      state: { type: "string" },
+      config: { type: "string" },
+      "stop-with-stdin": { type: "boolean" },
+      help: { type: "boolean" },
+    },
   });
   if (values.help === true) {
     process.stdout.write(usage);
@@ -33,7 +39,11 @@ async function main(): Promise<void> {
   process.stdout.write(
     `${JSON.stringify({ ready: true, tunnel: edge.tunnel, listeners: edge.listeners })}\n`,
   );
-  await runUntilSignal(edge, log, (config.drainMs ?? 0) + 10_000);
+  await runUntilEnd(edge, log, {
+    stateFolder: folder,
+    stopWithInput: values["stop-with-stdin"],
+    graceMs: (config.drainMs ?? 0) + 10_000,
+  });
 }
 
 main().then(

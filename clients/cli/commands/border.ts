@@ -11,8 +11,9 @@ import {
 import { border } from "@biplane/data-wire";
 import { createRegistry, type DescMessage, fromBinary, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { Command, Option } from "commander";
+import { cut } from "../output/print.ts";
 import { time } from "../output/text.ts";
-import { type CommonOptions, connectWith, interruptSignal, withCommonOptions } from "./common.ts";
+import { type CommonOptions, connectWith, interruptSignal, parseCount, withCommonOptions } from "./common.ts";
 
 interface BorderOptions extends CommonOptions {
   readonly follow?: boolean;
@@ -40,7 +41,7 @@ export function borderCommand(): Command {
           parsePattern,
         ),
       )
-      .addOption(new Option("--since <sequence>", "first number wanted").argParser(Number).default(0)),
+      .addOption(new Option("--since <sequence>", "first number wanted").argParser(parseCount).default(0)),
   ).action(showBorder);
 }
 
@@ -68,7 +69,7 @@ async function showBorder(options: BorderOptions): Promise<void> {
     for await (const entry of connection.border.readLedger(request, { signal })) {
       const found = record(entry);
       if (options.grep !== undefined && !holds(options.grep, found, entry.message)) continue;
-      process.stdout.write(`${options.output === "table" ? line(found) : JSON.stringify(found)}\n`);
+      process.stdout.write(`${options.output === "table" ? cut(line(found)) : JSON.stringify(found)}\n`);
     }
   } catch (error) {
     if (!signal.aborted) throw error;

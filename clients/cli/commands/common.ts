@@ -1,6 +1,6 @@
 /** What all commands that talk to a data plane have in common. */
 import { type Connection, openConnection } from "@biplane/sdk/remote";
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { type OutputFormat, outputFormats } from "../output/print.ts";
 
 export interface CommonOptions {
@@ -34,6 +34,24 @@ export function connectWith(options: Partial<CommonOptions>): Promise<Connection
     ...(domain === undefined ? {} : { domain }),
     ...(cluster === undefined ? {} : { cluster }),
   });
+}
+
+/** What Commander has to say about a command line ends the command like any other failure, and says where to look. */
+export function explainErrors(command: Command): Command {
+  return command
+    .exitOverride()
+    .showSuggestionAfterError()
+    .showHelpAfterError("(--help shows what there is)")
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "biplane: ")) });
+}
+
+const countMax = 1_000_000;
+
+/** For options that count something. */
+export function parseCount(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count > 0 && count <= countMax) return count;
+  throw new InvalidArgumentError(`It is a whole number from 1 to ${countMax}.`);
 }
 
 /** Aborts on the first Ctrl-C; a second one ends the process as usual. */

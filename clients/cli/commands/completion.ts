@@ -47,7 +47,9 @@ export function completionCommands(program: Command): readonly Command[] {
 export function candidatesAfter(program: Command, words: readonly string[]): readonly string[] {
   let command = program;
   for (const word of words) {
-    const next = command.commands.find((candidate) => candidate.name() === word);
+    const next = command.commands.find(
+      (candidate) => candidate.name() === word || candidate.aliases().includes(word),
+    );
     if (next !== undefined) command = next;
   }
   const last = words.at(-1);

@@ -3,10 +3,11 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { BiplaneError } from "@biplane/base";
 import { ConfigStore, openConnection } from "@biplane/sdk/remote";
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { redeemClaim } from "../dev/first-administrator.ts";
 import { type LocalSystem, startLocalSystem, untilAskedToEnd } from "../dev/local-system.ts";
 import { printRecord } from "../output/print.ts";
+import { parseCount } from "./common.ts";
 import { addProfile } from "./config.ts";
 import { ensureProject } from "./create.ts";
 
@@ -27,8 +28,8 @@ export function devCommand(): Command {
   return new Command("dev")
     .description("run a whole Biplane on this machine: control plane, edge and data plane as three processes")
     .option("--state <folder>", "base of their state folders (BIPLANE_DEV_STATE; ~/.local/share/biplane/dev)")
-    .addOption(new Option("--port-base <port>", "first of five ports").argParser(Number))
-    .addOption(new Option("--slots <count>", "tasks that run at the same time").argParser(Number))
+    .addOption(new Option("--port-base <port>", "first of five ports").argParser(parsePort))
+    .addOption(new Option("--slots <count>", "tasks that run at the same time").argParser(parseCount))
     .option("--org <name>", "organization", "local")
     .option("--cluster <name>", "cluster", "home")
     .option("--profile-name <name>", "name of the profile on this machine", "dev")
@@ -37,6 +38,14 @@ export function devCommand(): Command {
     .option("--data-database-url <url>", "PostgreSQL for the data plane")
     .option("--allow-unsandboxed", "run tasks without a sandbox where none can be made")
     .action(dev);
+}
+
+const portBaseMax = 65_531;
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (Number.isInteger(port) && port > 0 && port <= portBaseMax) return port;
+  throw new InvalidArgumentError(`It is a port from 1 to ${portBaseMax}; the next four are used as well.`);
 }
 
 async function dev(options: DevOptions): Promise<void> {

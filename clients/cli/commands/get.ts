@@ -8,7 +8,7 @@ import { printRecord, printRecords } from "../output/print.ts";
 import type { Column } from "../output/table.ts";
 import { age, between, time } from "../output/text.ts";
 import { getApiKeyCommand } from "./api-keys.ts";
-import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
+import { type CommonOptions, connectWith, parseCount, withCommonOptions } from "./common.ts";
 import { actionsKnown, clustersKnown, projectsKnown, runsKnown, tasksKnown } from "./from-control-plane.ts";
 import { showClusters } from "./residency.ts";
 import { getAssignmentCommand, getPolicyCommand, getRoleCommand } from "./roles.ts";
@@ -33,7 +33,13 @@ export function getCommand(): Command {
   const people = [getUserCommand(), getApiKeyCommand(), getSessionCommand()];
   const rules = [getRoleCommand(), getAssignmentCommand(), getPolicyCommand()];
   for (const other of [...people, ...rules]) command.addCommand(other);
+  for (const one of command.commands) one.alias(pluralOf(one.name()));
   return command;
+}
+
+/** People write both, as with other tools of this kind. */
+function pluralOf(name: string): string {
+  return name.endsWith("y") ? `${name.slice(0, -1)}ies` : `${name}s`;
 }
 
 type Getter = (names: readonly (string | undefined)[], options: GetOptions) => Promise<void>;
@@ -45,7 +51,7 @@ function sub(name: string, description: string, names: string, get: Getter): Com
         .choices(["data-plane", "control-plane"])
         .default("data-plane"),
     )
-    .addOption(new Option("--limit <count>", "at most so many").argParser(Number).default(100));
+    .addOption(new Option("--limit <count>", "at most so many").argParser(parseCount).default(100));
   for (const argument of names.split(" ").filter((word) => word !== "")) command.argument(argument);
   return command.action(() => get(command.args, command.opts<GetOptions>()));
 }
@@ -65,7 +71,7 @@ async function getRun([name]: readonly (string | undefined)[], options: GetOptio
     records,
     [{ title: "RUN", value: (one) => one.run }, ...actionColumns],
     options.output,
-    "No runs yet.",
+    `No runs in project ${requireProject(connection)}, domain ${connection.domain}. Projects: biplane get project`,
   );
 }
 
@@ -140,19 +146,34 @@ async function showAction(
       started: time(status?.startTime),
       ended: time(status?.endTime),
       took: between(status?.startTime, status?.endTime),
-      attempts: attempts.map((one) => ({
-        attempt: one.attempt,
-        phase: phaseName(one.phase),
-        started: time(one.startTime),
-        took: between(one.startTime, one.endTime),
-        error: one.errorInfo?.message,
-        report: one.outputs?.reportUri || undefined,
-      })),
+      attempts: options.output === "table" ? attemptLines(attempts) : attempts.map(attemptRecord),
       error: result.case === "errorInfo" ? result.value.message : undefined,
       abort: result.case === "abortInfo" ? result.value.reason : undefined,
     },
     options.output,
   );
+}
+
+type Attempt = flyte.workflow.ActionAttempt;
+
+function attemptRecord(one: Attempt) {
+  return {
+    attempt: one.attempt,
+    phase: phaseName(one.phase),
+    started: time(one.startTime),
+    took: between(one.startTime, one.endTime),
+    error: one.errorInfo?.message,
+    report: one.outputs?.reportUri || undefined,
+  };
+}
+
+function attemptLines(attempts: readonly Attempt[]): string {
+  return attempts
+    .map(attemptRecord)
+    .map(({ attempt, phase, started, took, error, report }) =>
+      [`${attempt}  ${phase}  ${started}  ${took}`, error, report].filter(Boolean).join("\n   "),
+    )
+    .join("\n");
 }
 
 async function getTask([name]: readonly (string | undefined)[], options: GetOptions): Promise<void> {
@@ -181,7 +202,7 @@ async function getTask([name]: readonly (string | undefined)[], options: GetOpti
       { title: "DEPLOYED", value: (one) => one.deployed },
     ],
     options.output,
-    "No tasks are deployed here. `biplane deploy FILE` deploys a module's tasks.",
+    `No tasks are deployed in project ${requireProject(connection)}, domain ${connection.domain}. \`biplane deploy FILE\` deploys a module's tasks.`,
   );
 }
 

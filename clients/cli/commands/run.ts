@@ -24,7 +24,13 @@ import { exitCodes } from "../exit-codes.ts";
 import { addInputOptions, readInputs } from "../inputs.ts";
 import { plain, printRecord, printValue } from "../output/print.ts";
 import { showProgress } from "../output/progress.ts";
-import { type CommonOptions, connectWith, interruptSignal, withCommonOptions } from "./common.ts";
+import {
+  type CommonOptions,
+  connectWith,
+  explainErrors,
+  interruptSignal,
+  withCommonOptions,
+} from "./common.ts";
 
 interface OwnOptions extends CommonOptions {
   readonly runName?: string;
@@ -92,7 +98,10 @@ async function runDeployed(name: string, words: readonly string[], own: OwnOptio
 function isModule(target: string): boolean {
   if (statSync(target, { throwIfNoEntry: false })?.isFile() === true) return true;
   if (!/[/\\]|\.[cm]?[jt]sx?$/.test(target)) return false;
-  throw new BiplaneError("not_found", { what: `There is no file ${target}.` });
+  throw new BiplaneError("not_found", {
+    what: `There is no file ${target}.`,
+    next: "Give the path of a module, or the name of a deployed task: biplane get task",
+  });
 }
 
 async function uploadedSpec(
@@ -117,7 +126,7 @@ function parseInputs(
   words: readonly string[],
   own: OwnOptions,
 ): Given {
-  const inner = new Command(title).usage("[options]").exitOverride();
+  const inner = explainErrors(new Command(title).usage("[options]"));
   if (spec.documentation?.shortDescription) inner.description(spec.documentation.shortDescription);
   addInputOptions(inner, inputFieldsOf(spec));
   const names = new Set(inner.options.map((option) => option.attributeName()));

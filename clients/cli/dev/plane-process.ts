@@ -1,10 +1,10 @@
 /** One plane as a process of its own: started, waited for, ended with all it started. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, renameSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
-import { BiplaneError } from "@biplane/base";
+import { BiplaneError, MiB } from "@biplane/base";
 import { type Program, programFile } from "./installation.ts";
 
 export interface PlaneOptions {
@@ -18,6 +18,7 @@ export interface PlaneOptions {
 const readyMsMax = 60_000;
 const graceMs = 8_000;
 const logTailBytes = 1_500;
+const logBytesMax = 16 * MiB;
 
 export class PlaneProcess {
   readonly name: Program;
@@ -30,13 +31,19 @@ export class PlaneProcess {
     this.name = options.program;
     this.logPath = options.logPath;
     mkdirSync(dirname(options.logPath), { recursive: true, mode: 0o700 });
+    setAside(options.logPath);
     const log = openSync(options.logPath, "a", 0o600);
-    this.#child = spawn(process.execPath, [programFile(options.program), ...options.parameters], {
-      stdio: ["ignore", "pipe", log],
-      env: environmentOf(options.environment),
-      // Ctrl-C reaches the whole foreground group; each plane ends when it is told to, in order.
-      detached: true,
-    });
+    this.#child = spawn(
+      process.execPath,
+      [programFile(options.program), ...options.parameters, "--stop-with-stdin"],
+      {
+        // Nothing is written to the input: it ends with this process, however that ends, and the plane with it.
+        stdio: ["pipe", "pipe", log],
+        env: environmentOf(options.environment),
+        // Ctrl-C reaches the whole foreground group; each plane ends when it is told to, in order.
+        detached: true,
+      },
+    );
     closeSync(log);
     this.ended = new Promise((resolve) => {
       this.#child.once("exit", (code, signal) => resolve(code ?? (signal === null ? 1 : 128)));
@@ -92,6 +99,12 @@ export class PlaneProcess {
     const log = await readFile(this.logPath, "utf8").catch(() => "");
     return `It ended with: ${log.slice(-logTailBytes).trim()}`;
   }
+}
+
+/** A log that has grown large makes room for a new one at the next start; one old one is kept. */
+function setAside(path: string): void {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  if (size > logBytesMax) renameSync(path, `${path}.1`);
 }
 
 /** This process's, without a database that both planes would take for theirs. */

@@ -58,6 +58,12 @@ function hasOwnForm(value: object): value is { toJSON(): unknown } {
   return "toJSON" in value && typeof value.toJSON === "function";
 }
 
+/** A line of a list as long as the terminal is wide; the whole line where it goes into a pipe or a file. */
+export function cut(line: string): string {
+  const width = terminalWidth();
+  return width === undefined || line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`;
+}
+
 /** Undefined where nobody looks: then nothing is shortened. */
 function terminalWidth(): number | undefined {
   return process.stdout.isTTY ? process.stdout.columns : undefined;

@@ -35,7 +35,7 @@ export class Uploader {
   }
 
   async file(path: string, root = "", name = basename(path)): Promise<string> {
-    const { size } = await stat(path);
+    const size = await sizeOfFile(path);
     const hash = createHash("md5");
     for await (const chunk of createReadStream(path)) hash.update(chunk);
     return this.#put(name, size, hash.digest(), root, () => createReadStream(path));
@@ -88,4 +88,13 @@ export class Uploader {
       next: "Try again; presigned URLs end after a while.",
     });
   }
+}
+
+async function sizeOfFile(path: string): Promise<number> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isFile() === true) return found.size;
+  throw new BiplaneError("not_found", {
+    what: found === undefined ? `There is no file ${path}.` : `${path} is not a file.`,
+    next: "Give the path of a file on this machine, or an s3:// address that the data plane holds.",
+  });
 }

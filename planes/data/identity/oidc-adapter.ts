@@ -5,11 +5,12 @@
 import { type OrgId, second } from "@biplane/base";
 import type { Clock } from "@biplane/kit/clock";
 import type { Database } from "@biplane/kit/database";
-import { type Adapter, type AdapterPayload, errors } from "oidc-provider";
+import type { Adapter, AdapterPayload } from "oidc-provider";
 import type { Policy } from "../policy/policy.ts";
 import type { OidcModelTable } from "../store/identity.ts";
 import type { DataSchema } from "../store/schema.ts";
 import type { Directory } from "./directory.ts";
+import { errors } from "./provider-library.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Sealing } from "./sealing.ts";
 import { type OidcPurpose, oidcHash, oidcRow, oidcTable } from "./sign-ins.ts";

@@ -6,16 +6,18 @@ import type { IncomingMessage } from "node:http";
 import { day, equalInConstantTime, minute, type OrgId, second } from "@biplane/base";
 import { audiences, publicClientId } from "@biplane/identity";
 import debug from "debug";
-import Provider, {
-  type AccessToken,
-  type ClientCredentials,
-  type ClientMetadata,
-  type Configuration,
-  type KoaContextWithOIDC,
+import type Provider from "oidc-provider";
+import type {
+  AccessToken,
+  ClientCredentials,
+  ClientMetadata,
+  Configuration,
+  KoaContextWithOIDC,
 } from "oidc-provider";
 import { confirmDevicePage, deviceDonePage, deviceInputPage, sendProviderError } from "./device-pages.ts";
 import { type AdapterParts, createAdapterFactory } from "./oidc-adapter.ts";
 import { hashSecret } from "./passwords.ts";
+import { OpenIdProvider } from "./provider-library.ts";
 import { type SigningKeys, signingAlgorithm } from "./signing-keys.ts";
 
 export const routerClientId = "biplane-router";
@@ -36,7 +38,7 @@ export interface ProviderParts extends AdapterParts {
 export function createProvider(parts: ProviderParts): Provider {
   // With DEBUG set, provider and Koa print what clients sent, `state` among it (claim TLS-5).
   debug.disable();
-  const provider = new Provider(parts.issuer, configuration(parts));
+  const provider = new OpenIdProvider(parts.issuer, configuration(parts));
   // Secrets of machine clients are kept as hashes.
   const clientPrototype = provider.Client.prototype as { compareClientSecret(shown: string): boolean };
   clientPrototype.compareClientSecret = function (this: { clientSecret: string }, shown: string) {

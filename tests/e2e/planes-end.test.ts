@@ -1,0 +1,81 @@
+/** Planes that `biplane dev` started leave nothing behind: not when it is killed, not when their state is deleted. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+const cli = resolve(import.meta.dirname, "../../dist/cli.mjs");
+let folder = "";
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "biplane-planes-end-"));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+test("planes end with the process that started them, however it ends", async () => {
+  const { child, planes, ended } = await startDev();
+  child.kill("SIGKILL");
+  await ended;
+  await untilGone(planes);
+});
+
+test("planes end when their state is deleted, and it is said why", async () => {
+  const { planes, ended } = await startDev();
+  await rm(join(folder, "state", "data"), { recursive: true, force: true });
+  const { code, errors } = await ended;
+  expect(code).not.toBe(0);
+  expect(errors).toContain("ended by itself");
+  await untilGone(planes);
+  const log = readFileSync(join(folder, "state/logs/data.log"), "utf8");
+  expect(log).toContain("is gone, or another stands in its place");
+  expect(log).not.toContain("Unsupported runtime");
+});
+
+interface Ended {
+  readonly code: number | null;
+  readonly errors: string;
+}
+
+async function startDev(): Promise<{ child: ChildProcess; planes: number[]; ended: Promise<Ended> }> {
+  const child = spawn(
+    process.execPath,
+    [cli, "dev", "--state", join(folder, "state"), "--allow-unsandboxed"],
+    {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, BIPLANE_CONFIG_DIR: join(folder, "config") },
+    },
+  );
+  let errors = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    errors += chunk;
+  });
+  const ended = new Promise<Ended>((done) => child.once("exit", (code) => done({ code, errors })));
+  const dead = ended.then(() => Promise.reject(new Error(`biplane dev ended: ${errors}`)));
+  dead.catch(() => undefined);
+  while (!errors.includes("Ready.")) await Promise.race([sleep(50), dead]);
+  const planes = childrenOf(child.pid ?? 0);
+  expect(planes).toHaveLength(3);
+  return { child, planes, ended: ended.then((end) => ({ ...end, errors })) };
+}
+
+function childrenOf(parent: number): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && parentOf(name) === parent)
+    .map(Number);
+}
+
+function parentOf(pid: string): number {
+  try {
+    return Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1]);
+  } catch {
+    return 0;
+  }
+}
+
+/** The test's own time limit is the bound. */
+async function untilGone(pids: readonly number[]): Promise<void> {
+  while (pids.some((pid) => existsSync(`/proc/${pid}`))) await sleep(50);
+}
