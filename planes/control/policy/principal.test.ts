@@ -18,6 +18,10 @@ import {
   type TestControlPlane,
 } from "../../../tests/support/control-plane.ts";
 
+/** Stands still where a border is looked at. */
+let frozenAtMs: number | undefined;
+const clock = { now: () => frozenAtMs ?? Date.now() };
+
 let folder: string;
 let control: TestControlPlane;
 let home: TestCluster;
@@ -27,7 +31,7 @@ let other: TestCluster;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "biplane-principal-"));
-  control = await startTestControlPlane({ folder });
+  control = await startTestControlPlane({ folder }, clock);
   const acme = await createOrganization("acme");
   home = await enrollCluster(control, acme, "home");
   second = await enrollCluster(control, { ...acme, ...(await ownTokens("acme")) }, "second");
@@ -72,6 +76,7 @@ const honest: Readonly<Record<string, () => Difference>> = {
   "no difference": () => [{}],
   "an end that passed 20 seconds ago": () => [{ iat: now() - 200, exp: now() - 20 }],
   "an issue 20 seconds ahead": () => [{ iat: now() + 20 }],
+  "a claim of 5,000 characters that nobody asks for": () => [{ more: "a".repeat(5_000) }],
 };
 const forgeries: Readonly<Record<string, () => Difference>> = {
   "the audience of routers": () => [{ aud: "biplane:router" }],
@@ -87,6 +92,7 @@ const forgeries: Readonly<Record<string, () => Difference>> = {
   "no id": () => [{ jti: undefined }],
   "no subject": () => [{ sub: undefined }],
   "a subject of 10,000 characters": () => [{ sub: "a".repeat(10_000) }],
+  "more than 8,192 characters": () => [{ more: "a".repeat(8_000) }],
   "the type of router tokens": () => [{}, { typ: "at+jwt" }],
   "no type": () => [{}, { typ: undefined }],
   "another key's name": () => [{}, { kid: "control-2" }],
@@ -100,6 +106,26 @@ test.each(Object.keys(forgeries))("a control token with %s is refused (claim TRU
   expect(await codeOf(await home.organization.token("ada", ...forgeries[name]!()))).toBe(
     Code.Unauthenticated,
   );
+});
+
+/** Clocks of honest machines differ by half a minute at most, and a token lives six minutes at most. */
+const borders: readonly [what: string, good: (now: number) => object, bad: (now: number) => object][] = [
+  ["its end", (now) => ({ iat: now - 99, exp: now - 29 }), (now) => ({ iat: now - 99, exp: now - 30 })],
+  ["its beginning", (now) => ({ nbf: now + 30 }), (now) => ({ nbf: now + 31 })],
+  ["its issue", (now) => ({ iat: now + 30, exp: now + 99 }), (now) => ({ iat: now + 31, exp: now + 99 })],
+  ["its life", (now) => ({ iat: now, exp: now + 360 }), (now) => ({ iat: now, exp: now + 361 })],
+];
+
+test.each(borders)("the second that decides about %s is the documented one", async (_, good, bad) => {
+  const seconds = now();
+  frozenAtMs = seconds * 1_000;
+  try {
+    expect(await codeOf(await home.organization.token("ada", { ...good(seconds) }))).toBe("ok");
+    const late = await home.organization.token("ada", { ...bad(seconds) });
+    expect(await codeOf(late)).toBe(Code.Unauthenticated);
+  } finally {
+    frozenAtMs = undefined;
+  }
 });
 
 const others: Readonly<Record<string, () => Promise<string | undefined>>> = {

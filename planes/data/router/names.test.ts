@@ -5,25 +5,13 @@
  */
 import { rpcTable } from "@biplane/classification";
 import { flyte, policy } from "@biplane/data-wire";
-import { create, type DescField, type DescMessage, type DescMethod } from "@bufbuild/protobuf";
+import { create, type DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { badNames, failures, textsOf, type Values, withText } from "../../../tests/support/bad-names.ts";
 import { createServices } from "../api/index.ts";
 import type { ApiParts } from "../api/parts.ts";
 import { startTestPlane, type TestPlane, testOrg } from "../plane.testing.ts";
-
-const names: Readonly<Record<string, string>> = {
-  "a slash": "a/b",
-  "a way up": "..",
-  "a way up and down": "../../etc/passwd",
-  "a NUL": "a\0b",
-  "a line end": "a\r\nb: c",
-  "a letter that looks like another": "\u0430dmin",
-  "letters that are read backwards": "\u202enimda",
-  "a name of the language": "__proto__",
-  "a piece of SQL": "a'; drop table runs; --",
-  "10,000 characters": "a".repeat(10_000),
-};
 
 interface Method {
   readonly name: string;
@@ -42,58 +30,6 @@ beforeAll(async () => {
   transport = plane.transport((await plane.client("Admin")).token);
 });
 afterAll(() => plane?.close());
-
-const honest: Readonly<Record<string, string>> = {
-  org: testOrg,
-  organization: testOrg,
-  project: "flights",
-  projectId: "flights",
-  domain: "development",
-  version: "1",
-};
-const depthMax = 3;
-
-type Values = Record<string, unknown>;
-
-/** Paths of all texts in a message, as far down as names are. */
-function textsOf(message: DescMessage, depth = 0): string[][] {
-  if (depth > depthMax) return [];
-  return message.fields.flatMap((field) => {
-    if (isText(field)) return [[field.localName]];
-    const inner = innerOf(field);
-    if (inner === undefined) return [];
-    return textsOf(inner, depth + 1).map((path) => [field.localName, ...path]);
-  });
-}
-
-const isText = (field: DescField) =>
-  (field.fieldKind === "scalar" || field.fieldKind === "list") && "scalar" in field && field.scalar === 9;
-const innerOf = (field: DescField) =>
-  field.fieldKind === "message" || (field.fieldKind === "list" && field.listKind === "message")
-    ? field.message
-    : undefined;
-
-/** A message with the text at `path`, and honest names beside it. */
-function withText(message: DescMessage, path: readonly string[], text: string): Values {
-  const [head, ...rest] = path;
-  const values: Values = {};
-  for (const field of message.fields) {
-    const isHere = field.localName === head;
-    if (isHere) put(values, field, rest.length === 0 ? text : withText(innerOf(field)!, rest, text));
-    else if (field.oneof === undefined && isText(field) && field.fieldKind === "scalar") {
-      values[field.localName] = honest[field.localName] ?? "r1";
-    } else if (field.oneof === undefined && field.fieldKind === "message" && /[iI]d$/.test(field.localName)) {
-      values[field.localName] = withText(field.message, [], "");
-    }
-  }
-  return values;
-}
-
-function put(values: Values, field: DescField, value: unknown): void {
-  const whole = field.fieldKind === "list" ? [value] : value;
-  if (field.oneof === undefined) values[field.localName] = whole;
-  else values[field.oneof.localName] = { case: field.localName, value: whole };
-}
 
 /** Calls it; a stream that has nothing to say yet is left after its first message, or after a moment. */
 async function outcomeOf({ desc }: Method, values: Values): Promise<Code | "ok"> {
@@ -138,8 +74,6 @@ async function madeNames(): Promise<string[]> {
   ];
 }
 
-const failures = new Set<Code | "ok">([Code.Internal, Code.Unknown, Code.DataLoss]);
-
 test("control: most methods are there with honest names", async () => {
   const outcomes = new Set<Code | "ok">();
   for (const method of methods) outcomes.add(await outcomeOf(method, withText(method.desc.input, [], "")));
@@ -147,10 +81,10 @@ test("control: most methods are there with honest names", async () => {
   expect(outcomes).toContain(Code.NotFound);
 });
 
-test.each(Object.keys(names))(
+test.each(Object.keys(badNames))(
   "%s fails nowhere inside, and becomes no project, task or role",
   async (kind) => {
-    const text = names[kind]!;
+    const text = badNames[kind]!;
     const failed: string[] = [];
     for (const method of methods) {
       for (const path of textsOf(method.desc.input)) {
