@@ -10,6 +10,7 @@ import {
   type DescField,
   type DescFile,
   type DescMessage,
+  type DescMethod,
   type DescService,
   ScalarType,
 } from "@bufbuild/protobuf";
@@ -76,14 +77,24 @@ function ownFiles(): DescFile[] {
     .filter(({ name }) => name.startsWith("biplane/") && !name.startsWith("biplane/classes/"));
 }
 
-/** Requests and answers of the methods that have a row: without one a method can't be served. */
 function calledMessages(): DescMessage[] {
+  return servedMethods().flatMap(({ desc }) => [desc.input, desc.output]);
+}
+
+export interface ServedMethod {
+  /** As in the table: `package.Service/Method`. */
+  readonly name: string;
+  readonly desc: DescMethod;
+}
+
+/** Those of a router that have a row: without one a method can't be served. */
+export function servedMethods(): readonly ServedMethod[] {
   const services = generated.filter(ofKind("service"));
-  return Object.keys(rpcTable).flatMap((row) => {
-    const [typeName, name] = row.split("/");
+  return Object.keys(rpcTable).flatMap((name) => {
+    const [typeName, methodName] = name.split("/");
     const service = services.find((one) => one.typeName === typeName);
-    const method = service?.methods.find((one) => one.name === name);
-    return method === undefined ? [] : [method.input, method.output];
+    const desc = service?.methods.find((one) => one.name === methodName);
+    return desc === undefined ? [] : [{ name, desc }];
   });
 }
 

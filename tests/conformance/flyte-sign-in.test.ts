@@ -5,8 +5,8 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Secret } from "@biplane/base";
+import { Browser, hiddenFields, type Page } from "@biplane/verify/sign-in/browser";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Browser, hiddenFields, type Page } from "../../planes/data/identity/browser.testing.ts";
 import { startTestPlane, type TestPlane } from "../../planes/data/plane.testing.ts";
 import { describeWithTools, flytePath } from "../support/tools.ts";
 

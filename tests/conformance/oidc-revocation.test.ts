@@ -3,20 +3,23 @@
  * cluster behind a control plane that withholds what the authority signs (claim IAM-1).
  */
 import { join } from "node:path";
+import { IndexService } from "@biplane/control-wire";
 import { flyte, identity } from "@biplane/data-wire";
-import { createClientTransport } from "@biplane/kit";
 import { eventually } from "@biplane/verify/frame/eventually";
 import {
   type HostileControlPlane,
   startHostileControlPlane,
 } from "@biplane/verify/hostile-control-plane/index";
-import { type Client, ConnectError, createClient } from "@connectrpc/connect";
+import { reasonOf } from "@biplane/verify/policy/answers";
+import { type IndexCaller, openIndexCaller } from "@biplane/verify/requests/index-caller";
+import { routerAs } from "@biplane/verify/requests/router-as";
+import { claimsOf } from "@biplane/verify/sign-in/flows";
+import { Person } from "@biplane/verify/sign-in/person";
+import { createClient, type Transport } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type FurtherCluster, startFurtherCluster } from "../e2e/further-cluster.ts";
 import { requestToken } from "../e2e/sign-in.ts";
 import { domain, org, project, type System, startSystem } from "../e2e/system.ts";
-import { type OpenRouter, openRouter } from "../support/open-router.ts";
-import { claimsOf, Person } from "../support/person.ts";
 
 /** Shortened; long enough for what is asked before it ends, on a busy machine. */
 const policySeconds = 40;
@@ -25,12 +28,12 @@ const waitMsMax = 60_000;
 
 let system: System;
 let paris: FurtherCluster;
-let router: OpenRouter;
+let caller: IndexCaller;
 
 beforeAll(async () => {
   system = await startSystem({ dataParameters: ["--policy-lifetime", String(policySeconds)] });
   paris = await startFurtherCluster(system, "paris");
-  router = await openRouter(join(system.folder, "data"));
+  caller = await openIndexCaller(join(system.folder, "data"));
 });
 afterAll(async () => {
   await paris?.close();
@@ -75,45 +78,28 @@ const credentials = {
 } satisfies Record<string, () => Promise<Credential>>;
 const kinds = Object.keys(credentials) as (keyof typeof credentials)[];
 
-async function outcomeOf(call: Promise<unknown>): Promise<string> {
-  try {
-    await call;
-    return "ok";
-  } catch (error) {
-    const { metadata, rawMessage } = ConnectError.from(error);
-    return metadata.get("biplane-reason") ?? rawMessage;
-  }
-}
-
-type Runs = Client<typeof flyte.workflow.RunService>;
 /** One connection for each: a test that asks often must not be taken for a flood. */
-const clients = new Map<string, Runs>();
+const transports = new Map<string, Transport>();
 
-function clientOf(address: string, token: string): Runs {
-  const known = clients.get(`${address} ${token}`);
-  if (known !== undefined) return known;
-  const transport = createClientTransport({
-    baseUrl: address,
-    tls: { authorityPem: system.profile.rootPem },
-    interceptors: [
-      (next) => (request) => {
-        request.header.set("authorization", `Bearer ${token}`);
-        return next(request);
-      },
-    ],
-  });
-  const client = createClient(flyte.workflow.RunService, transport);
-  clients.set(`${address} ${token}`, client);
-  return client;
+function transportFor(place: string, token: string, make: () => Transport): Transport {
+  const key = `${place} ${token}`;
+  const transport = transports.get(key) ?? make();
+  transports.set(key, transport);
+  return transport;
 }
 
-function atRouter(address: string, token: string): Promise<string> {
+function atRouter(router: string, token: string): Promise<string> {
+  const { rootPem } = system.profile;
+  const transport = transportFor(router, token, () => routerAs({ router, rootPem }, token));
   const scopeBy = { case: "projectId", value: { organization: org, name: project, domain } } as const;
-  return outcomeOf(clientOf(address, token).listRuns({ scopeBy }));
+  return reasonOf(createClient(flyte.workflow.RunService, transport).listRuns({ scopeBy }));
 }
 const atHome = (token: string) => atRouter(system.profile.router, token);
 const inParis = (token: string) => atRouter(paris.profile.router, token);
-const atControlPlane = (token: string) => outcomeOf(router.listProjects(token));
+const atControlPlane = (token: string) => {
+  const transport = transportFor("control plane", token, () => caller.actingFor(token));
+  return reasonOf(createClient(IndexService, transport).listProjects({}));
+};
 
 const until = (what: string, ask: () => Promise<string>, answer: string) =>
   eventually(ask, (told) => told === answer, { withinMs: waitMsMax, what, everyMs: 20 });

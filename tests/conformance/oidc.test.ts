@@ -1,23 +1,29 @@
 /** Signing in as people and programs do: in a real browser, by device code, by secret, at the customer's own provider. */
-import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { flyte, identity } from "@biplane/data-wire";
+import { fetchPage } from "@biplane/verify/sign-in/browser";
+import {
+  askForTokens,
+  beginPkce,
+  claimsOf,
+  codeGrant,
+  publicClient,
+  redirect,
+} from "@biplane/verify/sign-in/flows";
+import { type ForeignProvider, prepareForeignProvider } from "@biplane/verify/sign-in/foreign-provider";
 import { Code, type ConnectError, createClient } from "@connectrpc/connect";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { fetchPage } from "../../planes/data/identity/browser.testing.ts";
 import {
   requestToken,
   startTestPlane,
   type TestClient,
   type TestPlane,
 } from "../../planes/data/plane.testing.ts";
-import { type ForeignProvider, prepareForeignProvider } from "../support/foreign-provider.ts";
 import { describeWithTools } from "../support/tools.ts";
 
 const password = "correct horse battery";
-const redirect = "http://localhost:40124/callback";
 const foreignClaims = { name: "Grace", email: "ada@example.com", groups: ["engineers", "on-call"] };
 
 describeWithTools("the identity authority (claim IAM-1)", ["chromium"], () => {
@@ -60,6 +66,7 @@ describeWithTools("the identity authority (claim IAM-1)", ["chromium"], () => {
 
   const users = () => createClient(identity.UserService, plane.transport(admin.token));
   const authority = () => plane.config.addresses.authority;
+  const at = () => ({ authority: authority(), rootPem: plane.rootPem });
   /** Its root is the organization's own, which this machine's browser does not know. */
   const newContext = () => browser.newContext({ ignoreHTTPSErrors: true });
 
@@ -95,42 +102,25 @@ describeWithTools("the identity authority (claim IAM-1)", ["chromium"], () => {
 
   /** PKCE with the public client; the redirect to loopback is caught where a command line would listen. */
   async function signIn(context: BrowserContext, login: (page: Page) => Promise<void>) {
-    const verifier = randomBytes(32).toString("base64url");
+    const { url, verifier } = beginPkce(at());
     const page = await context.newPage();
     let landed: string | undefined;
     await page.route(`${redirect}*`, (route) => {
       landed = route.request().url();
       return route.fulfill({ status: 200, contentType: "text/plain", body: "done" });
     });
-    const query = new URLSearchParams({
-      client_id: "biplane-cli",
-      response_type: "code",
-      scope: "openid offline_access",
-      redirect_uri: redirect,
-      state: "s",
-      code_challenge: createHash("sha256").update(verifier).digest("base64url"),
-      code_challenge_method: "S256",
-    });
-    await page.goto(`${authority()}/auth?${query}`);
+    await page.goto(url);
     await login(page);
     await page.getByRole("button", { name: "Allow" }).click();
     await page.waitForURL(`${redirect}*`);
     const answer = new URL(landed ?? "").searchParams;
     expect(answer.get("iss")).toBe(authority());
-    const code = answer.get("code") ?? "";
-    const form = { grant_type: "authorization_code", code, code_verifier: verifier, redirect_uri: redirect };
-    const tokens = await token({ ...form, client_id: "biplane-cli" });
+    const tokens = await askForTokens(at(), codeGrant(answer.get("code") ?? "", verifier));
     return { access: String(tokens["access_token"]), refresh: String(tokens["refresh_token"]) };
   }
 
-  async function token(form: Record<string, string>): Promise<Record<string, unknown>> {
-    const headers = { "content-type": "application/x-www-form-urlencoded" };
-    const body = new URLSearchParams(form).toString();
-    const answer = await fetchPage(plane.rootPem, "POST", `${authority()}/token`, headers, body);
-    return JSON.parse(answer.body) as Record<string, unknown>;
-  }
   const refreshed = (refresh: string) =>
-    token({ grant_type: "refresh_token", client_id: "biplane-cli", refresh_token: refresh });
+    askForTokens(at(), { grant_type: "refresh_token", client_id: publicClient, refresh_token: refresh });
 
   test("a person signs in by PKCE in a browser, and stays signed in by refreshing", async () => {
     await person("ada@example.com");
@@ -165,9 +155,9 @@ describeWithTools("the identity authority (claim IAM-1)", ["chromium"], () => {
     await page.getByRole("button", { name: "Allow" }).click();
     await page.getByText("Go back to your device").waitFor();
     const grant = "urn:ietf:params:oauth:grant-type:device_code";
-    const tokens = await token({
+    const tokens = await askForTokens(at(), {
       grant_type: grant,
-      client_id: "biplane-cli",
+      client_id: publicClient,
       device_code: device.device_code,
     });
     expect((await whoAmI(String(tokens["access_token"]))).email).toBe("bob@example.com");
@@ -217,11 +207,7 @@ describeWithTools("the identity authority (claim IAM-1)", ["chromium"], () => {
         state = new URL(request.url()).searchParams.get("state") ?? "";
       }
     });
-    const query = new URLSearchParams({ client_id: "biplane-cli", response_type: "code", scope: "openid" });
-    query.set("redirect_uri", redirect);
-    query.set("code_challenge", createHash("sha256").update("v".repeat(43)).digest("base64url"));
-    query.set("code_challenge_method", "S256");
-    await page.goto(`${authority()}/auth?${query}`);
+    await page.goto(beginPkce(at()).url);
     await page.getByRole("link", { name: "Sign in with Foreign" }).click();
     await page.locator("input[name=login]").waitFor();
     expect(state).not.toBe("");
@@ -252,10 +238,3 @@ describeWithTools("the identity authority (claim IAM-1)", ["chromium"], () => {
     await other.close();
   });
 });
-
-function claimsOf(access: string): { sub: string; grant: string } {
-  return JSON.parse(Buffer.from(access.split(".")[1]!, "base64url").toString()) as {
-    sub: string;
-    grant: string;
-  };
-}

@@ -5,13 +5,20 @@
 import { request } from "node:https";
 import type { AuditRecord } from "@biplane/audit";
 import { rpcTable } from "@biplane/classification";
-import { indexTable } from "@biplane/classification/control-table";
 import { IndexService } from "@biplane/control-wire";
 import type { RoleName } from "@biplane/identity";
 import { createClientTransport } from "@biplane/kit";
 import { eventually } from "@biplane/verify/frame/eventually";
-import { callMethod, routerMethods } from "@biplane/verify/requests/call-method";
+import { callMethod } from "@biplane/verify/requests/call-method";
 import { fillRequest } from "@biplane/verify/requests/fill-request";
+import {
+  callIndexMethods,
+  callRouterMethods,
+  missingIn,
+  problemsAtControlPlane,
+  problemsAtRouter,
+  recordsOf,
+} from "@biplane/verify/requests/recorded-calls";
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -23,21 +30,8 @@ import { describeOnBothDatabases } from "../support/postgres.ts";
 const roles: readonly RoleName[] = ["Admin", "Contributor", "Viewer"];
 const place = { org: testOrg, project: "flights", domain: "development", run: "r1", cluster: "paris" };
 const names = { ...place, task: "t", version: "v1", user: "nobody", key: "none" };
-const indexMethods = IndexService.methods as readonly DescMethod[];
 
 const unreadMethod = "flyteidl2.workflow.RunService/GetRunDetails";
-
-/** What came of a cluster's request, beside the record of the request itself. */
-const outcomes: ReadonlySet<string> = new Set(["CLUSTER_JOINED", "CLUSTER_UPDATED"]);
-
-/** Fields of a record that no request leaves empty; `subject` is empty for strangers alone. */
-function missingIn(record: AuditRecord): string[] {
-  const { atMs, plane, code, decision, method, org, requestId, address, addressFrom } = record;
-  const all = { atMs, plane, code, decision, method, org, requestId, address, addressFrom };
-  return Object.entries(all).flatMap(([name, value]) =>
-    value === undefined || value === "" || value === 0 ? [name] : [],
-  );
-}
 
 describeOnBothDatabases("every request is on record", (fresh) => {
   let control: TestControlPlane;
@@ -61,52 +55,29 @@ describeOnBothDatabases("every request is on record", (fresh) => {
     await control?.close();
   });
 
-  const callAll = async (transport: Transport): Promise<void> => {
-    for (const { name, desc } of routerMethods) {
-      await callMethod(transport, desc, fillRequest(desc.input, names, rpcTable[name]!.resource.at[0]));
-    }
-  };
-  const routerRecords = async () =>
-    (await plane.audit()).filter(({ method, code }) => method in rpcTable && !outcomes.has(code));
-
   /** Of a watch that its client left early the record may come after that. */
-  const recordsSince = (before: number): Promise<AuditRecord[]> =>
-    eventually(
-      async () => (await routerRecords()).slice(before),
-      (found) => found.length >= routerMethods.length,
-      { withinMs: 10_000, what: "As many records as requests" },
-    );
+  const untilRecorded = async (problemsIn: (records: readonly AuditRecord[]) => string[]) => {
+    const problems = async () => problemsIn(await plane.audit());
+    const isNone = (found: readonly string[]) => found.length === 0;
+    await eventually(problems, isNone, { withinMs: 10_000, what: "One fit record for each request" });
+    return plane.audit();
+  };
 
   test.each(roles)("at the router, called by %s", async (role) => {
-    const before = (await routerRecords()).length;
     const { id, token } = clients.get(role)!;
-    await callAll(plane.transport(token));
-    const records = await recordsSince(before);
-    expect(records.map(({ method }) => method).sort()).toEqual(routerMethods.map(({ name }) => name).sort());
-    for (const record of records) {
-      const { permission, audit } = rpcTable[record.method]!;
-      expect([record.method, missingIn(record)]).toEqual([record.method, []]);
-      expect([record.method, record.code]).toEqual([record.method, audit]);
-      expect([record.method, record.subject]).toEqual([record.method, permission === "anonymous" ? "" : id]);
-    }
-    const refused = records.filter(({ decision }) => decision !== "allowed");
+    const called = await callRouterMethods(plane.transport(token), names);
+    const records = await untilRecorded((all) => problemsAtRouter(called, all, id));
+    const refused = recordsOf(called, records).filter(({ decision }) => decision !== "allowed");
     expect(refused.length, "control: some of them were refused").toBeGreaterThan(3);
+    expect(problemsAtRouter(called, records, "nobody").length, "control: somebody else's").toBeGreaterThan(3);
   });
 
   test("at the router, called by a stranger: refused ones are on record as well", async () => {
-    const before = (await routerRecords()).length;
-    await callAll(plane.transport("no token"));
-    const records = await recordsSince(before);
-    expect(records.map(({ method }) => method).sort()).toEqual(routerMethods.map(({ name }) => name).sort());
-    for (const record of records) {
-      const isAnonymous = rpcTable[record.method]!.permission === "anonymous";
-      expect([record.method, record.decision]).toEqual([
-        record.method,
-        isAnonymous ? "allowed" : "unauthenticated",
-      ]);
-      expect([record.method, missingIn(record)]).toEqual([record.method, []]);
-    }
+    const called = await callRouterMethods(plane.transport("no token"), names);
+    await untilRecorded((all) => problemsAtRouter(called, all, ""));
   });
+
+  const routerRecords = async () => (await plane.audit()).filter(({ method }) => method in rpcTable);
 
   test.each([
     ["no JSON", "application/json", "{"],
@@ -167,33 +138,18 @@ describeOnBothDatabases("every request is on record", (fresh) => {
 
   test.each(roles)("at the control plane, called by %s", async (role) => {
     const { id, token } = clients.get(role)!;
-    const before = (await indexRecords()).length;
-    const transport = await index(token);
-    for (const desc of indexMethods) await callMethod(transport, desc, fillRequest(desc.input, names));
-    const records = (await indexRecords()).slice(before);
-    const nameOf = ({ name }: DescMethod) => `${IndexService.typeName}/${name}`;
-    expect(records.map(({ method }) => method)).toEqual(indexMethods.map(nameOf));
-    for (const [at, record] of records.entries()) {
-      const { localName } = indexMethods[at]!;
-      expect([record.method, missingIn(record)]).toEqual([record.method, []]);
-      expect([record.code, record.subject, record.cluster]).toEqual([
-        indexTable[localName as keyof typeof indexTable].audit,
-        id,
-        "home",
-      ]);
-    }
-    const denied = records.filter(({ decision }) => decision === "denied");
+    const called = await callIndexMethods(await index(token), names);
+    const records = await indexRecords();
+    expect(problemsAtControlPlane(called, records, id, "home")).toEqual([]);
+    const denied = recordsOf(called, records).filter(({ decision }) => decision === "denied");
     expect(denied.length > 0, "control: an administrator is denied nothing, others are").toBe(
       role !== "Admin",
     );
   });
 
   test("at the control plane, with a token that is good for nothing", async () => {
-    const before = (await indexRecords()).length;
-    const transport = indexWith("no token");
-    for (const desc of indexMethods) await callMethod(transport, desc, fillRequest(desc.input, names));
-    const records = (await indexRecords()).slice(before);
-    expect(records.map(({ decision }) => decision)).toEqual(indexMethods.map(() => "unauthenticated"));
+    const called = await callIndexMethods(indexWith("no token"), names);
+    expect(problemsAtControlPlane(called, await indexRecords(), "", "home")).toEqual([]);
   });
 
   test.each([

@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { redeemClaim } from "@biplane/cli/dev/first-administrator";
 import { type LocalSystem, startLocalSystem } from "@biplane/cli/dev/local-system";
+import { Browser, hiddenFields } from "@biplane/verify/sign-in/browser";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Browser, hiddenFields } from "../../planes/data/identity/browser.testing.ts";
 import { missingTools } from "../support/tools.ts";
 
 const launcher = resolve(import.meta.dirname, "../../clients/cli/bin/biplane.mjs");

@@ -2,9 +2,9 @@
 import { type Socket, connect as tcpConnect } from "node:net";
 import { join } from "node:path";
 import { flyte } from "@biplane/data-wire";
+import { fetchPage } from "@biplane/verify/sign-in/browser";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { fetchPage } from "../../planes/data/identity/browser.testing.ts";
 import { clientHello } from "../contract/tunnel-system.ts";
 import { Daemon } from "../support/daemon.ts";
 import { requestToken } from "./sign-in.ts";

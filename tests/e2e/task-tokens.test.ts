@@ -10,9 +10,9 @@ import { audit, identity } from "@biplane/data-wire";
 import { ConfigStore } from "@biplane/sdk/remote";
 import { connect, type RemoteClient } from "@biplane/sdk/remote/client";
 import { eventually } from "@biplane/verify/frame/eventually";
+import { Person } from "@biplane/verify/sign-in/person";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Person } from "../support/person.ts";
 import { describeWithTools } from "../support/tools.ts";
 import { domain, org, project, type System, startSystem } from "./system.ts";
 

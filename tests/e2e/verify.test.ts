@@ -11,7 +11,7 @@ import { programPath } from "../support/daemon.ts";
 import { describeWithTools } from "../support/tools.ts";
 
 /** What verify does not prove yet. Fails when one of them is proved, or another one is not. */
-const unproved = ["CLS-5", "AUD-1", "IAM-1", "IAM-2", "IAM-3"];
+const unproved = ["CLS-5"];
 
 const launcher = join(import.meta.dirname, "../../clients/cli/bin/biplane.mjs");
 const folder = mkdtempSync(join(tmpdir(), "biplane-verify-test-"));

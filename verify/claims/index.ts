@@ -1,5 +1,6 @@
 /** All claims: those that are proved, in the order of the register, and those that are not yet. */
 import type { Claim } from "../frame/claim.ts";
+import { aud1 } from "./aud-1.ts";
 import { aud2 } from "./aud-2.ts";
 import { aud3 } from "./aud-3.ts";
 import { border1 } from "./border-1.ts";
@@ -16,6 +17,9 @@ import { flow2 } from "./flow-2.ts";
 import { flow3 } from "./flow-3.ts";
 import { flow4 } from "./flow-4.ts";
 import { flow5 } from "./flow-5.ts";
+import { iam1 } from "./iam-1.ts";
+import { iam2 } from "./iam-2.ts";
+import { iam3 } from "./iam-3.ts";
 import { iam4 } from "./iam-4.ts";
 import { iso1 } from "./iso-1.ts";
 import { net1 } from "./net-1.ts";
@@ -40,8 +44,8 @@ export const claims: readonly Claim[] = [
   ...[res1, res3, res4, rest1],
   ...[cmk1, cmk2, cmk3],
   ...[tls1, tls2, tls3, tls4, tls5],
-  ...[aud2, aud3],
-  iam4,
+  ...[aud1, aud2, aud3],
+  ...[iam1, iam2, iam3, iam4],
   iso1,
   net1,
   ...[trust1, trust2, trust3, trust4],

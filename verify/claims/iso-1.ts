@@ -15,9 +15,10 @@ import {
   tryRouterAsStranger,
 } from "../isolation/requests.ts";
 import { countRows, keysOfNobody, strangersRows, tenantTables } from "../isolation/rows.ts";
+import { openIndexCaller } from "../requests/index-caller.ts";
 import { sayHello } from "../requests/link-hello.ts";
+import { routerAs } from "../requests/router-as.ts";
 import { enrollmentOf } from "../scenes/certificates.ts";
-import { controlToken, indexTransport, routerTransport } from "../scenes/control-token.ts";
 import { type PlaneDatabase, planeDatabases } from "../scenes/plane-databases.ts";
 import { type Tenant, tenants, tenantsWords } from "../scenes/tenants.ts";
 
@@ -41,18 +42,21 @@ export const iso1: Claim = {
       `called each of the ${signedInMethods.length} methods of a router with the other organization's identifiers: not found, or nothing of it`,
       await tryRouter(own.connection.router, ofOther),
     );
-    const token = await other.connection.tokens.token(false);
+    const [ownToken, token] = await Promise.all(
+      [own, other].map(({ connection }) => connection.tokens.token(false)),
+    );
+    const [caller, others] = await Promise.all([own, other].map(({ state }) => openIndexCaller(state)));
     seen.none(
       "called each of them with the other organization's token: unauthenticated",
-      await tryRouterAsStranger(routerTransport(own, token), ofOwn.names),
+      await tryRouterAsStranger(routerAs(own.profile, token!), ofOwn.names),
     );
     seen.none(
       `called each of the ${IndexService.methods.length} methods of the control plane's index with a cluster's own certificate and the other organization's identifiers`,
-      await tryIndex(await indexTransport(own, await controlToken(own)), ofOther),
+      await tryIndex(caller!.actingFor(ownToken!), ofOther),
     );
     seen.none(
       "called each of them with the other organization's token",
-      await tryIndexAsStranger(await indexTransport(own, await controlToken(other)), ofOwn.names),
+      await tryIndexAsStranger(caller!.showing(await others!.controlToken(token!)), ofOwn.names),
     );
     const answer = await beginLink(own, other);
     seen.holds(

@@ -1,12 +1,11 @@
 /** TRUST-1: the control plane can't mint access. */
 
 import { flyte } from "@biplane/data-wire";
-import { createClientTransport } from "@biplane/kit/connect-client";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import type { Observations } from "../frame/observations.ts";
 import { attacker } from "../hostile-control-plane/index.ts";
 import { ownTokens } from "../hostile-control-plane/own-tokens.ts";
-import { bearer } from "../requests/bearer.ts";
+import { type RouterPlace, routerAs } from "../requests/router-as.ts";
 import type { TakenOver } from "../scenes/taken-over.ts";
 import { trustClaim } from "./trust.ts";
 
@@ -29,7 +28,7 @@ async function tryTokens({ hostile, client, records }: TakenOver, seen: Observat
   const before = (await records("REQUEST_REFUSED")).length;
   const taken: string[] = [];
   for (const [name, token] of all) {
-    const refusal = await present(profile.router, profile.rootPem, token);
+    const refusal = await present(profile, token);
     if (refusal !== Code.Unauthenticated) taken.push(`${name} was answered with ${refusal}`);
   }
   seen.none(
@@ -42,18 +41,13 @@ async function tryTokens({ hostile, client, records }: TakenOver, seen: Observat
     noted >= all.length,
     `${noted} refusals are on record`,
   );
-  const genuine = await present(profile.router, profile.rootPem, await tokens.token(false));
+  const genuine = await present(profile, await tokens.token(false));
   seen.holds("presented a token of the authority in the same way", genuine === "answered", String(genuine));
 }
 
-async function present(router: string, authorityPem: string, token: string): Promise<Code | "answered"> {
-  const transport = createClientTransport({
-    baseUrl: router,
-    tls: { authorityPem },
-    interceptors: [bearer(token)],
-  });
+async function present(place: RouterPlace, token: string): Promise<Code | "answered"> {
   try {
-    await createClient(flyte.auth.IdentityService, transport).userInfo({});
+    await createClient(flyte.auth.IdentityService, routerAs(place, token)).userInfo({});
     return "answered";
   } catch (error) {
     return ConnectError.from(error).code;

@@ -3,10 +3,11 @@
  * it that should not have.
  */
 import { rpcTable } from "@biplane/classification";
+import type { ServedMethod } from "@biplane/classification/messages";
 import { IndexService } from "@biplane/control-wire";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, type Transport } from "@connectrpc/connect";
-import { callMethod, type Outcome, type RouterMethod, routerMethods } from "../requests/call-method.ts";
+import { callMethod, type Outcome, routerMethods } from "../requests/call-method.ts";
 import { fillRequest, type Names, namesOrganization } from "../requests/fill-request.ts";
 import type { Belongings } from "./belongings.ts";
 
@@ -57,7 +58,7 @@ const neverFound = new Set(["GetProject", "UpdateProject", "Place"]);
 export async function tryRouter(
   transport: Transport,
   { names, content }: Belongings,
-  methods: readonly RouterMethod[] = signedInMethods,
+  methods: readonly ServedMethod[] = signedInMethods,
 ): Promise<string[]> {
   const found: string[] = [];
   for (const { name, desc } of methods) {

@@ -2,17 +2,20 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { createInterface, type Interface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
+import { text } from "node:stream/consumers";
 import type { Policy } from "./model.ts";
 import type { Question } from "./questions.ts";
 
 export class DecidingProcess {
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
   readonly #answers: AsyncIterator<string>;
   readonly #lines: Interface;
+  readonly #lastWords: Promise<string>;
 
   /** `program`: file of the built control plane or data plane. */
   constructor(program: string) {
-    this.#child = spawn(process.execPath, [program, "decide"], { stdio: ["pipe", "pipe", "inherit"] });
+    this.#child = spawn(process.execPath, [program, "decide"], { stdio: ["pipe", "pipe", "pipe"] });
+    this.#lastWords = text(this.#child.stderr);
     process.once("exit", () => this.#child.kill("SIGKILL"));
     this.#lines = createInterface({ input: this.#child.stdout });
     this.#answers = this.#lines[Symbol.asyncIterator]();
@@ -25,7 +28,8 @@ export class DecidingProcess {
     const answers: string[] = [];
     for (const _ of lines) {
       const { value, done } = await this.#answers.next();
-      if (done === true) throw new Error("The program ended before it had answered.");
+      if (done === true)
+        throw new Error(`The program ended before it had answered: ${await this.#lastWords}`);
       answers.push(value);
     }
     const [loaded, ...decided] = answers;

@@ -1,9 +1,9 @@
 /** Every method of a router: what the table and the model say that a subject may do, and what the router decides. */
 import { rpcTable } from "@biplane/classification";
+import type { ServedMethod } from "@biplane/classification/messages";
 import type { Resource } from "@biplane/identity";
 import { create, type DescField, type DescMessage, type DescMethod } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
-import type { RouterMethod } from "../requests/call-method.ts";
 import { decisionBy, expectedOf, type MatrixSubject, matrixPlace } from "./matrix-subjects.ts";
 
 const unaryMsMax = 10_000;
@@ -11,7 +11,7 @@ const unaryMsMax = 10_000;
 const streamMsMax = 400;
 
 /** By the table's row and the model, which knows nothing of Cedar or of how roles are kept. */
-export function routerExpectation(subject: MatrixSubject, method: RouterMethod): string {
+export function routerExpectation(subject: MatrixSubject, method: ServedMethod): string {
   const { permission } = rpcTable[method.name]!;
   return permission === "anonymous"
     ? "allowed"
@@ -19,7 +19,7 @@ export function routerExpectation(subject: MatrixSubject, method: RouterMethod):
 }
 
 /** What the request names, by the kind of its row. */
-export function askedOf(org: string, method: RouterMethod): Resource {
+export function askedOf(org: string, method: ServedMethod): Resource {
   const { kind } = rpcTable[method.name]!.resource;
   if (kind === "organization") return { org };
   if (kind !== "project") return { org, ...matrixPlace };
@@ -28,7 +28,7 @@ export function askedOf(org: string, method: RouterMethod): Resource {
   return { org, ...project, ...(said.includes(matrixPlace.domain) ? { domain: matrixPlace.domain } : {}) };
 }
 
-export function routerDecision(transport: Transport, method: RouterMethod, org: string): Promise<string> {
+export function routerDecision(transport: Transport, method: ServedMethod, org: string): Promise<string> {
   return decisionOn(transport, method.desc, create(method.desc.input, fieldsFor(method, org) as never));
 }
 
@@ -59,7 +59,7 @@ const names: Readonly<Record<string, string>> = {
 };
 
 /** As little as names a resource of the organization: what the row's rule looks at, and its parts. */
-export function fieldsFor({ name, desc }: RouterMethod, org: string): Record<string, unknown> {
+export function fieldsFor({ name, desc }: ServedMethod, org: string): Record<string, unknown> {
   const { at } = rpcTable[name]!.resource;
   if (at.length === 0) return {};
   return at[0] === "" ? fill(desc.input, org) : { ...named(desc.input.field[at[0]!]!, org) };

@@ -1,22 +1,10 @@
 /** Calls any served method, and tells in one form what came of it: for tests that call all of them. */
-import { rpcTable } from "@biplane/classification";
+import { servedMethods } from "@biplane/classification/messages";
 import { type DescMethod, type Message, toJsonString } from "@bufbuild/protobuf";
 import { type Code, ConnectError, type Transport } from "@connectrpc/connect";
-import { createServices } from "../../planes/data/api/index.ts";
-import type { ApiParts } from "../../planes/data/api/parts.ts";
-
-export interface RouterMethod {
-  /** As in the table: `package.Service/Method`. */
-  readonly name: string;
-  readonly desc: DescMethod;
-}
 
 /** Every method that a router serves. */
-export const routerMethods: readonly RouterMethod[] = createServices({} as ApiParts).flatMap(({ service }) =>
-  service.methods
-    .map((desc) => ({ name: `${service.typeName}/${desc.name}`, desc: desc as DescMethod }))
-    .filter(({ name }) => name in rpcTable),
-);
+export const routerMethods = servedMethods();
 
 export interface Outcome {
   readonly code: Code | "answered";
@@ -28,10 +16,17 @@ const unaryMsMax = 10_000;
 /** Watches that are allowed would go on for ever. */
 const streamMsMax = 500;
 
-export async function callMethod(transport: Transport, desc: DescMethod, message: Message): Promise<Outcome> {
+/** `requestId`: for records of the call to be found by. */
+export async function callMethod(
+  transport: Transport,
+  desc: DescMethod,
+  message: Message,
+  requestId?: string,
+): Promise<Outcome> {
+  const headers = requestId === undefined ? undefined : { "x-request-id": requestId };
   const signal = AbortSignal.timeout(desc.methodKind === "unary" ? unaryMsMax : streamMsMax);
   try {
-    return { code: "answered", text: await answerOf(transport, desc, message, signal) };
+    return { code: "answered", text: await answerOf(transport, desc, message, signal, headers) };
   } catch (error) {
     const { code, rawMessage } = ConnectError.from(error);
     // A stream that found nothing to say yet.
@@ -45,15 +40,16 @@ async function answerOf(
   desc: DescMethod,
   message: Message,
   signal: AbortSignal,
+  headers: Record<string, string> | undefined,
 ): Promise<string> {
   if (desc.methodKind === "unary") {
-    const answer = await transport.unary(desc as never, signal, undefined, undefined, message as never);
+    const answer = await transport.unary(desc as never, signal, undefined, headers, message as never);
     return toJsonString(desc.output, answer.message);
   }
   async function* once() {
     yield message;
   }
-  const stream = await transport.stream(desc as never, signal, undefined, undefined, once() as never);
+  const stream = await transport.stream(desc as never, signal, undefined, headers, once() as never);
   let text = "";
   for await (const one of stream.message) text += toJsonString(desc.output, one as Message);
   return text;

@@ -34,6 +34,8 @@ export interface LocalSystemOptions {
   readonly environmentOf?: Readonly<
     Partial<Record<"control" | "edge" | "data", Readonly<Record<string, string>>>>
   >;
+  /** Called once the data plane was made, before its first start. */
+  readonly prepareData?: (state: string) => Promise<void>;
   readonly onProgress?: (text: string) => void;
 }
 
@@ -102,6 +104,7 @@ async function start(options: LocalSystemOptions, started: PlaneProcess[]) {
     isNew ? initializeData(options, folders, settings) : undefined,
     startEdge(options, started, folders, settings),
   ]);
+  if (isNew) await options.prepareData?.(folders.data);
   const { sandbox } = await launch<{ sandbox: LocalSystem["sandbox"] }>(
     started,
     dataOptions(options, folders),

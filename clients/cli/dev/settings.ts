@@ -54,8 +54,8 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-/** Held all at once, so that no number comes twice. */
-async function freePorts(count: number): Promise<readonly number[]> {
+/** Ports that nobody listens on. Held all at once, so that no number comes twice. */
+export async function freePorts(count: number): Promise<readonly number[]> {
   const servers = await Promise.all(Array.from({ length: count }, listenAnywhere));
   const ports = servers.map((server) => {
     const address = server.address();

@@ -2,10 +2,10 @@
 import { createHash, randomBytes } from "node:crypto";
 import { request } from "node:https";
 import { flyte, identity } from "@biplane/data-wire";
+import { type Answer, Browser, fetchPage, hiddenFields } from "@biplane/verify/sign-in/browser";
 import { Code, type ConnectError, createClient } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { startTestPlane, type TestPlane } from "../plane.testing.ts";
-import { type Answer, Browser, fetchPage, hiddenFields } from "./browser.testing.ts";
 
 const email = "ada@example.com";
 const password = "correct horse battery";

@@ -12,11 +12,11 @@ import { newKey } from "@biplane/kit/crypto";
 import { type Database, openDatabase } from "@biplane/kit/database";
 import { createLogger } from "@biplane/kit/logging";
 import { createIntermediate } from "@biplane/verify/hostile-control-plane/intermediate";
+import { type Answer, Browser, fetchPage, hiddenFields } from "@biplane/verify/sign-in/browser";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openDataAudit } from "../audit/log.ts";
 import { dataMigrations } from "../store/migrations.ts";
 import type { DataSchema } from "../store/schema.ts";
-import { type Answer, Browser, fetchPage, hiddenFields } from "./browser.testing.ts";
 import { type Identity, openIdentity } from "./index.ts";
 
 const org = "acme" as OrgId;

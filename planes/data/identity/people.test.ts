@@ -1,10 +1,10 @@
 /** Administrators and people: invitations, passwords, keys; whoever is kept out is out at once (claim IAM-1). */
 import { flyte, identity } from "@biplane/data-wire";
+import { Browser, fetchPage } from "@biplane/verify/sign-in/browser";
+import { Person } from "@biplane/verify/sign-in/person";
 import { Code, type ConnectError, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Person } from "../../../tests/support/person.ts";
 import { requestToken, startTestPlane, type TestClient, type TestPlane } from "../plane.testing.ts";
-import { Browser, fetchPage } from "./browser.testing.ts";
 
 const password = "correct horse battery";
 let plane: TestPlane;

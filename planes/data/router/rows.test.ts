@@ -1,4 +1,5 @@
 import { rpcTable } from "@biplane/classification";
+import { servedMethods } from "@biplane/classification/messages";
 import { flyte } from "@biplane/data-wire";
 import { permissions } from "@biplane/identity";
 import { expect, test } from "vitest";
@@ -9,7 +10,8 @@ import { methodNames, requireRows, serve } from "./router.ts";
 
 const services = createServices({} as ApiParts);
 
-test("every served method has a row, and every row a served method", () => {
+test("every served method has a row, and every row a served method that descriptors know", () => {
+  expect(servedMethods().map(({ name }) => name)).toEqual(Object.keys(rpcTable));
   expect(methodNames(services).sort()).toEqual(Object.keys(rpcTable).sort());
 });
 

@@ -1,8 +1,8 @@
 import { type RunId, Secret } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
+import { Browser, fetchPage } from "@biplane/verify/sign-in/browser";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Browser, fetchPage } from "../../identity/browser.testing.ts";
 import { startTestPlane, type TestPlane, testOrg } from "../../plane.testing.ts";
 import { runPage } from "./run-page.ts";
 

@@ -1,11 +1,12 @@
-/** Starts the foreign OpenID provider beside a test, with a certificate authority that nothing else knows. */
+/** Starts the foreign OpenID provider beside a plane, with a certificate authority that nothing else knows. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
+import { freePorts } from "@biplane/cli/dev/settings";
 import { createRootAuthority, issueCertificate } from "@biplane/kit/certificates";
+import { sourceFile } from "../machine/sources.ts";
 import type { ForeignProviderSettings } from "./openid-provider-process.ts";
 
 export interface ForeignProvider extends AsyncDisposable {
@@ -29,7 +30,7 @@ export async function prepareForeignProvider(): Promise<{
     uses: ["server"],
     lifetimeMs: hourMs,
   });
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   const [issuer, rootPem] = [`https://localhost:${port}`, root.certificatePem];
   return {
     issuer,
@@ -38,8 +39,12 @@ export async function prepareForeignProvider(): Promise<{
       const folder = mkdtempSync(join(tmpdir(), "foreign-provider-"));
       const path = join(folder, "settings.json");
       writeFileSync(path, JSON.stringify({ ...settings, ...identity, port }), { mode: 0o600 });
-      const program = resolve(import.meta.dirname, "openid-provider-process.ts");
-      const child = spawn(process.execPath, [program, path], { stdio: ["ignore", "pipe", "ignore"] });
+      const program = sourceFile("verify/sign-in/openid-provider-process.ts");
+      const options = ["--import", sourceFile("tools/typescript.mjs")];
+      const child = spawn(process.execPath, [...options, program, path], {
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+      process.once("exit", () => child.kill("SIGKILL"));
       await Promise.race([
         once(child.stdout, "data"),
         once(child, "exit").then(() => Promise.reject(new Error("The foreign provider did not start."))),
@@ -51,12 +56,4 @@ export async function prepareForeignProvider(): Promise<{
       return { issuer, rootPem, [Symbol.asyncDispose]: stop };
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((done) => probe.listen(0, "localhost", done));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((done) => probe.close(done));
-  return port;
 }
