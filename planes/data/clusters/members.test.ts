@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ClusterId } from "@biplane/base";
+import { type ClusterId, day } from "@biplane/base";
 import { clusters } from "@biplane/data-wire";
 import { clusterUri, type ListedCluster, type MemberStatement, memberStatementType } from "@biplane/identity";
 import {
@@ -14,15 +14,18 @@ import {
 } from "@biplane/kit/certificates";
 import { signStatement } from "@biplane/kit/cluster-statements";
 import { readKeyFile } from "@biplane/kit/crypto";
+import { eventually } from "@biplane/verify/frame/eventually";
 import { createIntermediate } from "@biplane/verify/hostile-control-plane/intermediate";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient } from "@connectrpc/connect";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { readCertificates } from "../identity/certificates.ts";
+import { openSigningKeys, signingKeysPath } from "../identity/signing-keys.ts";
 import { joinOrganization } from "../join.ts";
 import { testLog as log, startTestPlane, type TestPlane, testOrg } from "../plane.testing.ts";
 import { statePaths } from "../state.ts";
 import { readJoinCode, writeJoinCode } from "./join-code.ts";
+import { keepMembership } from "./membership-keeper.ts";
 
 const places = { router: "https://paris.acme.test:8443", objects: "https://paris.acme.test:8445" };
 
@@ -246,6 +249,50 @@ describe("A joined cluster's statement", () => {
     await expect(membership.removeCluster({ cluster: "delft" })).rejects.toThrow("not_found");
     await expect(membership.removeCluster({ cluster: "home" })).rejects.toThrow("failed_precondition");
   });
+});
+
+test("a joined cluster's intermediate ends soon, and is renewed long before that while the cluster runs", async () => {
+  const code = await codeFor("ghent", { router: "https://ghent:1", objects: "https://ghent:2" });
+  const { state, joined } = await joinWith(code, "ghent");
+  const paths = statePaths(state);
+  const systemKey = await readKeyFile(paths.systemKey);
+  const certificates = (await readCertificates(paths.certificates, systemKey))!;
+  const { validToDate } = new X509Certificate(certificates.intermediate.certificatePem);
+  expect(validToDate.getTime() - Date.now()).toBeLessThan(46 * day);
+  const keys = await openSigningKeys(signingKeysPath(paths.identity), systemKey);
+  const renewed: string[] = [];
+  const keeper = keepMembership({
+    ...{ config: joined.config, certificates, keys, clock: { now: () => Date.now() }, log },
+    clusters: {
+      get own() {
+        return listed("ghent");
+      },
+      get home() {
+        return listed("home");
+      },
+    },
+    onIntermediate: async ({ intermediate }) => void renewed.push(intermediate.certificatePem),
+  });
+  const known = () => listed("ghent")?.taskKeys[0]?.kid;
+  const told = () =>
+    eventually(
+      async () => known(),
+      (kid) => kid === keys.task.kid,
+      { withinMs: 30_000, what: "Home being told" },
+    );
+  try {
+    await keys.rotate();
+    await told();
+    expect(renewed).toEqual([]);
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 16 * day });
+    await keys.rotate();
+    await told();
+    expect(renewed).toHaveLength(1);
+    expect(listed("ghent")?.fingerprint).toBe(fingerprint(renewed[0]!));
+  } finally {
+    vi.useRealTimers();
+    await keeper.close();
+  }
 });
 
 /** What a client that believes the root alone says of a server with this certificate. */

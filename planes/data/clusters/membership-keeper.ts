@@ -3,7 +3,7 @@
  * long before the present one ends. Without home it goes on as it is, and asks again.
  */
 import { X509Certificate } from "node:crypto";
-import { day, minute, second } from "@biplane/base";
+import { minute, second } from "@biplane/base";
 import { type ListedCluster, type MemberStatement, memberStatementType } from "@biplane/identity";
 import { createCertificateRequest, fingerprint } from "@biplane/kit/certificates";
 import type { Clock } from "@biplane/kit/clock";
@@ -12,17 +12,18 @@ import type { Closeable } from "@biplane/kit/lifecycle";
 import type { Logger } from "@biplane/kit/logging";
 import type { DataPlaneConfig } from "../config.ts";
 import type { OrganizationCertificates } from "../identity/certificates.ts";
+import { memberIntermediateMs } from "../identity/root.ts";
 import type { SigningKeys } from "../identity/signing-keys.ts";
 import type { ClusterDirectory } from "./cluster-directory.ts";
 import { homeCallMs, homeClient } from "./home-client.ts";
 import { publicKeys } from "./own-entry.ts";
 
-const renewBeforeMs = 180 * day;
+const renewBeforeMs = (memberIntermediateMs * 2) / 3;
 
 export interface KeeperParts {
   readonly config: Pick<DataPlaneConfig, "org" | "cluster" | "region">;
   readonly certificates: OrganizationCertificates;
-  readonly clusters: ClusterDirectory;
+  readonly clusters: Pick<ClusterDirectory, "own" | "home">;
   readonly keys: SigningKeys;
   /** On disk before it is used. */
   readonly onIntermediate: (certificates: OrganizationCertificates) => Promise<void>;

@@ -14,7 +14,12 @@ import { z } from "zod";
 
 const place = "organization root";
 const rootMs = 3_650 * day;
-export const intermediateMs = 730 * day;
+const homeIntermediateMs = 730 * day;
+/**
+ * Short: programs that know the root alone, and no list of clusters, believe a cluster that was taken off the list until its
+ * intermediate has ended. Long enough for a home that is away for a month.
+ */
+export const memberIntermediateMs = 45 * day;
 
 const schema = z.object({ certificatePem: z.string(), privateKeyPem: z.string() });
 
@@ -69,7 +74,7 @@ export class OrganizationRoot {
   signHome(requestDer: Uint8Array, { org, cluster }: ClusterName): Promise<string> {
     return signIntermediateRequest(this.#identity, requestDer, {
       commonName: titleOf({ org, cluster }),
-      lifetimeMs: intermediateMs,
+      lifetimeMs: homeIntermediateMs,
       uris: [authorityUri(org), clusterUri(org, cluster)],
     });
   }
@@ -82,7 +87,7 @@ export class OrganizationRoot {
   ): Promise<string> {
     return signIntermediateRequest(this.#identity, requestDer, {
       commonName: titleOf({ org, cluster }),
-      lifetimeMs: intermediateMs,
+      lifetimeMs: memberIntermediateMs,
       uris: [clusterUri(org, cluster)],
       permittedHosts: hosts,
     });
