@@ -1,4 +1,4 @@
-import { connect as http2Connect } from "node:http2";
+import { connect as http2Connect, type ServerHttp2Stream } from "node:http2";
 import { request } from "node:https";
 import { connect as tcpConnect } from "node:net";
 import { connect as tlsConnect } from "node:tls";
@@ -6,9 +6,11 @@ import { BiplaneError, Secret } from "@biplane/base";
 import { IndexService } from "@biplane/control-wire";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { send } from "./html.ts";
 import {
   createClientTransport,
   createConnectServer,
+  createHttpServer,
   createRootAuthority,
   fromConnectError,
   issueCertificate,
@@ -157,4 +159,36 @@ test("HTTP/1.1 and HTTP/2 are both spoken", async () => {
 test("a secret in an error's cause never crosses", async () => {
   const failure = new BiplaneError("unavailable", "Try again.", { cause: new Secret("canary") });
   expect(JSON.stringify(failure)).not.toContain("canary");
+});
+
+test.each([
+  ["application/proto", false],
+  ["application/grpc", true],
+])("an answer of type %s is held open for trailers: %s", async (type, isHeldOpen) => {
+  const identity = await issueCertificate(root, {
+    commonName: "server",
+    hosts: ["localhost"],
+    uses: ["server"],
+    lifetimeMs: hourMs,
+  });
+  const server = createHttpServer({ identity }, (_, response) =>
+    send(response, 200, { "content-type": type }, "answer"),
+  );
+  let wasHeldOpen = false;
+  server.on("stream", (stream: ServerHttp2Stream) => {
+    stream.once("wantTrailers", () => {
+      wasHeldOpen = true;
+    });
+  });
+  const closer = serverCloser(server);
+  const session = http2Connect(`https://localhost:${await listen(server, 0, "localhost")}`, {
+    ca: root.certificatePem,
+  });
+  const stream = session.request({ ":path": "/" });
+  let body = "";
+  for await (const chunk of stream) body += chunk;
+  session.close();
+  await closer.close();
+  expect(body).toBe("answer");
+  expect(wasHeldOpen).toBe(isHeldOpen);
 });

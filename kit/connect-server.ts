@@ -5,6 +5,8 @@ import {
   type Http2SecureServer,
   type Http2ServerRequest,
   type Http2ServerResponse,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
 } from "node:http2";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
@@ -64,8 +66,23 @@ export function createHttpServer(tls: ServerTlsOptions, handler: HttpHandler): H
     maxSessionMemory: limits.sessionMegabytesMax,
     settings: { initialWindowSize: 1024 * 1024, maxConcurrentStreams: 1_000 },
   });
+  server.on("stream", endWithLastBytes);
   server.on("request", strictly(handler));
   return server;
+}
+
+/**
+ * Node's compatible answers keep each stream open for trailers that may come, and end it a turn of the event loop after
+ * the last bytes, in a frame of its own: every client would wait for that turn. Of what is served here gRPC alone has
+ * trailers.
+ */
+function endWithLastBytes(stream: ServerHttp2Stream): void {
+  const respond = stream.respond.bind(stream);
+  stream.respond = (headers, options) => {
+    const type = (headers as OutgoingHttpHeaders | undefined)?.["content-type"];
+    const mayHaveTrailers = typeof type === "string" && type.startsWith("application/grpc");
+    return respond(headers, { ...options, waitForTrailers: mayHaveTrailers });
+  };
 }
 
 /** Listens and resolves to the port. Port 0 takes a free one. */

@@ -24,6 +24,15 @@ export interface Verdict {
 }
 type Judgement = Pick<Verdict, "outcome" | "intent">;
 
+interface AskedProject {
+  readonly archived: boolean;
+  readonly regions: string;
+  /** Of the cluster, as it said when it connected. */
+  readonly region: string | null;
+  /** Where the organization lets the runs of all its projects be. */
+  readonly regionsOfAll: string | null;
+}
+
 export interface AdmissionContext {
   readonly store: Store;
   readonly transaction: ControlTransaction;
@@ -41,11 +50,10 @@ export async function admitRuns(
 ): Promise<readonly Verdict[]> {
   if (requests.length === 0) return [];
   const projects = await findProjects(context, requests);
-  const place = await placeOf(context);
   const judgements = new Map<number, Judgement>();
   const candidates: Request[] = [];
   for (const request of requests) {
-    const refusal = refusalOf(projects.get(request.run.run?.project ?? ""), place);
+    const refusal = refusalOf(projects.get(request.run.run?.project ?? ""));
     if (refusal === undefined) candidates.push(request);
     else judgements.set(request.sequence, refused(refusal));
   }
@@ -60,42 +68,31 @@ export async function admitRuns(
   return all;
 }
 
-async function findProjects({ transaction, org }: AdmissionContext, requests: readonly Request[]) {
+/** Each beside its organization and the cluster: a client waits for every question to the database. */
+async function findProjects(
+  { transaction, org, cluster }: AdmissionContext,
+  requests: readonly Request[],
+): Promise<ReadonlyMap<string, AskedProject>> {
   const ids = [...new Set(requests.map((request) => request.run.run?.project ?? ""))];
   const rows = await transaction
     .selectFrom("project")
-    .select(["id", "archived", "regions"])
-    .where("org_id", "=", org)
-    .where("id", "in", ids)
+    .leftJoin("cluster", (join) =>
+      join.onRef("cluster.org_id", "=", "project.org_id").on("cluster.name", "=", cluster),
+    )
+    .leftJoin("organization", "organization.org_id", "project.org_id")
+    .select(["project.id", "project.archived", "project.regions", "cluster.region"])
+    .select("organization.regions as regionsOfAll")
+    .where("project.org_id", "=", org)
+    .where("project.id", "in", ids)
     .execute();
   return new Map(rows.map((row) => [row.id, row]));
 }
 
-interface Place {
-  /** As the cluster said when it connected. */
-  readonly region: string;
-  /** Where the organization lets runs be. */
-  readonly regions: string;
-}
-
-async function placeOf({ transaction, org, cluster }: AdmissionContext): Promise<Place> {
-  const row = await transaction
-    .selectFrom("cluster")
-    .innerJoin("organization", "organization.org_id", "cluster.org_id")
-    .select(["cluster.region", "organization.regions"])
-    .where("cluster.org_id", "=", org)
-    .where("cluster.name", "=", cluster)
-    .executeTakeFirst();
-  return { region: row?.region ?? "", regions: row?.regions ?? "" };
-}
-
-function refusalOf(
-  project: { archived: boolean; regions: string } | undefined,
-  { region, regions }: Place,
-): AdmissionOutcome | undefined {
+function refusalOf(project: AskedProject | undefined): AdmissionOutcome | undefined {
   if (project === undefined) return AdmissionOutcome.UNKNOWN_PROJECT;
   if (project.archived) return AdmissionOutcome.PROJECT_ARCHIVED;
-  const isAllowed = [project.regions, regions].every((one) => isRegionAllowed(region, splitRegions(one)));
+  const bounds = [project.regions, project.regionsOfAll ?? ""];
+  const isAllowed = bounds.every((one) => isRegionAllowed(project.region ?? "", splitRegions(one)));
   return isAllowed ? undefined : AdmissionOutcome.REGION_NOT_ALLOWED;
 }
 

@@ -94,6 +94,8 @@ export class Intents implements IntentHandler {
     if (id === undefined) return this.#refuseName(intent);
     const known = this.#askedFor(id);
     if (known === undefined) return this.#judgeClosed(id, intent);
+    // A client waits for its admission, which is on the way to the disk: nothing here may come between the two.
+    if (known.committed !== known.record) await this.#engine.commit();
     const { record, taskSpecDigest, runSpecDigest } = known.stored;
     const present = await this.#engine.documents.arePresent(id.project, [
       record.documentDigest,
