@@ -90,6 +90,8 @@ describeWithTools("a data plane in eu-central-1", kms.tools, () => {
     await expect(start()).rejects.toThrow(/restricted to us-\*|may not be in this cluster's region/);
     await biplane(system, ["update", "project", project, "--region", "eu-*"]);
     await expect(start()).rejects.toThrow(/restricted|may not be/);
+    const shown = await biplane(system, ["get", "cluster"]);
+    expect(shown).toMatch(/Runs may be in us-\* only\nRuns of flights may be in eu-\* only/);
     expect(await client.list()).toHaveLength(before);
     await biplane(system, ["update", "organization", "--any-region"]);
     expect(await (await start()).wait()).toMatchObject({ succeeded: true });

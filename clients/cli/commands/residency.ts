@@ -39,11 +39,24 @@ export async function showClusters(connection: Connection, options: CommonOption
   process.stdout.write(`\nBackends of cluster ${regions.cluster}, declared to be in ${regions.region}:\n`);
   process.stdout.write(`${table(ownRecord(regions).backends, backendColumns, undefined)}\n`);
   process.stdout.write(`\nControl plane: ${controlPlaneRegion}${restriction(regions.metadataRegions)}\n`);
+  for (const line of runRestrictions(regions)) process.stdout.write(`${line}\n`);
 }
 
-function ownRecord({ backends, metadataRegions }: residency.GetRegionsResponse) {
+function runRestrictions({ organizationRegions, projects }: residency.GetRegionsResponse): string[] {
+  const all =
+    organizationRegions.length === 0 ? [] : [`Runs may be in ${organizationRegions.join(", ")} only`];
+  const single = projects.map(
+    ({ project, regions }) => `Runs of ${project} may be in ${regions.join(", ")} only`,
+  );
+  return [...all, ...single];
+}
+
+function ownRecord(regions: residency.GetRegionsResponse) {
+  const { backends, metadataRegions, organizationRegions, projects } = regions;
   return {
     metadataRegions: [...metadataRegions],
+    runRegions: [...organizationRegions],
+    projectRegions: Object.fromEntries(projects.map((one) => [one.project, [...one.regions]])),
     backends: backends.map(({ backend, kind, region, source, agrees }) => ({
       backend,
       kind,

@@ -39,6 +39,11 @@ export function residencyService(given: ApiParts) {
         source: sources[source],
         agrees,
       })),
+      organizationRegions: [...(projects.entries()[0]?.organizationRegions ?? [])],
+      projects: projects
+        .entries()
+        .filter(({ regions }) => regions.length > 0)
+        .map(({ id, regions }) => ({ project: id, regions: [...regions] })),
     }),
     restrictProject: async (request, context) => {
       const index = controlPlane.index(authorizedCall(context).principal);
