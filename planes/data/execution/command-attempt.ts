@@ -24,14 +24,23 @@ export interface CommandAttempt {
   readonly output: AttemptOutput;
 }
 
-export async function runCommand(attempt: CommandAttempt): Promise<AttemptResult> {
-  const { plan, compartments, lease, output } = attempt;
+/** What is allowed may change while it starts; program and environment have to be of one mind. */
+interface Starting extends CommandAttempt {
+  readonly hasProxy: boolean;
+}
+
+export async function runCommand(given: CommandAttempt): Promise<AttemptResult> {
+  const { plan, compartments, lease, output, options } = given;
+  const isApart = compartments.sandboxKind !== "none";
+  const hasProxy = isApart && options.hasHosts?.(lease.project) === true;
+  const attempt = { ...given, hasProxy };
   const chosen = exportStatements(plan.environment);
   const compartment = await compartments.open({
     argv: (paths) => commandLine([...firstProcess(attempt, paths), ...plan.argv]),
     environment: () => ({}),
     control: true,
     background: false,
+    publicAuthorities: hasProxy,
   });
   compartment.attempt = lease;
   const result = await runInside(attempt, compartment, chosen).finally(() => compartment.sandbox.kill());
@@ -40,7 +49,7 @@ export async function runCommand(attempt: CommandAttempt): Promise<AttemptResult
 }
 
 async function runInside(
-  attempt: CommandAttempt,
+  attempt: Starting,
   { sandbox, paths }: Compartment,
   chosen: string,
 ): Promise<AttemptResult> {
@@ -61,8 +70,8 @@ export async function hasReport(options: ExecutorOptions, lease: Lease): Promise
 }
 
 /** What starts the program: nothing, where it may connect to nobody; else what serves its proxy. */
-function firstProcess({ options, lease }: CommandAttempt, { node, firstProcess }: InsidePaths): string[] {
-  if (firstProcess === undefined || options.hasHosts?.(lease.project) !== true) return [];
+function firstProcess({ options, hasProxy }: Starting, { node, firstProcess }: InsidePaths): string[] {
+  if (!hasProxy || firstProcess === undefined) return [];
   return [node, firstProcess, String(proxyPort), new URL(options.routerEndpoint).hostname];
 }
 
@@ -79,9 +88,9 @@ function connect(output: AttemptOutput, { stdout, stderr }: Sandbox): void {
   }
 }
 
-function commandEnvironment(attempt: CommandAttempt, paths: InsidePaths): Record<string, string> {
-  const { options, plan, capabilities } = attempt;
-  const hasProxy = firstProcess(attempt, paths).length > 0;
+function commandEnvironment(attempt: Starting, paths: InsidePaths): Record<string, string> {
+  const { options, plan, capabilities, hasProxy } = attempt;
+  const authorities = `${paths.sockets}/${hasProxy ? "authorities" : "root"}.pem`;
   const credentials = capabilities.fixedCredentials(plan.timeoutMs);
   return {
     ...(hasProxy ? { ...proxyEnvironment(ownHosts(options)), NODE_USE_ENV_PROXY: "1" } : {}),
@@ -94,9 +103,9 @@ function commandEnvironment(attempt: CommandAttempt, paths: InsidePaths): Record
     AWS_ENDPOINT_URL: options.storeEndpoint,
     FLYTE_AWS_ENDPOINT: options.storeEndpoint,
     AWS_CA_BUNDLE: `${paths.sockets}/root.pem`,
-    SSL_CERT_FILE: `${paths.sockets}/root.pem`,
+    SSL_CERT_FILE: authorities,
     NODE_EXTRA_CA_CERTS: `${paths.sockets}/root.pem`,
-    REQUESTS_CA_BUNDLE: `${paths.sockets}/root.pem`,
+    REQUESTS_CA_BUNDLE: authorities,
   };
 }
 

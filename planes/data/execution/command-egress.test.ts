@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:https";
 import { type AddressInfo, Socket } from "node:net";
 import { join } from "node:path";
+import { getCACertificates } from "node:tls";
 import { day } from "@biplane/base";
 import type { AuditInput } from "@biplane/kit/audit-log";
 import { createRootAuthority, issueCertificate } from "@biplane/kit/certificates";
@@ -78,6 +79,14 @@ describeWithTools("programs in sandboxes", ["bubblewrap"], () => {
       ["reaching", "allowed"],
       ["refused", "denied"],
     ]);
+  });
+
+  test("believe the machine's authorities and the organization's root, where they may connect elsewhere", async () => {
+    const count = `const text = require("node:fs").readFileSync(process.env.REQUESTS_CA_BUNDLE, "utf8");
+      console.log(text.split("BEGIN CERTIFICATE").length - 1, text.includes(${JSON.stringify(authority.certificatePem.trim())}));`;
+    const believing = { action: "believing", argv: [node, "-e", count] };
+    expect(await system.run(believing)).toMatchObject({ kind: "succeeded" });
+    expect(await system.text(believing)).toBe(`${getCACertificates("system").length + 1} true\n`);
   });
 
   test("end with the signal or the code that they ended with", async () => {

@@ -6,6 +6,7 @@ import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { getCACertificates } from "node:tls";
 import type { AttemptId } from "@biplane/base";
 import { readFileIfAny, writeFileDurably } from "@biplane/kit";
 import type { InsidePaths, Sandbox, SandboxLauncher, SandboxOptions } from "./sandbox/types.ts";
@@ -18,6 +19,8 @@ export interface CompartmentProgram {
   readonly control: boolean;
   /** It gives way to everything else until it is hastened. */
   readonly background: boolean;
+  /** It gets `authorities.pem` as well: what the machine believes, and the organization's root. */
+  readonly publicAuthorities: boolean;
 }
 
 export interface Compartment {
@@ -41,6 +44,8 @@ export class Compartments {
   readonly #base: string;
   readonly #users = process.getuid?.() === 0 ? new SandboxUsers() : undefined;
   readonly #alive = new Set<Compartment>();
+  /** Read when a program first wants them. */
+  #authorities: string | undefined;
   #opening = 0;
   #closed = false;
   #count = 0;
@@ -94,7 +99,7 @@ export class Compartments {
   async #open(program: CompartmentProgram): Promise<Compartment> {
     const user = this.#launcher.kind === "bubblewrap" ? this.#users?.take() : undefined;
     const identity: { attempt: AttemptId | undefined } = { attempt: undefined };
-    const opened = await this.#openFolder(user, () => identity.attempt).catch((error: unknown) => {
+    const opened = await this.#openFolder(program, user, () => identity.attempt).catch((error: unknown) => {
       if (user !== undefined) this.#users?.release(user);
       throw error;
     });
@@ -123,11 +128,18 @@ export class Compartments {
     await rm(this.#base, { recursive: true, force: true });
   }
 
-  async #openFolder(user: number | undefined, attempt: () => AttemptId | undefined): Promise<Opened> {
+  async #openFolder(
+    { publicAuthorities }: CompartmentProgram,
+    user: number | undefined,
+    attempt: () => AttemptId | undefined,
+  ): Promise<Opened> {
     this.#count += 1;
     const folder = join(this.#base, String(this.#count));
     mkdirSync(join(folder, "scratch"), { recursive: true });
     writeFileSync(join(folder, "root.pem"), this.#authorityPem, { mode: 0o644 });
+    if (publicAuthorities) {
+      writeFileSync(join(folder, "authorities.pem"), this.#allAuthorities(), { mode: 0o644 });
+    }
     const paths = ["router", "store", "egress"].map((name) => join(folder, `${name}.sock`));
     const [router = "", store = "", egress = ""] = paths;
     const servers = await Promise.all([
@@ -137,6 +149,11 @@ export class Compartments {
     ]);
     if (user !== undefined) for (const path of [folder, ...paths]) chownSync(path, user, user);
     return { folder, servers };
+  }
+
+  #allAuthorities(): string {
+    this.#authorities ??= [...getCACertificates("system"), this.#authorityPem].join("\n");
+    return this.#authorities;
   }
 
   async #remove(opened: Opened, user: number | undefined): Promise<void> {

@@ -160,6 +160,7 @@ export class WorkerPool {
       }),
       control: true,
       background: true,
+      publicAuthorities: false,
     });
     const worker = new WorkerProcess(compartment);
     void compartment.gone.finally(() => this.#forget(worker));
