@@ -1,5 +1,6 @@
 /** Tasks reach the hosts that their project was allowed, by the data plane's proxy, and nothing else (claim RES-4). */
 import { execFile } from "node:child_process";
+import { getServers } from "node:dns";
 import { once } from "node:events";
 import { createServer, type Server } from "node:https";
 import { type AddressInfo, connect } from "node:net";
@@ -115,6 +116,10 @@ describeWithTools("the tasks' way out", ["bubblewrap"], () => {
 
   test("a name that was allowed and leads to loopback is refused until that address is allowed, too", async () => {
     await change("--allow-host", `${hostname()}:${port}`, `localhost:${port}`);
+    // From now on the machine's name servers may be asked.
+    const listed = JSON.parse(await biplane("egress", "-o", "json")) as { purpose: string; host: string }[];
+    const servers = listed.filter(({ purpose }) => purpose === "name resolution").map(({ host }) => host);
+    expect(servers).toEqual(getServers());
     const before = heard;
     const leading = await visit(`https://${hostname()}:${port}/third`);
     expect(leading).toMatchObject({ code: "permission_denied", reason: "address_not_allowed" });

@@ -12,6 +12,7 @@ import { filesBelow } from "../search/places.ts";
 const filesMax = 40;
 const kinds = [
   "network",
+  "network by proxy",
   "read file",
   "write file",
   "process memory",

@@ -1,4 +1,6 @@
 /** Everything that a data plane connects to, from its own settings: `biplane egress` prints it, and it holds (claim RES-4). */
+import { getServers } from "node:dns";
+import { isIP } from "node:net";
 import { type Destination, databaseDestination } from "@biplane/kit/egress";
 import type { KeyProviderConfig } from "../keys/open-provider.ts";
 
@@ -33,6 +35,22 @@ export function namedByProvider(urls: readonly (string | undefined)[]): readonly
 /** Of a cluster that joined: its home, which signs in people and renews its certificate. */
 export function homeDestinations(addresses: readonly string[]): readonly Destination[] {
   return addresses.map((address) => atUrl("home cluster", address));
+}
+
+const dnsPort = 53;
+
+/** The machine's name servers, where any of the hosts is a name that they would be asked for. */
+export function resolversFor(
+  hosts: readonly string[],
+  servers: readonly string[] = getServers(),
+): readonly Destination[] {
+  if (hosts.every((host) => isIP(host) !== 0 || host === "localhost")) return [];
+  return servers.map((server) => {
+    // As Node writes one at another port than the usual.
+    const other = /^(?:\[(?<six>.+)\]|(?<four>[0-9.]+)):(?<port>\d+)$/.exec(server)?.groups;
+    const host = other?.["six"] ?? other?.["four"] ?? server;
+    return { purpose: "name resolution", host, port: Number(other?.["port"] ?? dnsPort) };
+  });
 }
 
 function atAddress(purpose: string, address: string | undefined): Destination[] {

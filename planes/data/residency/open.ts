@@ -6,7 +6,7 @@ import { federationPath, readFederation } from "../identity/federation-config.ts
 import { readEnrollment } from "../link/enrollment.ts";
 import type { ControlPlane } from "../link/types.ts";
 import type { OpenParts, Stores } from "../stores.ts";
-import { destinationsOf, homeDestinations } from "./destinations.ts";
+import { destinationsOf, homeDestinations, resolversFor } from "./destinations.ts";
 
 /** Everything that the settings name; what is not there is not reached. */
 export async function allowDestinations({ options, paths, config }: OpenParts): Promise<void> {
@@ -58,7 +58,11 @@ export function residencyParts(
     regions,
     metadataRegions: config.metadataRegions,
     controlPlaneRegion: () => controlPlane.region,
-    destinations: () => egress.list(),
+    destinations: () => {
+      const own = egress.list();
+      const ofTasks = projectHosts.all().flatMap(({ hosts }) => hosts);
+      return [...own, ...resolversFor([...own, ...ofTasks].map(({ host }) => host))];
+    },
     projectHosts,
   };
 }
