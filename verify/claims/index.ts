@@ -1,4 +1,4 @@
-/** All claims: those that are proved, in the order of the register, and those that are not yet. */
+/** All claims, in the order of the register. */
 import type { Claim } from "../frame/claim.ts";
 import { aud1 } from "./aud-1.ts";
 import { aud2 } from "./aud-2.ts";
@@ -8,6 +8,7 @@ import { cls1 } from "./cls-1.ts";
 import { cls2 } from "./cls-2.ts";
 import { cls3 } from "./cls-3.ts";
 import { cls4 } from "./cls-4.ts";
+import { cls5 } from "./cls-5.ts";
 import { cls6 } from "./cls-6.ts";
 import { cmk1 } from "./cmk-1.ts";
 import { cmk2 } from "./cmk-2.ts";
@@ -23,7 +24,6 @@ import { iam3 } from "./iam-3.ts";
 import { iam4 } from "./iam-4.ts";
 import { iso1 } from "./iso-1.ts";
 import { net1 } from "./net-1.ts";
-import { pendingClaims } from "./pending.ts";
 import { res1 } from "./res-1.ts";
 import { res3 } from "./res-3.ts";
 import { res4 } from "./res-4.ts";
@@ -39,7 +39,7 @@ import { trust3 } from "./trust-3.ts";
 import { trust4 } from "./trust-4.ts";
 
 export const claims: readonly Claim[] = [
-  ...[cls1, cls2, cls3, cls4, cls6],
+  ...[cls1, cls2, cls3, cls4, cls5, cls6],
   ...[flow1, flow2, flow3, flow4, flow5],
   ...[res1, res3, res4, rest1],
   ...[cmk1, cmk2, cmk3],
@@ -50,5 +50,4 @@ export const claims: readonly Claim[] = [
   net1,
   ...[trust1, trust2, trust3, trust4],
   border1,
-  ...pendingClaims,
 ];

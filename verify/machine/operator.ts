@@ -26,7 +26,7 @@ export async function askStore(
   credentials: OperatorCredentials,
   method: "GET" | "DELETE",
   pathAndQuery: string,
-): Promise<{ status: number; text: string }> {
+): Promise<{ status: number; text: string; bytes: Buffer }> {
   const url = `${profile.objects}${pathAndQuery}`;
   const signed = await new AwsV4Signer({
     method,
@@ -39,8 +39,38 @@ export async function askStore(
   try {
     const headers = Object.fromEntries(signed.headers.entries());
     const response = await http.send(signed.url.toString(), { method, headers });
-    return { status: response.status, text: await http.text(response) };
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of response.body as AsyncIterable<Uint8Array>) chunks.push(chunk);
+    const bytes = Buffer.concat(chunks);
+    return { status: response.status, text: bytes.toString("utf8"), bytes };
   } finally {
     http.close();
+  }
+}
+
+export interface ListedObject {
+  readonly key: string;
+  readonly sizeBytes: number;
+  readonly modifiedAtMs: number;
+}
+
+/** All of a prefix, page by page. */
+export async function listStore(
+  profile: Profile,
+  credentials: OperatorCredentials,
+  prefix: string,
+): Promise<ListedObject[]> {
+  const found: ListedObject[] = [];
+  for (let token = ""; ; ) {
+    const page = token === "" ? "" : `&continuation-token=${encodeURIComponent(token)}`;
+    const query = `?list-type=2&prefix=${encodeURIComponent(prefix)}${page}`;
+    const { text } = await askStore(profile, credentials, "GET", `/${profile.bucket}${query}`);
+    for (const [, entry = ""] of text.matchAll(/<Contents>(.*?)<\/Contents>/gs)) {
+      const of = (tag: string) => new RegExp(`<${tag}>([^<]*)</${tag}>`).exec(entry)?.[1] ?? "";
+      const modifiedAtMs = Date.parse(of("LastModified"));
+      found.push({ key: of("Key"), sizeBytes: Number(of("Size")), modifiedAtMs });
+    }
+    token = /<NextContinuationToken>([^<]+)</.exec(text)?.[1] ?? "";
+    if (token === "") return found;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Both planes' databases as at one moment, after the planted run: copies beside the planes, so that they may be looked into
+ * Both planes' databases as at one moment, after a run: copies beside the planes, so that they may be looked into
  * and changed. A database that has a URL is the planes' own one: whoever changes anything there takes it back.
  */
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { controlMigrations } from "../../planes/control/store/migrations.ts";
 import { dataMigrations } from "../../planes/data/store/migrations.ts";
 import type { Subject } from "../frame/subject.ts";
 import { frozenCopy } from "../machine/freeze.ts";
-import { plantedRun } from "./planted-run.ts";
+import { housedRun } from "./housed-run.ts";
 
 const planes = ["control", "data"] as const;
 const migrations = { control: controlMigrations, data: dataMigrations };
@@ -19,7 +19,7 @@ export interface PlaneDatabase {
 }
 
 export async function planeDatabases(subject: Subject): Promise<readonly PlaneDatabase[]> {
-  await subject.scene(plantedRun);
+  await subject.scene(housedRun);
   return Promise.all(planes.map((plane) => open(subject, plane)));
 }
 

@@ -1,7 +1,7 @@
 /** Tells clients where to sign in; the only service that answers strangers. */
 import { flyte } from "@biplane/data-wire";
 import { publicClientId } from "@biplane/identity";
-import { flyteRedirectUri } from "../identity/provider.ts";
+import { flyteRedirectUri } from "../identity/flyte-redirect.ts";
 import { serve } from "../router/router.ts";
 import type { ApiParts } from "./parts.ts";
 

@@ -8,7 +8,8 @@ import type { ApiParts } from "./parts.ts";
 
 const md5Bytes = 16;
 const pathCharactersMax = 900;
-const bundleName = /^(fast[0-9a-f]+\.tar\.gz|code_bundle\.(pkl\.gz|tar\.gz|tgz))$/;
+/** As Flyte's SDK and our own name their code. */
+const bundleName = /^(fast[0-9a-f]+\.tar\.gz|code-[0-9a-f]+\.tar\.gz|code_bundle\.(pkl\.gz|tar\.gz|tgz))$/;
 type Request = flyte.dataproxy.CreateUploadLocationRequest;
 
 export async function createUploadLocation(parts: ApiParts, scope: ProjectDomain, request: Request) {

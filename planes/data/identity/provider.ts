@@ -15,14 +15,13 @@ import type {
   KoaContextWithOIDC,
 } from "oidc-provider";
 import { confirmDevicePage, deviceDonePage, deviceInputPage, sendProviderError } from "./device-pages.ts";
+import { flyteRedirectUri } from "./flyte-redirect.ts";
 import { type AdapterParts, createAdapterFactory } from "./oidc-adapter.ts";
 import { hashSecret } from "./passwords.ts";
 import { OpenIdProvider } from "./provider-library.ts";
 import { type SigningKeys, signingAlgorithm } from "./signing-keys.ts";
 
 export const routerClientId = "biplane-router";
-/** What stock Flyte clients listen on; other loopback ports work too (RFC 8252 section 7.3). */
-export const flyteRedirectUri = "http://localhost:53593/callback";
 
 export interface ProviderParts extends AdapterParts {
   readonly org: OrgId;
