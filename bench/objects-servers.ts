@@ -27,6 +27,8 @@ export async function startBiplane(): Promise<BenchServer> {
   const loader = new URL("../tools/typescript.mjs", import.meta.url).pathname;
   const child = spawn(process.execPath, ["--import", loader, script, folder], {
     stdio: ["ignore", "pipe", "inherit"],
+    // Each request is on record before it does anything, as in a data plane.
+    env: { ...process.env, AUDIT_FOLDER: join(folder, "audit") },
   });
   const ready = JSON.parse(await firstLine(child)) as {
     endpoint: string;

@@ -7,7 +7,7 @@ import { type Database, openDatabase } from "@biplane/kit/database";
 import type { Closers } from "@biplane/kit/lifecycle";
 import { createLifecycleAudit } from "./audit/lifecycle.ts";
 import { openControlPlaneWitness, openDataAudit } from "./audit/log.ts";
-import { createStoreAudit } from "./audit/store-refusals.ts";
+import { createStoreAudit } from "./audit/store-requests.ts";
 import type { DataPlaneConfig } from "./config.ts";
 import { ProjectHosts } from "./egress/project-hosts.ts";
 import type { OrganizationCertificates } from "./identity/certificates.ts";
@@ -18,7 +18,7 @@ import { ProjectKeys } from "./keys/project-keys.ts";
 import { type BorderLedger, createLinkRecords, ledgerKey, openLedger } from "./link/index.ts";
 import { openLogStore } from "./logs/log-store.ts";
 import type { LogStore } from "./logs/types.ts";
-import { type EmbeddedObjects, openObjects } from "./objects/index.ts";
+import { type EmbeddedObjects, openObjects, type StoreAudit } from "./objects/index.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import { backendsOf } from "./residency/backends.ts";
 import { namedByProvider } from "./residency/destinations.ts";
@@ -69,7 +69,8 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
   const projectHosts = new ProjectHosts(org, database, identity.sealing);
   await projectHosts.load();
   const keys = closers.add(await openProjectKeys(parts));
-  const objects = await openOwnObjects(parts, keys, refusals, closers);
+  const storeAudit = createStoreAudit(audit, refusals, options.listen ? "peer" : "edge");
+  const objects = await openOwnObjects(parts, keys, storeAudit, closers);
   const regions = regionsOf(parts, database, keys, objects);
   await regions.require();
   const logKey = deriveKey(systemKey, "log lines");
@@ -163,12 +164,11 @@ function regionsOf(
 async function openOwnObjects(
   { options, paths, config, systemKey }: OpenParts,
   keys: ProjectKeys,
-  refusals: RefusalRecorder,
+  audit: StoreAudit,
   closers: Closers,
 ): Promise<EmbeddedObjects> {
   const { bucket, region } = config;
   const { log } = options;
-  const onRefused = createStoreAudit(refusals, options.listen ? "peer" : "edge");
   const folder = paths.objects;
-  return closers.add(await openObjects({ folder, systemKey, keys, bucket, region, onRefused, log }));
+  return closers.add(await openObjects({ folder, systemKey, keys, bucket, region, audit, log }));
 }

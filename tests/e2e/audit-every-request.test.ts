@@ -2,10 +2,21 @@
  * Every method of both planes, called by programs of three roles and by a stranger (claim AUD-1): there are as many audit
  * records as requests, refused ones included, and each has all its fields.
  */
-import { request } from "node:https";
+import { createHash } from "node:crypto";
+import { Agent, request } from "node:https";
+import {
+  DeleteObjectCommand,
+  GetObjectAclCommand,
+  HeadBucketCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from "@aws-sdk/client-s3";
 import type { AuditRecord } from "@biplane/audit";
 import { rpcTable } from "@biplane/classification";
 import { IndexService } from "@biplane/control-wire";
+import { flyte } from "@biplane/data-wire";
 import type { RoleName } from "@biplane/identity";
 import { createClientTransport } from "@biplane/kit";
 import { eventually } from "@biplane/verify/frame/eventually";
@@ -20,7 +31,8 @@ import {
   recordsOf,
 } from "@biplane/verify/requests/recorded-calls";
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { Transport } from "@connectrpc/connect";
+import { createClient, type Transport } from "@connectrpc/connect";
+import { NodeHttpHandler } from "@smithy/node-http-handler";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Enrollment, readEnrollment } from "../../planes/data/link/index.ts";
 import { startTestPlane, type TestClient, type TestPlane, testOrg } from "../../planes/data/plane.testing.ts";
@@ -98,6 +110,125 @@ describeOnBothDatabases("every request is on record", (fresh) => {
       { method: unreadMethod, decision: "refused", reason: "unreadable", subject: id },
     ]);
     expect(missingIn(records[0]!)).toEqual([]);
+  });
+
+  describe("at the object store", () => {
+    const own = { ...{ subject: "task:flights/development/r1/a0/1" }, run: "r1" };
+    const prefix = `${testOrg}/flights/development/r1/`;
+    const bucketUrl = () => `${plane.config.addresses.objects}/${plane.stores.objects.store.bucket}`;
+    const storeRecords = async () =>
+      (await plane.audit()).filter(({ method }) => / object( by URL)?$/.test(method));
+
+    function s3Client(): S3Client {
+      const { accessKeyId, secretAccessKey, sessionToken } = plane.stores.objects
+        .grants(plane.config.addresses.objects)
+        .sessionCredentials({ ...own, readPrefixes: [prefix], writePrefixes: [prefix], lifetimeMs: 60_000 });
+      return new S3Client({
+        endpoint: plane.config.addresses.objects,
+        region: "local",
+        forcePathStyle: true,
+        maxAttempts: 1,
+        credentials: {
+          accessKeyId,
+          secretAccessKey: secretAccessKey.reveal(),
+          sessionToken: sessionToken.reveal(),
+        },
+        requestHandler: new NodeHttpHandler({ httpsAgent: new Agent({ ca: plane.rootPem }) }),
+      });
+    }
+
+    test("called by a task: what it may do and what it may not, each once, without the object's name", async () => {
+      const before = (await storeRecords()).length;
+      const client = s3Client();
+      const Bucket = plane.stores.objects.store.bucket;
+      const place = { Bucket, Key: `${prefix}a0/1/raw/secret-name` };
+      const elsewhere = { Bucket, Key: `${testOrg}/flights/development/r2/a0/1/secret-name` };
+      const calls: readonly [string, string, () => Promise<unknown>][] = [
+        ["OBJECT_WRITTEN", "allowed", () => client.send(new PutObjectCommand({ ...place, Body: "content" }))],
+        ["OBJECT_READ", "allowed", () => client.send(new HeadObjectCommand(place))],
+        [
+          "OBJECT_READ",
+          "allowed",
+          () => client.send(new HeadObjectCommand({ Bucket, Key: `${prefix}none` })),
+        ],
+        [
+          "OBJECTS_LISTED",
+          "allowed",
+          () => client.send(new ListObjectsV2Command({ Bucket, Prefix: prefix })),
+        ],
+        ["OBJECT_STORE_READ", "allowed", () => client.send(new HeadBucketCommand({ Bucket }))],
+        ["OBJECT_DELETED", "allowed", () => client.send(new DeleteObjectCommand(place))],
+        ["OBJECT_REFUSED", "denied", () => client.send(new HeadObjectCommand(elsewhere))],
+        ["OBJECT_REFUSED", "denied", () => client.send(new PutObjectCommand({ ...elsewhere, Body: "" }))],
+        ["OBJECT_REFUSED", "refused", () => client.send(new GetObjectAclCommand(place))],
+      ];
+      for (const [, , call] of calls) await call().catch(() => undefined);
+      client.destroy();
+      const records = (await storeRecords()).slice(before);
+      expect(records.map(({ code, decision }) => [code, decision])).toEqual(
+        calls.map(([code, decision]) => [code, decision]),
+      );
+      for (const record of records) {
+        expect([record.code, missingIn(record)]).toEqual([record.code, []]);
+        expect(record).toMatchObject(own);
+      }
+      expect(JSON.stringify(records)).not.toContain("secret-name");
+    });
+
+    test("called with a URL, its use is on record as whose it is; without one, as a stranger's", async () => {
+      const before = (await storeRecords()).length;
+      const { id, token } = clients.get("Contributor")!;
+      const content = Buffer.from("content");
+      const location = await createClient(
+        flyte.dataproxy.DataProxyService,
+        plane.transport(token),
+      ).createUploadLocation({
+        ...{
+          project: place.project,
+          domain: place.domain,
+          filename: "secret-name",
+          filenameRoot: `d-${Date.now()}`,
+        },
+        contentMd5: createHash("md5").update(content).digest(),
+      });
+      const md5 = createHash("md5").update(content).digest("base64");
+      expect(await send(location.signedUrl, "PUT", { "content-md5": md5 }, content)).toBe(200);
+      expect(await send(location.signedUrl, "GET")).toBe(403);
+      expect(await send(`${bucketUrl()}/${prefix}a`, "GET")).toBe(403);
+      const records = (await storeRecords()).slice(before);
+      const { project, domain } = place;
+      expect(records).toMatchObject([
+        {
+          code: "OBJECT_WRITTEN",
+          decision: "allowed",
+          method: "PUT object by URL",
+          subject: id,
+          project,
+          domain,
+        },
+        { code: "OBJECT_REFUSED", decision: "unauthenticated", method: "GET object", subject: "" },
+        { code: "OBJECT_REFUSED", decision: "denied", method: "GET object", subject: "" },
+      ]);
+      expect(records.flatMap(missingIn)).toEqual([]);
+      // Whoever gets hold of the URL does not learn whose it is.
+      expect(location.signedUrl).not.toContain(id);
+      expect(JSON.stringify(records)).not.toContain("secret-name");
+    });
+
+    function send(url: string, method: string, headers = {}, body = Buffer.alloc(0)): Promise<number> {
+      return new Promise((resolve, reject) => {
+        const length = { "content-length": body.length };
+        const call = request(
+          url,
+          { method, headers: { ...headers, ...length }, ca: plane.rootPem },
+          (response) => {
+            response.resume().once("end", () => resolve(response.statusCode ?? 0));
+          },
+        );
+        call.once("error", reject);
+        call.end(body);
+      });
+    }
   });
 
   function post(url: string, type: string, body: string, token: string, tls: object): Promise<number> {

@@ -18,8 +18,8 @@ export function dataProxyService(parts: ApiParts) {
     flyte.dataproxy.DataProxyService,
     {
       createUploadLocation: (request, context) => {
-        const scope = projectDomainOf(authorizedCall(context).org, request);
-        return createUploadLocation(parts, scope, request);
+        const { org, principal } = authorizedCall(context);
+        return createUploadLocation(parts, projectDomainOf(org, request), request, principal.subject);
       },
       uploadInputs: async (request, context) => {
         const { org, resource } = authorizedCall(context);
@@ -33,8 +33,7 @@ export function dataProxyService(parts: ApiParts) {
         const id = actionIdOf(authorizedCall(context).org, request.actionId);
         return readActionData(parts, await parts.runs.getAction(id));
       },
-      createDownloadLink: (request, context) =>
-        createDownloadLink(parts, authorizedCall(context).org, request),
+      createDownloadLink: (request, context) => createDownloadLink(parts, authorizedCall(context), request),
       tailLogs: (request, context) => {
         const id = actionIdOf(authorizedCall(context).org, request.actionId);
         return tailLogs(parts, id, request.attempt, context.signal);

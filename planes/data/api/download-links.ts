@@ -3,6 +3,7 @@ import { BiplaneError, type OrgId } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
 import { projectPrefix, reportKey, requireOwnLocation } from "@biplane/layout";
 import { fromBinary } from "@bufbuild/protobuf";
+import type { AuthorizedCall } from "../router/call.ts";
 import { timestamp } from "./messages/times.ts";
 import { actionIdOf, attemptOf, bareActionId, taskIdOf } from "./names.ts";
 import type { ApiParts } from "./parts.ts";
@@ -12,10 +13,15 @@ import { lifetimeOf } from "./uploads.ts";
 const { ArtifactType } = flyte.dataproxy;
 type Request = flyte.dataproxy.CreateDownloadLinkRequest;
 
-export async function createDownloadLink(parts: ApiParts, org: OrgId, request: Request) {
+export async function createDownloadLink(
+  parts: ApiParts,
+  { org, principal }: AuthorizedCall,
+  request: Request,
+) {
   const target = await targetOf(parts, org, request);
+  const grantedTo = principal.subject;
   const lifetimeMs = lifetimeOf(request.expiresIn);
-  const signed = parts.grants.presign({ method: "GET", lifetimeMs, ...target });
+  const signed = parts.grants.presign({ method: "GET", lifetimeMs, grantedTo, ...target });
   return {
     preSignedUrls: {
       signedUrl: [signed.reveal()],

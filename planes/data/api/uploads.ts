@@ -12,7 +12,12 @@ const pathCharactersMax = 900;
 const bundleName = /^(fast[0-9a-f]+\.tar\.gz|code-[0-9a-f]+\.tar\.gz|code_bundle\.(pkl\.gz|tar\.gz|tgz))$/;
 type Request = flyte.dataproxy.CreateUploadLocationRequest;
 
-export async function createUploadLocation(parts: ApiParts, scope: ProjectDomain, request: Request) {
+export async function createUploadLocation(
+  parts: ApiParts,
+  scope: ProjectDomain,
+  request: Request,
+  grantedTo: string,
+) {
   const md5 = request.contentMd5;
   if (md5.length !== md5Bytes) {
     throw new BiplaneError("invalid_argument", {
@@ -32,6 +37,7 @@ export async function createUploadLocation(parts: ApiParts, scope: ProjectDomain
     method: "PUT",
     key,
     lifetimeMs,
+    grantedTo,
     headers: { "content-md5": encoded, ...metadata },
   });
   return {

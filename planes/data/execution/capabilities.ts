@@ -1,6 +1,6 @@
 /** What opens router and store for one attempt: minted when it starts, renewed while it runs, revoked when it ends. */
 import { hour, limits, type Secret } from "@biplane/base";
-import type { TokenIssuer } from "../identity/types.ts";
+import { type TokenIssuer, taskSubject } from "../identity/types.ts";
 import type { ObjectGrants, StoreCredentials } from "../objects/types.ts";
 import type { Lease } from "../runs/types.ts";
 import type { StoreGrant } from "./grants.ts";
@@ -54,6 +54,7 @@ export class AttemptCapabilities {
   }
 
   #credentials(lifetimeMs: number): StoreCredentials {
-    return this.#sources.grants.sessionCredentials({ ...this.#grant, lifetimeMs });
+    const subject = taskSubject(this.#lease);
+    return this.#sources.grants.sessionCredentials({ ...this.#grant, subject, lifetimeMs });
   }
 }

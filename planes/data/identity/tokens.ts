@@ -7,7 +7,7 @@ import { SignJWT } from "jose";
 import type { CurrentPolicy } from "../policy/policy.ts";
 import { type SigningKey, type SigningKeys, signingAlgorithm } from "./signing-keys.ts";
 import type { SubjectGroups } from "./subject-groups.ts";
-import type { ActingPrincipal, TokenIssuer } from "./types.ts";
+import { type ActingPrincipal, type TokenIssuer, taskSubject } from "./types.ts";
 
 /** Issuer of a cluster's own tokens. */
 export function clusterIssuer(org: string, cluster: string): string {
@@ -63,8 +63,15 @@ export class ClusterTokens implements TokenIssuer {
       acting_for: submitter,
       ...this.#groupClaim(this.#groups.of(submitter)),
     };
-    const subject = `task:${project}/${domain}/${run}/${action}/${attempt.attempt}`;
-    return this.#sign(this.#keys.task, tokenTypes.task, audiences.router, subject, claims, this.taskTokenMs);
+    const { task } = this.#keys;
+    return this.#sign(
+      task,
+      tokenTypes.task,
+      audiences.router,
+      taskSubject(attempt),
+      claims,
+      this.taskTokenMs,
+    );
   }
 
   controlToken(principal: ActingPrincipal): Promise<Secret<string>> {

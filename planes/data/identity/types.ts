@@ -22,6 +22,11 @@ export interface Principal {
   readonly actingFor: string | undefined;
 }
 
+/** As whom an attempt acts, at the router and at the object store. */
+export function taskSubject({ project, domain, run, action, attempt }: AttemptId): string {
+  return `task:${project}/${domain}/${run}/${action}/${attempt}`;
+}
+
 /** As much of a principal as decides what it may do. */
 export type ActingPrincipal = Pick<
   Principal,

@@ -13,10 +13,10 @@ import {
   systemClock,
 } from "@biplane/kit";
 import type { ScopedKeys } from "../keys/types.ts";
+import type { StoreAudit, StoreEntrance } from "./s3/audit.ts";
 import { Authenticator } from "./s3/authenticate.ts";
 import { CredentialStore } from "./s3/credentials.ts";
 import { Grants } from "./s3/grants.ts";
-import type { StoreEntrance, StoreRefusal } from "./s3/refusals.ts";
 import { createS3Server } from "./s3/server.ts";
 import { Compaction } from "./store/compaction.ts";
 import { Engine } from "./store/engine.ts";
@@ -25,7 +25,7 @@ import { Objects } from "./store/objects.ts";
 import { Uploads } from "./store/uploads.ts";
 import type { ObjectGrants, ObjectStore } from "./types.ts";
 
-export type { StoreEntrance, StoreRefusal } from "./s3/refusals.ts";
+export type * from "./s3/audit.ts";
 export * from "./types.ts";
 
 export interface ObjectsOptions {
@@ -40,8 +40,8 @@ export interface ObjectsOptions {
   readonly clock?: Clock;
   /** Writes are refused where less than this would stay free on the disk. */
   readonly freeBytesMin?: number;
-  /** Told of each request that was against somebody's rights, before it is answered. */
-  readonly onRefused?: (refusal: StoreRefusal) => Promise<void>;
+  /** Hears of each request to a server, before it does anything. */
+  readonly audit?: StoreAudit;
   /** Changes of the catalog before it is written out as a whole. */
   readonly snapshotEveryMin?: number;
 }
@@ -87,7 +87,7 @@ export async function openObjects(options: ObjectsOptions): Promise<EmbeddedObje
         context,
         authenticator,
         entrance,
-        onRefused: options.onRefused,
+        audit: options.audit,
         log: options.log,
       }),
     close: async () => {

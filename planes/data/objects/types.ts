@@ -52,6 +52,8 @@ export interface PresignOptions {
   readonly method: "GET" | "PUT";
   readonly key: string;
   readonly lifetimeMs: number;
+  /** The subject that asked for the URL: whose use of it the audit log shows. */
+  readonly grantedTo?: string;
   /** Headers that the client has to send as they are, e.g. `content-md5`. */
   readonly headers?: Readonly<Record<string, string>>;
   /** For GET: how the store answers. Reports are shown; everything else downloads. */
@@ -71,6 +73,8 @@ export interface ObjectGrants {
   presign(options: PresignOptions): Secret<string>;
   /** Credentials for an attempt: read below some prefixes, write below others, until the lease ends. */
   sessionCredentials(grant: {
+    /** Whose they are in the audit log. */
+    readonly subject?: string;
     readonly readPrefixes: readonly string[];
     readonly writePrefixes: readonly string[];
     readonly lifetimeMs: number;

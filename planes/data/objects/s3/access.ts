@@ -3,12 +3,15 @@ import { isExecutorKey, isWriteOnceKey } from "@biplane/layout";
 import type { Authenticated } from "./authenticate.ts";
 import { S3Error } from "./s3-error.ts";
 
-/** `bucket`: facts about the bucket that say nothing of what is in it. */
-export type Access = "bucket" | "list" | "read" | "write" | "delete";
+/**
+ * `bucket`: facts about the bucket that say nothing of what is in it. `delete_named`: of objects that the body names, each
+ * of which is checked by itself.
+ */
+export type Access = "bucket" | "list" | "read" | "write" | "delete" | "delete_named";
 
 /** `key` is the listed prefix for `list`. Throws `AccessDenied`, also where there is no such object. */
 export function requireAccess({ principal }: Authenticated, access: Access, key: string): void {
-  if (principal.kind === "store" || access === "bucket") return;
+  if (principal.kind === "store" || access === "bucket" || access === "delete_named") return;
   const { readPrefixes, writePrefixes } = principal.session;
   const within = (prefixes: readonly string[]) => prefixes.some((prefix) => key.startsWith(prefix));
   const allowed =

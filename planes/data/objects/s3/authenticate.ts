@@ -16,6 +16,8 @@ export interface SignatureChain {
 
 export interface Authenticated {
   readonly principal: StorePrincipal;
+  /** To whom the URL was given that the request came by. */
+  readonly grantedTo: string | undefined;
   readonly presigned: boolean;
   /** The signed `x-amz-content-sha256`. */
   readonly payloadHash: string;
@@ -33,6 +35,8 @@ interface Claim {
   readonly presigned: boolean;
 }
 
+/** Of presigned URLs. */
+export const granteeParameter = "X-Biplane-Grantee";
 const skewMsMax = 15 * minute;
 const signingKeysMax = 1_024;
 
@@ -68,7 +72,13 @@ export class Authenticator {
       throw new S3Error("SignatureDoesNotMatch");
     }
     const chain = { key, time: claim.time, scope: claim.scope, seed: signature };
-    return { principal, presigned: claim.presigned, payloadHash: claim.payloadHash, chain };
+    const { presigned, payloadHash } = claim;
+    return { principal, grantedTo: this.#grantee(claim, request), presigned, payloadHash, chain };
+  }
+
+  #grantee({ presigned }: Claim, { parameters }: S3Request): string | undefined {
+    const sealed = presigned ? parameters.get(granteeParameter) : undefined;
+    return sealed === undefined ? undefined : this.#credentials.openGrantee(sealed);
   }
 
   #requireTime(claim: Claim, request: S3Request): void {

@@ -7,11 +7,13 @@ import { createHmac, randomBytes } from "node:crypto";
 import { Secret } from "@biplane/base";
 import { type Clock, deriveKey, type Key, openRecord, sealRecord } from "@biplane/kit";
 import { z } from "zod";
-import type { StoreCredentials } from "../types.ts";
+import type { ObjectGrants, StoreCredentials } from "../types.ts";
 import { S3Error } from "./s3-error.ts";
 
 const sessionSchema = z.strictObject({
   id: z.string(),
+  /** Whose credentials they are, for the audit log. */
+  subject: z.string().optional(),
   readPrefixes: z.array(z.string()),
   writePrefixes: z.array(z.string()),
   expiresAtMs: z.number(),
@@ -29,6 +31,7 @@ export interface KnownCredentials {
 }
 
 const sessionPlace = "object session";
+const urlPlace = "object URL";
 const cachedSessionsMax = 4_096;
 /** A longer one was never issued here. */
 const tokenCharactersMax = 16_384;
@@ -50,14 +53,11 @@ export class CredentialStore {
     this.secretAccessKey = new Secret(own.toString("base64url"));
   }
 
-  issue(grant: {
-    readPrefixes: readonly string[];
-    writePrefixes: readonly string[];
-    lifetimeMs: number;
-  }): StoreCredentials {
+  issue(grant: Parameters<ObjectGrants["sessionCredentials"]>[0]): StoreCredentials {
     const id = `BPSESS${randomBytes(7).toString("hex").toUpperCase()}`;
     const session: Session = {
       id,
+      ...(grant.subject === undefined ? {} : { subject: grant.subject }),
       readPrefixes: [...grant.readPrefixes],
       writePrefixes: [...grant.writePrefixes],
       expiresAtMs: this.#clock.now() + grant.lifetimeMs,
@@ -81,6 +81,17 @@ export class CredentialStore {
     if (session.id !== accessKeyId) throw new S3Error("InvalidAccessKeyId");
     if (this.#clock.now() >= session.expiresAtMs) throw new S3Error("ExpiredToken");
     return { secretAccessKey: secret, principal: { kind: "session", session } };
+  }
+
+  /** Part of a presigned URL: to whom it was given, for the audit log. Whoever holds the URL can't read it. */
+  sealGrantee(subject: string): string {
+    return Buffer.from(sealRecord(this.#sealKey, urlPlace, Buffer.from(subject))).toString("base64url");
+  }
+
+  /** Only of URLs whose signature was checked. */
+  openGrantee(sealed: string): string {
+    const bytes = openRecord(this.#sealKey, urlPlace, Buffer.from(sealed, "base64url"));
+    return Buffer.from(bytes).toString();
   }
 
   #openSession(token: string): { session: Session; secret: string } {

@@ -2,6 +2,7 @@
 import { BiplaneError, limits, Secret } from "@biplane/base";
 import type { Clock } from "@biplane/kit";
 import type { ObjectGrants, PresignOptions, StoreCredentials } from "../types.ts";
+import { granteeParameter } from "./authenticate.ts";
 import type { CredentialStore } from "./credentials.ts";
 import {
   algorithm,
@@ -46,6 +47,8 @@ export class Grants implements ObjectGrants {
       ["X-Amz-Expires", String(Math.floor(options.lifetimeMs / 1_000))],
       ["X-Amz-SignedHeaders", headers.map(([name]) => name).join(";")],
     ];
+    if (options.grantedTo !== undefined)
+      query.push([granteeParameter, credentials.sealGrantee(options.grantedTo)]);
     if (options.disposition !== undefined) query.push(["response-content-disposition", options.disposition]);
     const key = signingKey(credentials.secretAccessKey.reveal(), scope);
     const payloadHash = unsignedPayload;

@@ -8,9 +8,15 @@ const safeHeaders = { "content-security-policy": "sandbox", "x-content-type-opti
 
 export type Headers = Readonly<Record<string, string | number>>;
 
-export function writeHead(response: HttpResponse, status: number, headers: Headers): void {
+/** Which the answer will bear, whatever it is. */
+export function nameRequest(response: HttpResponse): string {
   const requestId = randomBytes(8).toString("hex").toUpperCase();
-  const all = { "x-amz-request-id": requestId, ...safeHeaders, ...headers };
+  response.setHeader("x-amz-request-id", requestId);
+  return requestId;
+}
+
+export function writeHead(response: HttpResponse, status: number, headers: Headers): void {
+  const all = { ...safeHeaders, ...headers };
   // HTTP/1.1 and HTTP/2 responses declare the same method differently.
   (response.writeHead as (status: number, headers: Headers) => unknown).call(response, status, all);
 }

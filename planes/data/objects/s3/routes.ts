@@ -42,8 +42,7 @@ const routes: readonly Route[] = [
   { method: "GET", level: "bucket", query: ["uploads"], access: "list", run: multipart.listUploads },
   { method: "GET", level: "bucket", query: ["list-type"], access: "list", run: listObjectsV2 },
   { method: "GET", level: "bucket", access: "list", run: listObjects },
-  // Each named key is checked by itself.
-  { method: "POST", level: "bucket", query: ["delete"], access: "bucket", run: deleteObjects },
+  { method: "POST", level: "bucket", query: ["delete"], access: "delete_named", run: deleteObjects },
   { method: "GET", level: "object", query: ["uploadId"], access: "write", run: multipart.listParts },
   { method: "GET", level: "object", query: ["tagging"], access: "read", run: getObjectTagging },
   { method: "GET", level: "object", access: "read", run: getObject },

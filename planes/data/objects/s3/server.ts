@@ -10,11 +10,11 @@ import {
 } from "@biplane/kit";
 import { strictly } from "@biplane/kit/strict-http";
 import { requireAccess } from "./access.ts";
+import { refusedRights, type StoreAudit, type StoreEntrance, type StoreRequest } from "./audit.ts";
 import type { Authenticated, Authenticator } from "./authenticate.ts";
 import type { StoreContext } from "./operation.ts";
-import { refusedRights, type StoreEntrance, type StoreRefusal } from "./refusals.ts";
 import { parseRequest } from "./request.ts";
-import { sendError } from "./respond.ts";
+import { nameRequest, sendError } from "./respond.ts";
 import { findRoute } from "./routes.ts";
 import { asS3Error, S3Error } from "./s3-error.ts";
 
@@ -22,14 +22,16 @@ export interface S3ServerOptions {
   readonly context: StoreContext;
   readonly authenticator: Authenticator;
   readonly entrance: StoreEntrance;
-  /** Awaited before the answer to a request that was against somebody's rights. */
-  readonly onRefused?: ((refusal: StoreRefusal) => Promise<void>) | undefined;
+  readonly audit?: StoreAudit | undefined;
   readonly log: Logger;
 }
 
 /** What a request has shown of itself by the time that it fails. */
 interface Seen {
+  readonly requestId: string;
   authenticated?: Authenticated;
+  /** On record as such. */
+  isAllowed?: true;
 }
 
 /** What is left of a refused upload is read this far, so that the client sees the answer instead of a reset. */
@@ -58,7 +60,7 @@ async function serve(stream: HttpRequest, response: HttpResponse, options: S3Ser
   // A client that goes away is no failure of ours, and must not end the process.
   stream.on("error", () => undefined);
   response.on("error", () => undefined);
-  const seen: Seen = {};
+  const seen: Seen = { requestId: nameRequest(response) };
   try {
     await answer(stream, response, options, seen);
   } catch (error) {
@@ -71,20 +73,30 @@ async function serve(stream: HttpRequest, response: HttpResponse, options: S3Ser
 async function report(
   stream: HttpRequest,
   error: unknown,
-  { onRefused, entrance, log }: S3ServerOptions,
-  { authenticated }: Seen,
+  { audit, entrance, log }: S3ServerOptions,
+  seen: Seen,
 ): Promise<void> {
   const known = asS3Error(error);
-  const decision = known === undefined ? undefined : refusedRights[known.code];
-  if (onRefused === undefined || known === undefined || decision === undefined) return;
-  const address = entrance === "sandbox" ? "sandbox" : (stream.socket?.remoteAddress ?? "");
-  const session = authenticated?.principal.kind === "session" ? authenticated.principal.session : undefined;
-  const method = stream.method ?? "";
+  if (audit === undefined || known === undefined) return;
+  const decision = refusedRights[known.code] ?? (seen.isAllowed ? undefined : "refused");
+  if (decision === undefined) return;
   try {
-    await onRefused({ code: known.code, decision, method, address, entrance, session });
+    await audit.refused({ ...requestOf(stream, entrance, seen), code: known.code, decision });
   } catch (failure) {
     log.error({ event: "audit_failed", error: failure }, "a refused object request could not be recorded");
   }
+}
+
+function requestOf(stream: HttpRequest, entrance: StoreEntrance, seen: Seen): StoreRequest {
+  const { requestId, authenticated } = seen;
+  return {
+    method: stream.method ?? "",
+    requestId,
+    address: entrance === "sandbox" ? "sandbox" : (stream.socket?.remoteAddress ?? ""),
+    entrance,
+    session: authenticated?.principal.kind === "session" ? authenticated.principal.session : undefined,
+    grantedTo: authenticated?.grantedTo,
+  };
 }
 
 async function answer(
@@ -104,6 +116,9 @@ async function answer(
   const key = request.key ?? "";
   const place = route.access === "list" ? (request.parameters.get("prefix") ?? "") : key;
   requireAccess(authenticated, route.access, place);
+  const { audit, entrance } = options;
+  await audit?.allowed({ ...requestOf(stream, entrance, seen), access: route.access, place });
+  seen.isAllowed = true;
   await route.run({ ...context, request, response, authenticated, key });
 }
 

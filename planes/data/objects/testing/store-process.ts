@@ -4,7 +4,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { hour } from "@biplane/base";
+import { type ClusterId, hour, type OrgId } from "@biplane/base";
 import {
   createLogger,
   createRootAuthority,
@@ -12,10 +12,14 @@ import {
   issueCertificate,
   listen,
   readOrCreateKeyFile,
+  systemClock,
 } from "@biplane/kit";
+import { RefusalRecorder } from "@biplane/kit/audit-log";
+import { openDataAudit } from "../../audit/log.ts";
+import { createStoreAudit } from "../../audit/store-requests.ts";
 import { FileKeyProvider } from "../../keys/file-provider.ts";
 import { ProjectKeys } from "../../keys/project-keys.ts";
-import { openObjects } from "../index.ts";
+import { openObjects, type StoreAudit } from "../index.ts";
 
 const folder = process.argv[2]!;
 const systemKey = await readOrCreateKeyFile(join(folder, "system.key"));
@@ -32,11 +36,14 @@ const keys = await ProjectKeys.open({
   provider: await FileKeyProvider.open(join(folder, "customer-keys")),
 });
 const freeBytesMin = process.env["FREE_BYTES_MIN"];
+const log = createLogger({ component: "objects" });
+const auditFolder = process.env["AUDIT_FOLDER"];
 const objects = await openObjects({
   folder: join(folder, "objects"),
   systemKey: deriveKey(systemKey, "objects"),
   keys,
-  log: createLogger({ component: "objects" }),
+  log,
+  ...(auditFolder === undefined ? {} : { audit: await openAudit(auditFolder) }),
   ...(freeBytesMin === undefined ? {} : { freeBytesMin: Number(freeBytesMin) }),
 });
 const server = objects.createServer({ identity });
@@ -81,4 +88,11 @@ function reveal(credentials: typeof everything) {
     secretAccessKey: credentials.secretAccessKey.reveal(),
     sessionToken: credentials.sessionToken.reveal(),
   };
+}
+
+/** As a data plane has it. */
+async function openAudit(folder: string): Promise<StoreAudit> {
+  const [org, cluster] = ["acme" as OrgId, "home" as ClusterId];
+  const audit = await openDataAudit({ folder, systemKey, org, cluster, log });
+  return createStoreAudit(audit, new RefusalRecorder(audit, systemClock, log), "peer");
 }
