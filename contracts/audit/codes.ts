@@ -73,6 +73,7 @@ export const auditCodes = {
   ROLE_DELETED: "A role was to be deleted.",
   ASSIGNMENT_CREATED: "Somebody was to get a role.",
   ASSIGNMENTS_LISTED: "Who has which role was listed.",
+  ASSIGNMENT_UPDATED: "Somebody's role was to become another, or another place's.",
   ASSIGNMENT_DELETED: "Somebody was to lose a role.",
   POLICY_READ: "The signed policy was read.",
   OWN_RIGHTS_READ: "Someone asked whether they may do something.",

@@ -206,6 +206,11 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
     organization,
     "ASSIGNMENT_CREATED",
   ),
+  "biplane.data.v1.PolicyService/UpdateAssignment": change(
+    "policy.write",
+    organization,
+    "ASSIGNMENT_UPDATED",
+  ),
   "biplane.data.v1.PolicyService/ListAssignments": read("policy.read", organization, "ASSIGNMENTS_LISTED"),
   "biplane.data.v1.PolicyService/DeleteAssignment": change(
     "policy.write",

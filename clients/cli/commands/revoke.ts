@@ -7,7 +7,12 @@ import { deleteApiKeyCommand } from "./api-keys.ts";
 import { deleteClusterCommand } from "./clusters.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
 import { updateOrganizationCommand, updateProjectCommand } from "./residency.ts";
-import { deleteAssignmentCommand, deleteRoleCommand, updateRoleCommand } from "./roles.ts";
+import {
+  deleteAssignmentCommand,
+  deleteRoleCommand,
+  updateAssignmentCommand,
+  updateRoleCommand,
+} from "./roles.ts";
 import { deleteUserCommand, updateUserCommand } from "./users.ts";
 
 export function revokeCommand(): Command {
@@ -41,7 +46,8 @@ export function updateCommand(): Command {
     .addCommand(updateUserCommand())
     .addCommand(updateOrganizationCommand())
     .addCommand(updateProjectCommand())
-    .addCommand(updateRoleCommand());
+    .addCommand(updateRoleCommand())
+    .addCommand(updateAssignmentCommand());
 }
 
 export function deleteCommand(): Command {

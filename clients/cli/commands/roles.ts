@@ -144,6 +144,25 @@ export function assignmentRecord({ id, principal, role, project, domain }: wire.
   };
 }
 
+export function updateAssignmentCommand(): Command {
+  return withCommonOptions(
+    new Command("assignment")
+      .description("another role, project (-p) or domain (-d) for whoever has it; what is not given stays")
+      .argument("<id>", "as `biplane get assignment` shows it")
+      .option("--role <role>", "`biplane get role` lists them"),
+  ).action(async (id: string, options: CommonOptions & { readonly role?: string }) => {
+    const { role, project, domain } = options;
+    const { policy } = await connectWith(options);
+    const { assignment } = await policy.updateAssignment({
+      id,
+      ...(role === undefined ? {} : { role }),
+      ...(project === undefined ? {} : { project }),
+      ...(domain === undefined ? {} : { domain }),
+    });
+    printRecord(assignment === undefined ? {} : assignmentRecord(assignment), options.output);
+  });
+}
+
 export function deleteAssignmentCommand(): Command {
   return withCommonOptions(
     new Command("assignment")

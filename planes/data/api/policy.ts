@@ -56,6 +56,9 @@ function assignmentMethods(parts: ApiParts, rules: () => PolicyAdministration) {
       const assigned = await rules().assign({ principal, role, project, domain });
       return { assignment: assignmentMessage(assigned) };
     },
+    updateAssignment: async ({ id, role, project, domain }: wire.UpdateAssignmentRequest) => ({
+      assignment: assignmentMessage(await rules().reassign(id, { role, project, domain })),
+    }),
     listAssignments: async ({ limit, token }: wire.ListAssignmentsRequest) => {
       const size = Math.min(limit === 0 ? limits.listLimitDefault : limit, limits.listLimitMax);
       const page = await rules().assignments(token, size);

@@ -32,6 +32,13 @@ export interface NewAssignment {
   readonly domain: string;
 }
 
+/** What is undefined stays as it was; an empty place is everywhere. */
+export interface AssignmentChanges {
+  readonly role: string | undefined;
+  readonly project: string | undefined;
+  readonly domain: string | undefined;
+}
+
 export interface PolicyAdministrationParts {
   readonly org: OrgId;
   readonly policy: Policy;
@@ -137,19 +144,41 @@ export class PolicyAdministration {
     return assignmentOf(row);
   }
 
+  /** In one version of the policy: nobody is without the one before they have the other. */
+  async reassign(id: string, changes: AssignmentChanges): Promise<Assignment> {
+    const { org, policy, clock } = this.#parts;
+    const { role, project, domain } = changes;
+    const changed = {
+      ...(role === undefined ? {} : { role }),
+      ...(project === undefined ? {} : { project_id: project === "" ? "" : parseProjectId(project) }),
+      ...(domain === undefined ? {} : { domain_id: domain === "" ? "" : parseDomainId(domain) }),
+    };
+    return policy.change((transaction) =>
+      keepAdministrator({ transaction, org, nowMs: clock.now() }, async () => {
+        const row = { ...(await this.#take(transaction, id)), ...changed };
+        if (!(await isRole(transaction, org, row.role))) throw unknownRole(row.role);
+        const insert = transaction.insertInto("identity_assignments").values(row);
+        await insert.onConflict((conflict) => conflict.doNothing()).execute();
+        return assignmentOf(row);
+      }),
+    );
+  }
+
   async unassign(id: string): Promise<void> {
     const { org, policy, clock } = this.#parts;
     await policy.change((transaction) =>
-      keepAdministrator({ transaction, org, nowMs: clock.now() }, async () => {
-        const row = (await this.#rows(transaction)).find((one) => assignmentOf(one).id === id);
-        if (row === undefined) throw noAssignment();
-        const { principal_kind, subject, role, project_id, domain_id } = row;
-        await transaction
-          .deleteFrom("identity_assignments")
-          .where((where) => where.and({ org_id: org, principal_kind, subject, role, project_id, domain_id }))
-          .execute();
-      }),
+      keepAdministrator({ transaction, org, nowMs: clock.now() }, () => this.#take(transaction, id)),
     );
+  }
+
+  async #take(transaction: PolicyTransaction, id: string) {
+    const row = (await this.#rows(transaction)).find((one) => assignmentOf(one).id === id);
+    if (row === undefined) throw noAssignment();
+    await transaction
+      .deleteFrom("identity_assignments")
+      .where((where) => where.and({ ...row }))
+      .execute();
+    return row;
   }
 
   #rows(transaction: PolicyTransaction) {

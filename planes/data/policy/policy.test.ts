@@ -87,6 +87,33 @@ test("roles and assignments are listed, the built-in ones first; the same assign
   ]);
 });
 
+test("an assignment gets another role and place in one version of the policy; the last administrator keeps theirs", async () => {
+  const { id, token } = await program("Viewer", place);
+  const own = async () =>
+    (await policies().listAssignments({ limit: 1_000 })).assignments.find(
+      ({ principal }) => principal.value === id,
+    )!;
+  expect(await outcomeOf(upload(token))).toBe("not_permitted");
+  const { version } = await policies().getPolicy({});
+  const { assignment } = await policies().updateAssignment({ id: (await own()).id, role: "Contributor" });
+  expect(assignment).toMatchObject({ role: "Contributor", ...place, principal: { value: id } });
+  expect((await policies().getPolicy({})).version).toBe(version + 1n);
+  expect(await outcomeOf(upload(token))).not.toBe("not_permitted");
+  const wide = await policies().updateAssignment({ id: assignment!.id, project: "", domain: "" });
+  expect(wide.assignment).toMatchObject({ role: "Contributor", project: "", domain: "" });
+  expect(await own()).toEqual(wide.assignment);
+  expect(await outcomeOf(policies().updateAssignment({ id: assignment!.id, role: "Viewer" }))).toMatch(
+    /no assignment|no such/i,
+  );
+  const again = (changes: object) => policies().updateAssignment({ id: wide.assignment!.id, ...changes });
+  expect(await outcomeOf(again({ role: "Ghost" }))).toMatch(/no role "Ghost"/);
+  expect(await outcomeOf(again({ project: "a/b" }))).toMatch(/not a valid project/);
+  const { assignments } = await policies().listAssignments({ limit: 1_000 });
+  const last = assignments.find((one) => one.role === "Admin" && one.principal.value === admin.id)!;
+  const lowered = policies().updateAssignment({ id: last.id, role: "Viewer" });
+  expect(await outcomeOf(lowered)).toBe("last_administrator");
+});
+
 test.each([
   ["a built-in name", { name: "Admin", permissions: ["run.read"] }, /built in/],
   ["a name with a slash", { name: "a/b", permissions: ["run.read"] }, /can't be a role's name/],
