@@ -6,7 +6,7 @@ import type { RetryPolicy } from "../runs/specs.ts";
 import { noRetries } from "../runs/specs.ts";
 import type { ActionKind, ActionRecord, RecordedAbort, RecordedFailure, Text } from "../runs/types.ts";
 import { decodeAttempts, encodeAttempts, failureTexts } from "./attempt-column.ts";
-import { type BulkColumn, base64, inChunks, type JsonRow, names, replaced, values } from "./bulk.ts";
+import { type BulkColumn, BulkStatement, base64, type JsonRow, names, replaced, values } from "./bulk.ts";
 import { optionalNumber } from "./run-rows.ts";
 import type { ActionTable } from "./runs-tables.ts";
 import type { DataSchema } from "./schema.ts";
@@ -72,28 +72,29 @@ const changingColumns: readonly BulkColumn[] = [
 const successful: ReadonlySet<Phase> = new Set([Phase.SUCCEEDED, Phase.RECOVERED]);
 const kinds: readonly ActionKind[] = ["task", "trace", "condition"];
 
+const columns = [...keyColumns, ...fixedColumns, ...changingColumns];
 /**
- * New ones and changed ones. A conflict on the key finds the row: how an update with a join finds it is planned once,
- * while the table may be empty, and that plan reads every action of a run to change one.
+ * A conflict on the key finds the row: how an update with a join finds it is planned once, while the table may be empty,
+ * and that plan reads every action of a run to change one.
  */
+const upsert = new BulkStatement(
+  columns,
+  (rows) => sql`insert into action (${names(columns)}) select ${values(columns)} from ${rows}
+    on conflict (${names(keyColumns)}) do update set ${replaced(changingColumns)}`,
+);
+
+/** New ones and changed ones. */
 export async function writeActions(
   transaction: Transaction<DataSchema>,
   sealer: Sealer,
   actions: readonly StoredAction[],
 ): Promise<void> {
-  const columns = [...keyColumns, ...fixedColumns, ...changingColumns];
   const rows = actions.map((action) => ({
     ...keyOf(action.record),
     ...fixedOf(sealer, action),
     ...changingOf(sealer, action),
   }));
-  await inChunks(
-    transaction,
-    columns,
-    rows,
-    (unpacked) => sql`insert into action (${names(columns)}) select ${values(columns)} from ${unpacked}
-      on conflict (${names(keyColumns)}) do update set ${replaced(changingColumns)}`,
-  );
+  await upsert.run(transaction, rows);
 }
 
 export async function readAction(

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { BiplaneError, type Digest, type OrgId } from "@biplane/base";
 import { sql, type Transaction } from "kysely";
-import { type BulkColumn, base64, inChunks, names, values } from "./bulk.ts";
+import { type BulkColumn, BulkStatement, base64, names, values } from "./bulk.ts";
 import type { ProjectPlace, ProjectSealer } from "./project-sealing.ts";
 import type { DataSchema } from "./schema.ts";
 
@@ -21,6 +21,11 @@ const columns: readonly BulkColumn[] = [
   { name: "digest", type: "text" },
   { name: "content", type: "bytea" },
 ];
+const insertion = new BulkStatement(
+  columns,
+  (rows) => sql`insert into document (${names(columns)}) select ${values(columns)} from ${rows}
+    on conflict (org_id, digest, project) do update set content = excluded.content`,
+);
 
 export function digestOf(content: Uint8Array): Digest {
   return createHash("sha256").update(content).digest("hex") as Digest;
@@ -47,13 +52,7 @@ export async function insertDocuments(
     digest,
     content: base64(sealed),
   }));
-  await inChunks(
-    transaction,
-    columns,
-    rows,
-    (unpacked) => sql`insert into document (${names(columns)}) select ${values(columns)} from ${unpacked}
-      on conflict (org_id, digest, project) do update set content = excluded.content`,
-  );
+  await insertion.run(transaction, rows);
 }
 
 /** As it is stored; undefined where there is none. */

@@ -2,7 +2,7 @@
 import type { Digest, OrgId, RunId } from "@biplane/base";
 import { type Selectable, sql, type Transaction } from "kysely";
 import type { ObjectPin, RunRecord } from "../runs/types.ts";
-import { type BulkColumn, base64, inChunks, type JsonRow, names, replaced, values } from "./bulk.ts";
+import { type BulkColumn, BulkStatement, base64, type JsonRow, names, replaced, values } from "./bulk.ts";
 import type { RunTable } from "./runs-tables.ts";
 import type { DataSchema } from "./schema.ts";
 import type { Sealer } from "./sealing.ts";
@@ -61,21 +61,20 @@ const columns: readonly BulkColumn[] = [
   { name: "detail", type: "bytea" },
 ];
 const keyColumns = new Set(["org_id", "project", "domain", "name"]);
+const changingColumns = columns.filter(({ name }) => !keyColumns.has(name));
+const upsert = new BulkStatement(
+  columns,
+  (rows) => sql`insert into run (${names(columns)}) select ${values(columns)} from ${rows}
+    on conflict (org_id, project, domain, name) do update set ${replaced(changingColumns)}`,
+);
 
 export async function upsertRuns(
   transaction: Transaction<DataSchema>,
   sealer: Sealer,
   runs: readonly StoredRun[],
 ): Promise<void> {
-  const changing = columns.filter(({ name }) => !keyColumns.has(name));
   const rows = runs.map((run) => toRow(sealer, run));
-  await inChunks(
-    transaction,
-    columns,
-    rows,
-    (unpacked) => sql`insert into run (${names(columns)}) select ${values(columns)} from ${unpacked}
-      on conflict (org_id, project, domain, name) do update set ${replaced(changing)}`,
-  );
+  await upsert.run(transaction, rows);
 }
 
 export async function deleteRuns(
