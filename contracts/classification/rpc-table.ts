@@ -19,6 +19,8 @@ export interface RpcRow {
   readonly audit: AuditCode;
   /** Whether the method changes anything: then its audit record is on disk before it runs. */
   readonly changes: boolean;
+  /** It only checks and reads at first, and awaits the record itself before it changes anything. */
+  readonly checksFirst?: true;
 }
 
 const organization: ResourceRule = { kind: "organization", at: [] };
@@ -85,11 +87,10 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
     "TASK_VERSIONS_LISTED",
   ),
 
-  "flyteidl2.workflow.RunService/CreateRun": change(
-    "run.create",
-    projectDomain("runId", "projectId"),
-    "RUN_CREATED",
-  ),
+  "flyteidl2.workflow.RunService/CreateRun": {
+    ...change("run.create", projectDomain("runId", "projectId"), "RUN_CREATED"),
+    checksFirst: true,
+  },
   "flyteidl2.workflow.RunService/AbortRun": change("run.abort", run("runId"), "RUN_ABORTED"),
   "flyteidl2.workflow.RunService/AbortAction": change("run.abort", action("actionId"), "ACTION_ABORTED"),
   "flyteidl2.workflow.RunService/GetRunDetails": read("run.read", run("runId"), "RUN_READ"),

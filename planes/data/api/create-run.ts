@@ -1,4 +1,7 @@
-/** CreateRun: checks what was submitted, pins what it refers to, and hands it to the runs engine as bytes. */
+/**
+ * CreateRun: checks what was submitted, pins what it refers to, and hands it to the runs engine as bytes. The checks go
+ * on beside the audit record's way to the disk; nothing is stored before it is there.
+ */
 import { createHash } from "node:crypto";
 import { BiplaneError, isRegionAllowed, type ProjectDomain, parseRunName } from "@biplane/base";
 import { flyte, readSupplement, supplement } from "@biplane/data-wire";
@@ -27,7 +30,7 @@ export async function createRun(parts: ApiParts, call: AuthorizedCall, request: 
   const spec = fromBinary(TaskSpecSchema, taskSpec);
   const runSpec = request.runSpec ?? create(RunSpecSchema);
   requireOwnStorage(parts, scope, runSpec);
-  const inputUri = await inputsOf(parts, scope, request, spec);
+  const inputUri = await inputsOf(parts, call, request, spec);
   const pins = await Promise.all([
     bundlePins(parts, scope, spec),
     pinObject(parts, scope, inputUri, "inputs").then((pin) => [pin]),
@@ -45,6 +48,7 @@ export async function createRun(parts: ApiParts, call: AuthorizedCall, request: 
     runStartTimeMs: startTimeOf(request, runSpec) ?? parts.clock.now(),
     repeatKey: repeatKeyOf(call, bytes),
   };
+  await call.recorded;
   return parts.runs.createRun(run);
 }
 
@@ -86,13 +90,15 @@ async function taskSpecOf(parts: ApiParts, call: AuthorizedCall, { task }: Reque
 
 async function inputsOf(
   parts: ApiParts,
-  scope: ProjectDomain,
-  { inputWrapper }: Request,
+  call: AuthorizedCall,
+  request: Request,
   spec: flyte.task.TaskSpec,
 ): Promise<string> {
+  const { inputWrapper } = request;
   if (inputWrapper.case === "offloadedInputData") return inputsUriIn(inputWrapper.value.uri);
   const given = inputWrapper.case === "inputs" ? inputWrapper.value : undefined;
-  const stored = await storeInputs(parts, scope, withDefaults(given, spec), spec);
+  await call.recorded;
+  const stored = await storeInputs(parts, scopeOf(call, request), withDefaults(given, spec), spec);
   return inputsUriIn(stored.directoryUri);
 }
 

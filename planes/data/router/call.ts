@@ -20,6 +20,8 @@ export interface Call {
   readonly address: string;
   /** Set once authorized. */
   resource: Resource | undefined;
+  /** Set once decided; resolves once the decision is on disk. */
+  recorded?: Promise<void>;
   /** Whether the audit log has it, or is about to. */
   isRecorded?: true;
 }
@@ -29,12 +31,13 @@ export const callKey = createContextKey<Call | undefined>(undefined, { descripti
 export interface AuthorizedCall extends Call {
   readonly principal: Principal;
   readonly resource: Resource;
+  readonly recorded: Promise<void>;
 }
 
 /** For services: who calls. Throws where the router's chain did not run, which would be a hole. */
 export function authorizedCall(context: Pick<HandlerContext, "values">): AuthorizedCall {
   const call = context.values.get(callKey);
-  if (call?.principal === undefined || call.resource === undefined) {
+  if (call?.principal === undefined || call.resource === undefined || call.recorded === undefined) {
     throw new Error("A service was reached without authorization.");
   }
   return call as AuthorizedCall;

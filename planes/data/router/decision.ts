@@ -11,15 +11,17 @@ export interface DecisionParts {
 }
 
 /**
- * Returns once the call may go on. What changes something, and every refusal, is on record by then; a read's record
- * is awaited by `recorded` before its answer leaves.
+ * Returns once the call may go on. What changes something, and every refusal, is on record by then, but for what checks
+ * first; any other record is awaited by `recorded` before its answer leaves.
  */
 export async function authorize(parts: DecisionParts, call: Call): Promise<{ recorded: Promise<void> }> {
   const decision = decideCall(parts.policy.bundle, call);
   const recorded = parts.audit.decided(call, decision);
   // Awaited by the caller; this only keeps an early failure from ending the process.
   recorded.catch(() => {});
-  if (decision.kind !== "allowed" || call.row.changes) await recorded;
+  call.recorded = recorded;
+  const runsAtOnce = !call.row.changes || call.row.checksFirst === true;
+  if (decision.kind !== "allowed" || !runsAtOnce) await recorded;
   requireAllowed(decision);
   return { recorded };
 }

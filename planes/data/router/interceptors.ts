@@ -33,6 +33,7 @@ export function createDecisionInterceptor(parts: ChainParts): Interceptor {
       const message = whileAllowed(parts, call, response.message);
       return { ...response, message: explained(parts, call, message) };
     } catch (error) {
+      await recorded;
       logUnexpected(parts.log, call, error);
       throw await explain(parts, call, error);
     }

@@ -27,10 +27,7 @@ export class BulkStatement {
   #text: string | undefined;
 
   /** `rows` stands for the unpacked rows, named `r`; the statement has no other parameters. */
-  constructor(
-    columns: readonly BulkColumn[],
-    statement: (rows: RawBuilder<unknown>) => RawBuilder<unknown>,
-  ) {
+  constructor(columns: readonly BulkColumn[], statement: (rows: RawBuilder<unknown>) => RawBuilder<unknown>) {
     this.#columns = columns;
     this.#statement = statement;
   }
