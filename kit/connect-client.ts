@@ -1,5 +1,6 @@
 /** Connect clients over TLS with a named root. */
 import { limits } from "@biplane/base";
+import type { DescMethodUnary } from "@bufbuild/protobuf";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import type { UniversalClientFn } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-connect";
@@ -47,8 +48,11 @@ const promptly = { noDelay: true };
 /** A transport that can dial before its first request. */
 export interface PreparedTransport {
   readonly transport: Transport;
-  /** Resolves once connected, or once that has failed: the next request tries again and says why. */
-  connect(): Promise<void>;
+  /**
+   * Resolves once connected, or once that has failed: the next request tries again and says why. `rehearsal`: a method
+   * that is asked for by GET, which routers don't answer: what a request needs is loaded then.
+   */
+  connect(rehearsal?: DescMethodUnary): Promise<void>;
 }
 
 /** Connect over HTTP/2 and TLS, binary. The silence of a dead peer is noticed by pings. */
@@ -58,14 +62,20 @@ export function createClientTransport(options: ConnectClientOptions): Transport 
 
 export function prepareClientTransport(options: ConnectClientOptions): PreparedTransport {
   const sessionManager = new Http2SessionManager(options.baseUrl, pings, nodeOptionsOf(options));
-  const transport = createConnectTransport({
+  const common = {
     httpVersion: "2",
     baseUrl: options.baseUrl,
-    interceptors: options.interceptors ?? [],
     readMaxBytes: limits.requestBytesMax,
-    sessionManager,
-  });
-  return { transport, connect: async () => void (await sessionManager.connect()) };
+  } as const;
+  const { interceptors = [] } = options;
+  const transport = createConnectTransport({ ...common, interceptors, sessionManager });
+  const connect = async (rehearsal?: DescMethodUnary) => {
+    await sessionManager.connect();
+    if (rehearsal === undefined) return;
+    const asking = createConnectTransport({ ...common, sessionManager, useHttpGet: true });
+    await asking.unary(rehearsal, undefined, undefined, undefined, {}).catch(() => undefined);
+  };
+  return { transport, connect };
 }
 
 const pings = { pingIntervalMs: 10_000, pingTimeoutMs: 10_000 };

@@ -1,10 +1,10 @@
 /** Unpacks a code bundle and imports its `main.mjs`, once per digest. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join, normalize } from "node:path";
 import { pathToFileURL } from "node:url";
-import { gunzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { BiplaneError, GiB } from "@biplane/base";
-import { parseTar } from "nanotar";
+import { createTar, parseTar } from "nanotar";
 
 const unpackedBytesMax = GiB;
 export type ImportModule = (url: string) => Promise<Readonly<Record<string, unknown>>>;
@@ -25,6 +25,14 @@ export async function importBundle(
   const exports = await importModule(pathToFileURL(join(target, "main.mjs")).href);
   imported.set(digest, exports);
   return exports;
+}
+
+/** Unpacks and imports a bundle of nothing, so that the first real one finds all of that loaded. */
+export async function rehearseImport(importModule: ImportModule, folder: string): Promise<void> {
+  const target = join(folder, "rehearsal");
+  await unpack(gzipSync(createTar([{ name: "main.mjs", data: "export {};" }])), target);
+  await importModule(pathToFileURL(join(target, "main.mjs")).href);
+  await rm(target, { recursive: true });
 }
 
 async function unpack(bytes: Uint8Array, target: string): Promise<void> {

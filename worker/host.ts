@@ -2,13 +2,20 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BiplaneError, limits } from "@biplane/base";
-import { worker } from "@biplane/data-wire";
+import { children, worker } from "@biplane/data-wire";
 import { type PreparedTransport, prepareClientTransport } from "@biplane/kit/connect-client";
 import type { StoreAccess, StoreRequest, StoreResponse, WorkerHost } from "@biplane/sdk/host";
 import { create } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import type { ControlChannel } from "./control.ts";
 import { createStoreClient } from "./store-client.ts";
+
+/** Asked for by GET it is no call, and no router answers it. */
+const rehearsal = {
+  ...children.ChildrenService.method.recordTraces,
+  idempotency: MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS,
+} as const;
 
 export interface HostOptions {
   readonly control: ControlChannel;
@@ -37,9 +44,9 @@ export class AttemptHost implements WorkerHost {
     });
   }
 
-  /** Dials the router before there is a task, whose first call then need not wait for it. Later calls dial by themselves. */
+  /** Dials the router before there is a task, whose first call then waits for nothing. Later calls dial by themselves. */
   async connect(): Promise<void> {
-    await this.#router.connect();
+    await this.#router.connect(rehearsal);
   }
 
   begin(start: worker.Start): void {

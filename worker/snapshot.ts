@@ -6,8 +6,11 @@
 import { startupSnapshot } from "node:v8";
 import { constants, Script } from "node:vm";
 import * as sdk from "@biplane/sdk";
+import { warmUp } from "@biplane/sdk/running/warm-up";
 import type { ImportModule } from "./bundle.ts";
 import { startWorker } from "./start.ts";
+
+void warmUp();
 
 startupSnapshot.setDeserializeMainFunction(() => {
   const [installation] = process.argv.slice(1);

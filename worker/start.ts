@@ -1,7 +1,7 @@
 /** Runs TypeScript tasks inside a sandbox, one at a time, as the executor sends them. */
 import { setSourceMapsSupport } from "node:module";
 import type { RunTask } from "@biplane/sdk/host";
-import type { ImportModule } from "./bundle.ts";
+import { type ImportModule, rehearseImport } from "./bundle.ts";
 import { ControlChannel } from "./control.ts";
 import { openEgress } from "./egress/open.ts";
 import { AttemptHost } from "./host.ts";
@@ -35,6 +35,7 @@ export async function startWorker(parts: WorkerParts): Promise<void> {
     (message) => runner.receive(message),
     () => process.exit(0),
   );
-  void host.connect();
   await control.send({ case: "ready", value: {} });
+  // A task may come meanwhile: it only finds less of it done.
+  await Promise.allSettled([host.connect(), rehearseImport(importModule, folder)]);
 }

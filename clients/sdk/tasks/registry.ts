@@ -8,6 +8,11 @@ export function register(definition: TaskDefinition): void {
   registered.push(definition);
 }
 
+export function unregister(definition: TaskDefinition): void {
+  const at = registered.indexOf(definition);
+  if (at >= 0) registered.splice(at, 1);
+}
+
 /** Gives tasks without a name the name of their export. A bundle ends with this call. */
 export function registerModule(module: Readonly<Record<string, unknown>>): void {
   for (const [exportName, value] of Object.entries(module)) {

@@ -40,6 +40,15 @@ describe("before the body", () => {
     expect(await statusOverHttp1({ host }, "/biplane.control.v1.IndexService/ListRuns")).toBe(501);
   });
 
+  test("a method asked for by GET, as workers rehearse it, is not answered and not on record", async () => {
+    const { host } = new URL(plane.config.addresses.router);
+    const recorded = (await plane.audit()).length;
+    const path = "/biplane.data.v1.ChildrenService/RecordTraces?connect=v1&encoding=proto&message=";
+    expect(await statusOverHttp1({ host }, path, "GET")).toBe(404);
+    expect((await plane.audit()).length).toBe(recorded);
+    expect(await statusOverHttp1({ host }, path.split("?")[0])).not.toBe(404);
+  });
+
   test("health needs no token", async () => {
     const { host } = new URL(plane.config.addresses.router);
     expect(await statusOverHttp1({ host }, "/healthz", "GET")).toBe(200);
