@@ -1,7 +1,9 @@
 import { limits } from "@biplane/base";
 import { Phase } from "@biplane/control-wire";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { Database } from "@biplane/kit/database";
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { describeOnBothDatabases } from "../../../tests/support/postgres.ts";
+import type { DataSchema } from "../store/schema.ts";
 import {
   actionOf,
   attemptOf,
@@ -19,9 +21,17 @@ import type { Lease } from "./types.ts";
 
 describeOnBothDatabases("The action queue", (fresh) => {
   let fixture: Fixture;
+  let transactions = 0;
   const started: Lease[] = [];
   beforeAll(async () => {
-    fixture = await openFixture(await fresh());
+    const counting = (database: Database<DataSchema>): Database<DataSchema> => ({
+      ...database,
+      writeAsOrg: (id, work) => {
+        transactions += 1;
+        return database.writeAsOrg(id, work);
+      },
+    });
+    fixture = await openFixture({ ...(await fresh()), wrap: counting });
   });
   afterEach(async () => {
     for (const lease of started.splice(0)) await fixture.runs.abortRun(lease, { reason: "over", by: "test" });
@@ -176,6 +186,33 @@ describeOnBothDatabases("The action queue", (fresh) => {
     await fixture.queue.finish(attemptOf(first), success);
     fixture.queue.giveBack(attemptOf(first));
     expect((await readAction(fixture, first)).phase).toBe(Phase.SUCCEEDED);
+  });
+
+  test("ends share a transaction while actions of their run wait, and the last one waits for nothing", async () => {
+    const root = await start();
+    const names = ["e1", "e2", "e3", "e4"];
+    await fixture.runs.enqueueChildren(
+      attemptOf(root),
+      names.map((name) => child(name)),
+    );
+    const leases = await fixture.queue.leaseReady(3);
+    const before = transactions;
+    // However slow this machine is, their ends are not written for the time they have waited.
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const ends: Promise<void>[] = [];
+    for (const lease of leases) {
+      ends.push(fixture.queue.finish(attemptOf(lease), success));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    // The lease of the one that waited takes their ends along.
+    const last = await leaseNow(fixture);
+    await Promise.all(ends);
+    expect(transactions - before).toBe(1);
+    vi.useRealTimers();
+    await fixture.queue.finish(attemptOf(last), success);
+    await fixture.queue.finish(attemptOf(root), success);
+    expect((await fixture.runs.getRun(root)).phase).toBe(Phase.SUCCEEDED);
   });
 
   test("an attempt that began later than it was leased has the time when it began", async () => {

@@ -32,6 +32,7 @@ type FailureOutcome = Exclude<AttemptOutcome, { kind: "succeeded" }>;
 type RecordedFailureOutcome = Omit<FailureOutcome, "failure"> & { readonly failure: RecordedFailure };
 type RecordedOutcome = Extract<AttemptOutcome, { kind: "succeeded" }> | RecordedFailureOutcome;
 
+const finishMsMax = 20;
 /** Node fires timers set further ahead at once. */
 const timerMsMax = 2 ** 31 - 1;
 
@@ -95,12 +96,20 @@ export class LeaseQueue implements ActionQueue {
         const recorded = await this.#sealed(id, outcome);
         this.#engine.requireUsable();
         this.#finish(id, recorded, startedAtMs);
-        return await this.#engine.commit();
+        return await this.#commitFinish(id);
       } catch (error) {
         if (!(error instanceof BiplaneError && error.retryable) || this.#engine.isClosed) throw error;
         await sleep(backoffMs(attempt, { firstMs: 50, lastMs: 5_000 }));
       }
     }
+  }
+
+  /** While others of its run wait for slots, nobody gains by haste: it goes with their leases. */
+  #commitFinish(id: AttemptId): Promise<void> {
+    const { committer, ready } = this.#engine;
+    const run = this.#engine.openRun(id);
+    const isHasty = run === undefined || !ready.hasWaiting(run);
+    return isHasty ? committer.commit() : committer.commitWithin(finishMsMax);
   }
 
   async #sealed(id: AttemptId, outcome: AttemptOutcome): Promise<RecordedOutcome> {

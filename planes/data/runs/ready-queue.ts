@@ -15,6 +15,11 @@ export class ReadyQueue {
     else this.#enqueue(action);
   }
 
+  /** Whether actions of the run wait whose time has come; what ended while it waited may count until its turn. */
+  hasWaiting(run: RunState): boolean {
+    return this.#runs.has(run);
+  }
+
   /** When the next delayed action's time comes. */
   nextTimeMs(): number | undefined {
     return this.#delayed.firstTime();
