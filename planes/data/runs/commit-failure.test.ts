@@ -19,7 +19,11 @@ import {
 } from "./engine.testing.ts";
 
 /** Commits, and then says that it failed: the connection was lost before the answer. */
-function losingAnswers(database: Database<DataSchema>, isLost: () => boolean): Database<DataSchema> {
+function losingAnswers(
+  database: Database<DataSchema>,
+  isLost: () => boolean,
+  read: () => void,
+): Database<DataSchema> {
   const losing = async <T>(commit: () => Promise<T>): Promise<T> => {
     const lost = isLost();
     const result = await commit();
@@ -28,7 +32,10 @@ function losingAnswers(database: Database<DataSchema>, isLost: () => boolean): D
   };
   return {
     ...database,
-    asOrg: (org, work) => losing(() => database.asOrg(org, work)),
+    asOrg: (org, work) => {
+      read();
+      return losing(() => database.asOrg(org, work));
+    },
     writeAsOrg: (org, work) => losing(() => database.writeAsOrg(org, work)),
   };
 }
@@ -36,15 +43,24 @@ function losingAnswers(database: Database<DataSchema>, isLost: () => boolean): D
 describeOnBothDatabases("A failed transaction", (fresh) => {
   let fixture: Fixture;
   let answersLost = 0;
+  /** Called with the next read, which follows a failed write. */
+  let readingAgain: (() => void) | undefined;
   const loseNextAnswer = () => {
     answersLost = 1;
   };
   beforeAll(async () => {
     const wrap = (database: Database<DataSchema>) =>
-      losingAnswers(database, () => {
-        answersLost -= 1;
-        return answersLost === 0;
-      });
+      losingAnswers(
+        database,
+        () => {
+          answersLost -= 1;
+          return answersLost === 0;
+        },
+        () => {
+          readingAgain?.();
+          readingAgain = undefined;
+        },
+      );
     fixture = await openFixture({ ...(await fresh()), wrap });
     await run(
       "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no room' using errcode = '53100'; end $$",
@@ -96,6 +112,27 @@ describeOnBothDatabases("A failed transaction", (fresh) => {
     await finished;
     expect((await fixture.runs.getRun(root)).phase).toBe(Phase.SUCCEEDED);
     expect(root.ended.aborted).toBe(false);
+  });
+
+  test("does not keep what an executor gives back while memory is read anew: it waits for the next taker", async () => {
+    const root = await startRun(fixture);
+    await fixture.runs.enqueueChildren(attemptOf(root), [child("given-back")]);
+    const [lease] = await fixture.queue.leaseReady(1);
+    let hasFailed = false;
+    loseNextAnswer();
+    const lost = fixture.runs.enqueueChildren(attemptOf(root), [child("unanswered")]).catch(() => {});
+    readingAgain = () => {
+      hasFailed = true;
+      fixture.queue.giveBack(attemptOf(lease!));
+    };
+    await lost;
+    expect(hasFailed).toBe(true);
+    const taken = [await leaseNow(fixture), await leaseNow(fixture)];
+    expect(taken.map(({ action, attempt }) => [action, attempt]).sort()).toEqual([
+      ["given-back", 1],
+      ["unanswered", 1],
+    ]);
+    await fixture.runs.abortRun(root, { reason: "", by: "" });
   });
 
   test("hands out no lease that is not on disk; the taker goes on waiting", async () => {

@@ -81,10 +81,10 @@ export class LeaseQueue implements ActionQueue {
 
   giveBack({ attempt, ...id }: AttemptId): void {
     const engine = this.#engine;
-    // Looked up: the engine's memory may have been read anew since it was leased.
+    // Whatever follows: while memory is read anew after a failed write, it is what nobody holds that waits again.
+    engine.leases.drop({ ...id, attempt });
     const action = engine.openRun(id)?.actions.get(id.action);
     if (!engine.isUsable || action?.isRunning(attempt) !== true) return;
-    engine.leases.drop({ ...id, attempt });
     engine.changeAction(action, givenBack(action.record, engine.now()));
     engine.commit().catch(() => undefined);
   }
