@@ -10,7 +10,11 @@ import { warmUp } from "@biplane/sdk/running/warm-up";
 import type { ImportModule } from "./bundle.ts";
 import { startWorker } from "./start.ts";
 
-void warmUp();
+warmUp().catch((error: unknown) => {
+  // No snapshot rather than one that makes broken workers: they load their parts then.
+  console.error(error);
+  process.exit(1);
+});
 
 startupSnapshot.setDeserializeMainFunction(() => {
   const [installation] = process.argv.slice(1);
