@@ -1,6 +1,5 @@
 /** Connect clients over TLS with a named root. */
 import { limits } from "@biplane/base";
-import type { DescMethodUnary } from "@bufbuild/protobuf";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import type { UniversalClientFn } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-connect";
@@ -45,6 +44,8 @@ export function createObservedTransport(
 /** For the socket: small messages one after the other would each wait for the acknowledgement of the one before. */
 const promptly = { noDelay: true };
 
+type UnaryMethod = Parameters<Transport["unary"]>[0];
+
 /** A transport that can dial before its first request. */
 export interface PreparedTransport {
   readonly transport: Transport;
@@ -52,7 +53,7 @@ export interface PreparedTransport {
    * Resolves once connected, or once that has failed: the next request tries again and says why. `rehearsal`: a method
    * that is asked for by GET, which routers don't answer: what a request needs is loaded then.
    */
-  connect(rehearsal?: DescMethodUnary): Promise<void>;
+  connect(rehearsal?: UnaryMethod): Promise<void>;
 }
 
 /** Connect over HTTP/2 and TLS, binary. The silence of a dead peer is noticed by pings. */
@@ -69,7 +70,7 @@ export function prepareClientTransport(options: ConnectClientOptions): PreparedT
   } as const;
   const { interceptors = [] } = options;
   const transport = createConnectTransport({ ...common, interceptors, sessionManager });
-  const connect = async (rehearsal?: DescMethodUnary) => {
+  const connect = async (rehearsal?: UnaryMethod) => {
     await sessionManager.connect();
     if (rehearsal === undefined) return;
     const asking = createConnectTransport({ ...common, sessionManager, useHttpGet: true });

@@ -2,7 +2,6 @@
  * Runs a task that does what most tasks do, against a router in this process, so that the code on its way is compiled
  * before a snapshot of the memory is taken: a worker that starts from it compiles none of it again. Internal.
  */
-import { Phase } from "@biplane/control-wire";
 import { children, flyte, worker } from "@biplane/data-wire";
 import { create, fromBinary, isMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
@@ -95,7 +94,11 @@ function router(outputs: Uint8Array): Transport {
   async function* updates() {
     yield create(children.WatchResponseSchema, { snapshotEnd: true });
     const result = { case: "outputs", value: outputs } as const;
-    const told = (await enqueued.promise).map((name) => ({ name, phase: Phase.SUCCEEDED, result }));
+    const told = (await enqueued.promise).map((name) => ({
+      name,
+      phase: flyte.common.ActionPhase.SUCCEEDED as number,
+      result,
+    }));
     yield create(children.WatchResponseSchema, { updates: told });
     // A stream that ended would be opened again, after a while.
     await new Promise(() => {});
