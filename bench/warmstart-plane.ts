@@ -16,6 +16,7 @@ import { ClusterTokens } from "../planes/data/identity/tokens.ts";
 import { FileKeyProvider } from "../planes/data/keys/file-provider.ts";
 import { ProjectKeys } from "../planes/data/keys/project-keys.ts";
 import { openLogStore } from "../planes/data/logs/log-store.ts";
+import { logLimits } from "../planes/data/logs/retention.ts";
 import type { LogStore } from "../planes/data/logs/types.ts";
 import { type ObjectStore, openObjects } from "../planes/data/objects/index.ts";
 import { openRuns, type RunsModule } from "../planes/data/runs/open.ts";
@@ -72,8 +73,9 @@ export async function openPlane(): Promise<WarmstartPlane> {
       log,
     }),
   );
+  const logParts = { keys, limits: logLimits(), clock: systemClock, log };
   const logs = closers.add(
-    await openLogStore({ folder: join(folder, "logs"), systemKey: deriveKey(key, "logs"), keys }),
+    await openLogStore({ folder: join(folder, "logs"), systemKey: deriveKey(key, "logs"), ...logParts }),
   );
   const arrivals = new Arrivals();
   const signingKeys = await openSigningKeys(join(folder, "signing-keys"), key);

@@ -48,11 +48,13 @@ export interface PageOptions {
 export const stylesheetPath = "/style.css";
 
 const stylesheet = `:root{color-scheme:light dark;font-family:system-ui,sans-serif;line-height:1.5}
-body{max-width:46rem;margin:2rem auto;padding:0 1rem}
+body{max-width:60rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:clamp(1.4rem,5vw,2rem);overflow-wrap:anywhere}form{max-width:28rem}
 main{display:block}label{display:block;margin-top:.75rem;font-weight:600}
 input{font:inherit;padding:.5rem;width:100%;box-sizing:border-box;margin-top:.25rem}
 button{font:inherit;padding:.6rem 1.2rem;margin:1rem .5rem 0 0;cursor:pointer}
-table{border-collapse:collapse;width:100%}th,td{text-align:start;padding:.3rem .6rem;border-bottom:1px solid #8886}
+table{border-collapse:collapse;width:100%}th,td{text-align:start;padding:.3rem .6rem;border-bottom:1px solid #8886;vertical-align:top}
+.list{overflow-x:auto}.list td,.list th{white-space:nowrap}.number{text-align:end}td{overflow-wrap:anywhere}
 code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}.error{border-inline-start:.3rem solid #c33;padding-inline-start:.75rem}
 `;
 

@@ -4,7 +4,7 @@
  * names the segment and the sequence. One process has a journal open at a time.
  */
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, unlink } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { BiplaneError, MiB } from "@biplane/base";
 import type { Key } from "./crypto.ts";
@@ -29,6 +29,13 @@ export interface JournalOptions {
 export interface JournalEntry {
   readonly sequence: bigint;
   readonly record: Uint8Array;
+}
+
+export interface SegmentOnDisk {
+  readonly firstSequence: bigint;
+  readonly bytes: number;
+  /** Of its newest record. */
+  readonly writtenAtMs: number;
 }
 
 /** One record, or one `appendMany`, may have this many bytes. */
@@ -150,6 +157,16 @@ export class Journal {
   keptFrom(sequence: bigint): bigint {
     return (
       this.#segments.findLast((one) => one.firstSequence <= sequence)?.firstSequence ?? this.firstSequence
+    );
+  }
+
+  /** What is kept, oldest first. */
+  segmentsOnDisk(): Promise<readonly SegmentOnDisk[]> {
+    return Promise.all(
+      this.#segments.map(async ({ path, firstSequence }) => {
+        const { size, mtimeMs } = await stat(path);
+        return { firstSequence, bytes: size, writtenAtMs: mtimeMs };
+      }),
     );
   }
 

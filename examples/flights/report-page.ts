@@ -11,18 +11,23 @@ export function reportPage(airports: readonly AirportDelays[]): string {
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Delays by airport</title>
 <style>
-  body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24; background: #fff; }
+  :root { color-scheme: light dark; --page: #fff; --text: #1b1f24; --line: #d8dee4; --mean: #1f6fb2; --most: #b6d4f0; }
+  @media (prefers-color-scheme: dark) { :root { --page: #14171a; --text: #e6e9ec; --line: #3a4047; --mean: #63abe6; --most: #284b66; } }
+  body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: var(--text); background: var(--page); }
   table { border-collapse: collapse; width: 100%; }
-  th, td { padding: 0.2rem 0.6rem; text-align: right; border-bottom: 1px solid #d8dee4; }
+  th, td { padding: 0.2rem 0.6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+  .list { overflow-x: auto; }
+  .mean { fill: var(--mean); } .most { fill: var(--most); }
   th:first-child, td:first-child, th:last-child, td:last-child { text-align: left; }
-  svg text { font: 13px system-ui, sans-serif; fill: #1b1f24; }
+  svg text { font: 13px system-ui, sans-serif; fill: var(--text); }
 </style>
 <h1>Delays by airport</h1>
 <p>${flights.toLocaleString("en")} flights from ${airports.length} airports of the United States, first half of 2001.</p>
 <h2>Longest mean delays</h2>
-<p>Airports with at least ${flightsMin.toLocaleString("en")} flights; the dark part of a bar is the mean, the light part reaches to the delay that nine of ten flights stay below.</p>
+<p>Airports with at least ${flightsMin.toLocaleString("en")} flights; the strong part of a bar is the mean, the pale part reaches to the delay that nine of ten flights stay below.</p>
 ${chart(shown)}
 <h2>All airports</h2>
 ${tableOf(airports)}
@@ -38,8 +43,8 @@ function chart(airports: readonly AirportDelays[]): string {
     const y = index * rowHeight;
     const label = `${airport.meanDelay.toFixed(1)} min`;
     return `<text x="${left - 8}" y="${y + 15}" text-anchor="end">${report.escape(airport.origin)}</text>
-<rect x="${left}" y="${y + 3}" width="${scale(airport.delay90).toFixed(1)}" height="16" fill="#b6d4f0"></rect>
-<rect x="${left}" y="${y + 3}" width="${scale(airport.meanDelay).toFixed(1)}" height="16" fill="#1f6fb2"></rect>
+<rect x="${left}" y="${y + 3}" width="${scale(airport.delay90).toFixed(1)}" height="16" class="most"></rect>
+<rect x="${left}" y="${y + 3}" width="${scale(airport.meanDelay).toFixed(1)}" height="16" class="mean"></rect>
 <text x="${(left + scale(airport.delay90) + 6).toFixed(1)}" y="${y + 15}">${label}</text>`;
   });
   const height = airports.length * rowHeight;
@@ -63,5 +68,5 @@ function tableOf(airports: readonly AirportDelays[]): string {
     return `<tr>${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`;
   });
   const head = titles.map((title) => `<th scope="col">${title}</th>`).join("");
-  return `<table><thead><tr>${head}</tr></thead><tbody>${rows.join("\n")}</tbody></table>`;
+  return `<div class="list" tabindex="0" role="region" aria-label="All airports"><table><thead><tr>${head}</tr></thead><tbody>${rows.join("\n")}</tbody></table></div>`;
 }

@@ -54,6 +54,7 @@ biplane data federate --issuer URL --client-id ID --client-secret-file FILE [--n
                    [--groups-claim NAME] [--group NAME]... [--state DIR]   people sign in at your own provider
 biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--sandboxes N]
                    [--task-modules DIR] [--allow-unsandboxed] [--audit-days N] [--database-url URL] [--database-region R]
+                   [--log-days N] [--log-gib N]    how long log lines of tasks are kept (30), and how much of them (10)
                    [--policy-lifetime SECONDS]    how long other planes believe what was signed here
                    [--ca FILE] [--access-token-seconds N] [--task-token-seconds N] [--certificate-seconds N]
                    [--stop-with-stdin]    end when standard input does, as with the process that started this one
@@ -85,6 +86,8 @@ function parse() {
       edge: { type: "string" },
       listen: { type: "boolean" },
       "audit-days": { type: "string" },
+      "log-days": { type: "string" },
+      "log-gib": { type: "string" },
       slots: { type: "string" },
       sandboxes: { type: "string" },
       "task-modules": { type: "string" },
@@ -251,6 +254,8 @@ async function start(values: Options, logger: Logger): Promise<void> {
       "of days that audit records are kept",
       36_500,
     ),
+    logDays: parseCount("--log-days", values["log-days"], "of days that log lines of tasks are kept", 36_500),
+    logGib: parseCount("--log-gib", values["log-gib"], "of GiB that log lines of tasks may take", 1_048_576),
     edge: values.edge ?? process.env["BIPLANE_EDGE"],
     documentMs: parseLifetime(
       "--policy-lifetime",

@@ -20,6 +20,9 @@ export interface DataPlaneOptions {
   readonly certificateMs?: number | undefined;
   /** Audit records older than so many days are dropped; undefined keeps all. */
   readonly auditDays?: number | undefined;
+  /** How long log lines of tasks are kept, and how much of them; undefined: 30 days, 10 GiB. */
+  readonly logDays?: number | undefined;
+  readonly logGib?: number | undefined;
   /** Lifetimes of tokens, where they are to be shorter than usual. */
   readonly accessTokenMs?: number | undefined;
   readonly taskTokenMs?: number | undefined;

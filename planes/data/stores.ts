@@ -17,6 +17,7 @@ import { openKeyProvider } from "./keys/open-provider.ts";
 import { ProjectKeys } from "./keys/project-keys.ts";
 import { type BorderLedger, createLinkRecords, ledgerKey, openLedger } from "./link/index.ts";
 import { openLogStore } from "./logs/log-store.ts";
+import { logLimits } from "./logs/retention.ts";
 import type { LogStore } from "./logs/types.ts";
 import { type EmbeddedObjects, openObjects, type StoreAudit } from "./objects/index.ts";
 import type { DataPlaneOptions } from "./options.ts";
@@ -74,7 +75,16 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
   const regions = regionsOf(parts, database, keys, objects);
   await regions.require();
   const logKey = deriveKey(systemKey, "log lines");
-  const logs = closers.add(await openLogStore({ folder: paths.logs, systemKey: logKey, keys }));
+  const logs = closers.add(
+    await openLogStore({
+      folder: paths.logs,
+      systemKey: logKey,
+      keys,
+      limits: logLimits(options.logDays, options.logGib),
+      clock: systemClock,
+      log: options.log,
+    }),
+  );
   const ledger = closers.add(
     await openLedger({
       folder: paths.ledger,

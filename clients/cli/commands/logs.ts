@@ -2,7 +2,7 @@
 import { rootAction } from "@biplane/base";
 import { RemoteClient } from "@biplane/sdk/remote";
 import { Command, Option } from "commander";
-import { type CommonOptions, connectWith, interruptSignal, withCommonOptions } from "./common.ts";
+import { type CommonOptions, connectWith, interruptSignal, parseCount, withCommonOptions } from "./common.ts";
 
 interface LogsOptions extends CommonOptions {
   readonly follow?: boolean;
@@ -21,7 +21,7 @@ export function logsCommand(): Command {
       .argument("[action]", "the root action by default", rootAction)
       .option("-f, --follow", "go on until the attempt ends")
       .option("-t, --timestamps", "begin each line with its time")
-      .addOption(new Option("--attempt <number>", "from 1; the newest by default").argParser(Number)),
+      .addOption(new Option("--attempt <number>", "from 1; the newest by default").argParser(parseCount)),
   ).action(logs);
 }
 

@@ -16,6 +16,8 @@ export class LogIndex {
   #savedUpTo = 0;
   #saving: Promise<void> = Promise.resolve();
   #failed = false;
+  /** What the journal holds, oldest first. */
+  readonly #records: { readonly sequence: bigint; readonly upTo: number }[] = [];
 
   private constructor(journal: Journal) {
     this.#journal = journal;
@@ -23,9 +25,13 @@ export class LogIndex {
 
   static async load(batches: Journal, places: Journal): Promise<LogIndex> {
     const index = new LogIndex(places);
-    for await (const { record } of places.read(places.firstSequence)) index.#apply(record);
-    for await (const { sequence, record } of batches.read(BigInt(index.#upTo + 1)))
+    for await (const { sequence, record } of places.read(places.firstSequence))
+      index.#apply(record, sequence);
+    // Batches are dropped whether or not the index on disk ever named them.
+    const next = Math.max(index.#upTo + 1, Number(batches.firstSequence));
+    for await (const { sequence, record } of batches.read(BigInt(next)))
       index.add(index.#obtain(attemptOfBatch(record)), Number(sequence));
+    await index.forgetBefore(Number(batches.firstSequence));
     return index;
   }
 
@@ -47,6 +53,16 @@ export class LogIndex {
     if (this.#upTo - this.#savedUpTo >= batchesPerCheckpoint) this.#checkpoint();
   }
 
+  /** For batches that are dropped: attempts that have no others are as if they had never printed. */
+  async forgetBefore(sequence: number): Promise<void> {
+    for (const [key, log] of this.#attempts) {
+      log.places.dropBefore(sequence);
+      if (log.places.isEmpty && !log.isOpen) this.#attempts.delete(key);
+    }
+    const needed = this.#records.findIndex(({ upTo }) => upTo >= sequence);
+    if (needed > 0) await this.#journal.dropBefore(this.#records.splice(0, needed).at(-1)!.sequence + 1n);
+  }
+
   /** What could not be saved is found again by reading batches at the next start. */
   close(): Promise<void> {
     if (this.#unsaved.size > 0) this.#checkpoint();
@@ -57,22 +73,24 @@ export class LogIndex {
     const attempts = [...this.#unsaved].map((log) => ({ key: log.key, places: log.takeUnsaved() }));
     this.#unsaved.clear();
     this.#savedUpTo = this.#upTo;
-    const record = encodeIndexRecord({ upTo: this.#upTo, attempts });
-    this.#saving = this.#saving.then(() => this.#append(record));
+    const upTo = this.#upTo;
+    const record = encodeIndexRecord({ upTo, attempts });
+    this.#saving = this.#saving.then(() => this.#append(record, upTo));
   }
 
   /** A failed checkpoint ends checkpoints: a later one would claim to cover the batches that this one lacks. */
-  async #append(record: Uint8Array): Promise<void> {
+  async #append(record: Uint8Array, upTo: number): Promise<void> {
     if (this.#failed) return;
     try {
-      await this.#journal.append(record);
+      this.#records.push({ sequence: await this.#journal.append(record), upTo });
     } catch {
       this.#failed = true;
     }
   }
 
-  #apply(bytes: Uint8Array): void {
+  #apply(bytes: Uint8Array, sequence: bigint): void {
     const record = decodeIndexRecord(bytes);
+    this.#records.push({ sequence, upTo: record.upTo });
     for (const { key, places } of record.attempts) this.#obtain(key).places.addRuns(places);
     this.#upTo = record.upTo;
     this.#savedUpTo = record.upTo;

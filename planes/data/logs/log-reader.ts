@@ -16,14 +16,16 @@ export async function* readBatches(
   places: Places,
   fromSequence: number,
 ): AsyncGenerator<FoundBatch> {
-  let wanted = places.next(fromSequence);
+  // What was dropped meanwhile is passed over, as if it had never been asked for.
+  const kept = (sequence: number) => places.next(Math.max(sequence, Number(journal.firstSequence)));
+  let wanted = kept(fromSequence);
   while (wanted !== undefined) {
     const before = wanted;
     for await (const entry of journal.read(BigInt(wanted))) {
       const sequence = Number(entry.sequence);
       if (sequence === wanted) {
         yield { sequence, record: entry.record };
-        wanted = places.next(sequence + 1);
+        wanted = kept(sequence + 1);
       }
       if (wanted === undefined || wanted - sequence > foreignBatchesMax) break;
     }

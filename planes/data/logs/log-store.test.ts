@@ -1,11 +1,12 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type AttemptId, BiplaneError } from "@biplane/base";
-import { type Key, newKey } from "@biplane/kit";
+import { createLogger, type Key, newKey } from "@biplane/kit";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ScopedKeys } from "../keys/types.ts";
 import { openLogStore } from "./log-store.ts";
+import { firstKept, logLimits } from "./retention.ts";
 import type { LogLine, LogStore } from "./types.ts";
 
 const systemKey = newKey();
@@ -30,6 +31,13 @@ class TestKeys implements ScopedKeys {
 }
 
 const keys = new TestKeys();
+const clock = { now: () => Date.now() };
+const log = createLogger({ component: "test", level: "silent" });
+
+function openStore(limits = logLimits(), segmentBytesMax?: number) {
+  const parts = { folder, systemKey, keys, clock, log, limits };
+  return openLogStore({ ...parts, ...(segmentBytesMax === undefined ? {} : { segmentBytesMax }) });
+}
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "biplane-logs-"));
@@ -52,7 +60,7 @@ async function readAll(store: LogStore, id: AttemptId): Promise<LogLine[]> {
 }
 
 test("LOG-1, LOG-2: a tail of a running attempt and a read after a restart give the same lines in the same order", async () => {
-  const store = await openLogStore({ folder, systemKey, keys });
+  const store = await openStore();
   const writer = await store.open(attempt("a0"));
   const live = readAll(store, attempt("a0"));
   const written: LogLine[] = [];
@@ -70,13 +78,13 @@ test("LOG-1, LOG-2: a tail of a running attempt and a read after a restart give 
   expect(await live).toEqual(written);
   await store.close();
 
-  const again = await openLogStore({ folder, systemKey, keys });
+  const again = await openStore();
   expect(await readAll(again, attempt("a0"))).toEqual(written);
   await again.close();
 });
 
 test("each attempt has its own lines, however many print at once", async () => {
-  const store = await openLogStore({ folder, systemKey, keys });
+  const store = await openStore();
   const actions = Array.from({ length: 50 }, (_, number) => `a${number}`);
   await Promise.all(
     actions.map(async (action) => {
@@ -97,30 +105,30 @@ test("each attempt has its own lines, however many print at once", async () => {
 });
 
 test("what was acknowledged is there when the store was never closed", async () => {
-  const lost = await openLogStore({ folder, systemKey, keys });
+  const lost = await openStore();
   const writer = await lost.open(attempt("a0"));
   await writer.append([line("before the crash\n")]);
 
-  const found = await openLogStore({ folder, systemKey, keys });
+  const found = await openStore();
   expect(await readAll(found, attempt("a0"))).toEqual([line("before the crash\n")]);
   await found.close();
   await lost.close();
 });
 
 test("an index checkpoint and the batches after it make one log", async () => {
-  const store = await openLogStore({ folder, systemKey, keys });
+  const store = await openStore();
   const writer = await store.open(attempt("a0"));
   const messages = Array.from({ length: 5_000 }, (_, number) => `${number}\n`);
   await Promise.all(messages.map((message) => writer.append([line(message)])));
 
-  const again = await openLogStore({ folder, systemKey, keys });
+  const again = await openStore();
   expect((await readAll(again, attempt("a0"))).map((one) => one.message)).toEqual(messages);
   await again.close();
   await store.close();
 });
 
 test("CMK-1: with the customer's key disabled no line is read, and it is again once the key is enabled", async () => {
-  const store = await openLogStore({ folder, systemKey, keys });
+  const store = await openStore();
   const writer = await store.open(attempt("a0"));
   await writer.append([line("before\n")]);
   await writer.close();
@@ -133,7 +141,7 @@ test("CMK-1: with the customer's key disabled no line is read, and it is again o
 });
 
 test("a tail ends when its reader leaves, and a log nobody wrote is empty", async () => {
-  const store = await openLogStore({ folder, systemKey, keys });
+  const store = await openStore();
   const writer = await store.open(attempt("a0"));
   const leaving = new AbortController();
   const tail = store.tail(attempt("a0"), leaving.signal)[Symbol.asyncIterator]();
@@ -146,7 +154,7 @@ test("a tail ends when its reader leaves, and a log nobody wrote is empty", asyn
 });
 
 test("nothing that was printed is readable in the files", async () => {
-  const store = await openLogStore({ folder, systemKey, keys });
+  const store = await openStore();
   const writer = await store.open(attempt("a0"));
   await writer.append([line("canary-5d0c3f\n")]);
   await store.close();
@@ -155,3 +163,62 @@ test("nothing that was printed is readable in the files", async () => {
   expect(files.length).toBeGreaterThan(0);
   expect(Buffer.concat(contents).includes("canary-5d0c3f")).toBe(false);
 });
+
+/** Files of a few KiB, so that there are many. */
+const smallFile = 4_096;
+
+async function print(store: LogStore, action: string, count: number): Promise<string[]> {
+  const writer = await store.open(attempt(action));
+  const messages = Array.from({ length: count }, (_, number) => `${action} ${number} ${"x".repeat(900)}\n`);
+  for (const message of messages) await writer.append([line(message)]);
+  await writer.close();
+  return messages;
+}
+
+test("the oldest lines go when the newer ones need their place, and are gone after a restart too", async () => {
+  const limits = { ...logLimits(), bytesMax: 64 * 1_024 };
+  const store = await openStore(limits, smallFile);
+  await print(store, "old", 100);
+  const newest = await print(store, "new", 100);
+  await store.close();
+
+  for (let start = 0; start < 2; start += 1) {
+    const again = await openStore(limits, smallFile);
+    expect(await again.has(attempt("old"))).toBe(false);
+    expect(await readAll(again, attempt("old"))).toEqual([]);
+    const kept = (await readAll(again, attempt("new"))).map((one) => one.message);
+    expect(kept.length).toBeGreaterThan(20);
+    expect(kept).toEqual(newest.slice(-kept.length));
+    expect(await bytesOnDisk()).toBeLessThan(limits.bytesMax + 3 * smallFile);
+    await again.close();
+  }
+});
+
+test("control: within the limits everything stays", async () => {
+  const store = await openStore(logLimits(), smallFile);
+  const [old, young] = [await print(store, "old", 100), await print(store, "new", 100)];
+  await store.close();
+  const again = await openStore(logLimits(), smallFile);
+  expect((await readAll(again, attempt("old"))).map((one) => one.message)).toEqual(old);
+  expect((await readAll(again, attempt("new"))).map((one) => one.message)).toEqual(young);
+  await again.close();
+});
+
+test("lines go when they are too old; the file that is being written stays", () => {
+  const segments = [1n, 11n, 21n].map((firstSequence, index) => ({
+    firstSequence,
+    bytes: 10,
+    writtenAtMs: index * 1_000,
+  }));
+  const limits = { bytesMax: 1_000, ageMsMax: 1_500 };
+  expect(firstKept(segments, limits, 1_000)).toBe(1n);
+  expect(firstKept(segments, limits, 2_000)).toBe(11n);
+  expect(firstKept(segments, limits, 1_000_000)).toBe(21n);
+  expect(firstKept(segments, { ...limits, bytesMax: 20 }, 1_000)).toBe(11n);
+});
+
+async function bytesOnDisk(): Promise<number> {
+  const files = (await readdir(folder)).filter((name) => name.startsWith("lines-"));
+  const sizes = await Promise.all(files.map(async (name) => (await stat(join(folder, name))).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}

@@ -3,15 +3,16 @@
  * syncs. Readers follow an index of places, never a path that a caller chose (claims LOG-1, LOG-2).
  */
 import { type AttemptId, MiB } from "@biplane/base";
-import { type Closeable, type Journal, type Key, openJournal } from "@biplane/kit";
+import { type Clock, type Closeable, type Journal, type Key, type Logger, openJournal } from "@biplane/kit";
 import type { ScopedKeys } from "../keys/types.ts";
 import type { AttemptLog } from "./attempt-log.ts";
 import { LogIndex } from "./log-index.ts";
 import { readBatches } from "./log-reader.ts";
 import { attemptKey, decodeBatch, encodeBatch } from "./log-record.ts";
+import { firstKept, type LogLimits, lookForOldLogsEveryMs } from "./retention.ts";
 import type { LogLine, LogStore, LogWriter } from "./types.ts";
 
-const segmentBytesMax = 16 * MiB;
+const segmentBytesDefault = 16 * MiB;
 
 export interface LogStoreOptions {
   readonly folder: string;
@@ -19,13 +20,21 @@ export interface LogStoreOptions {
   readonly systemKey: Key;
   /** Protect the lines. */
   readonly keys: ScopedKeys;
+  readonly limits: LogLimits;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Of one file; smaller ones go sooner. */
+  readonly segmentBytesMax?: number;
 }
 
 export async function openLogStore(options: LogStoreOptions): Promise<LogStore & Closeable> {
-  const shared = { folder: options.folder, key: options.systemKey, segmentBytesMax };
+  const { folder, systemKey: key, segmentBytesMax = segmentBytesDefault } = options;
+  const shared = { folder, key, segmentBytesMax };
   const batches = await openJournal({ ...shared, name: "lines" });
   const places = await openJournal({ ...shared, name: "places" });
-  return new JournalLogStore(options.keys, batches, places, await LogIndex.load(batches, places));
+  const store = new JournalLogStore(options, batches, places, await LogIndex.load(batches, places));
+  await store.dropOld();
+  return store;
 }
 
 class JournalLogStore implements LogStore, Closeable {
@@ -33,12 +42,40 @@ class JournalLogStore implements LogStore, Closeable {
   readonly #batches: Journal;
   readonly #places: Journal;
   readonly #index: LogIndex;
+  readonly #options: LogStoreOptions;
+  readonly #timer: NodeJS.Timeout;
+  #dropping: Promise<void> = Promise.resolve();
 
-  constructor(keys: ScopedKeys, batches: Journal, places: Journal, index: LogIndex) {
-    this.#keys = keys;
+  constructor(options: LogStoreOptions, batches: Journal, places: Journal, index: LogIndex) {
+    this.#options = options;
+    this.#keys = options.keys;
     this.#batches = batches;
     this.#places = places;
     this.#index = index;
+    this.#timer = setInterval(() => this.dropOld(), lookForOldLogsEveryMs);
+    this.#timer.unref();
+  }
+
+  /** One after the other: each forgets what it drops before it drops it. */
+  dropOld(): Promise<void> {
+    this.#dropping = this.#dropping
+      .then(() => this.#dropOld())
+      .catch((error: unknown) => {
+        const text = "old log lines could not be dropped";
+        this.#options.log.error({ event: "log_retention_failed", error }, text);
+      });
+    return this.#dropping;
+  }
+
+  async #dropOld(): Promise<void> {
+    const { limits, clock, log } = this.#options;
+    const before = await this.#batches.segmentsOnDisk();
+    const first = firstKept(before, limits, clock.now());
+    if (first <= this.#batches.firstSequence) return;
+    await this.#index.forgetBefore(Number(first));
+    await this.#batches.dropBefore(first);
+    const count = before.filter((one) => one.firstSequence < first).length;
+    log.info({ event: "logs_dropped", count }, "dropped the oldest files of log lines");
   }
 
   async open(attempt: AttemptId): Promise<LogWriter> {
@@ -87,6 +124,8 @@ class JournalLogStore implements LogStore, Closeable {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#dropping;
     await this.#index.close();
     await this.#places.close();
     await this.#batches.close();

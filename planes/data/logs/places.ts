@@ -21,6 +21,17 @@ export class Places {
     return [...this.#runs];
   }
 
+  /** Forgets the places before the sequence. */
+  dropBefore(sequence: number): void {
+    let whole = 0;
+    while (whole < this.#runs.length && this.#runs[whole]! + this.#runs[whole + 1]! <= sequence) whole += 2;
+    this.#runs.splice(0, whole);
+    const first = this.#runs[0];
+    if (first === undefined || first >= sequence) return;
+    this.#runs[0] = sequence;
+    this.#runs[1]! -= sequence - first;
+  }
+
   /** The first place at or after the sequence. */
   next(sequence: number): number | undefined {
     let low = 0;

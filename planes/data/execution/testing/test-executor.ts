@@ -11,6 +11,7 @@ import { createLogger, newKey, systemClock } from "@biplane/kit";
 import { actionInputsKey, codeBundlesPrefix, objectUri } from "@biplane/layout";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { openLogStore } from "../../logs/log-store.ts";
+import { logLimits } from "../../logs/retention.ts";
 import type { LogLine } from "../../logs/types.ts";
 import type { AttemptOutcome, Lease } from "../../runs/types.ts";
 import type { ExecutorOptions } from "../dependencies.ts";
@@ -62,7 +63,14 @@ export class TestExecutor {
     const folder = await mkdtemp(join(tmpdir(), "biplane-executor-"));
     const test = new TestExecutor(folder, new TestQueue(interrupted), given.objects ?? new MemoryObjects());
     await test.objects.put(bundleKey, makeBundle(source));
-    test.logs = await openLogStore({ folder: join(folder, "logs"), systemKey: newKey(), keys: oneKey });
+    test.logs = await openLogStore({
+      folder: join(folder, "logs"),
+      systemKey: newKey(),
+      keys: oneKey,
+      limits: logLimits(),
+      clock: systemClock,
+      log: createLogger({ component: "test", level: "silent" }),
+    });
     await chmod(given.installation.dist, 0o755);
     try {
       test.executor = await startExecutor({ ...test.#options(), ...given });

@@ -42,15 +42,15 @@ function actionTable(actions: readonly ActionRecord[]): Html {
     (
       action,
     ) => html`<tr><td><code>${action.action}</code></td><td>${action.taskName}</td><td>${phaseName(action.phase)}</td>
-<td>${Math.max(1, action.attempts.length)}</td><td>${took(action)}</td><td>${action.failure?.code}</td></tr>
+<td class="number">${Math.max(1, action.attempts.length)}</td><td class="number">${took(action)}</td><td>${action.failure?.code}</td></tr>
 `,
   );
-  return html`<table>
-<thead><tr><th scope="col">Name</th><th scope="col">Task</th><th scope="col">Phase</th><th scope="col">Attempts</th>
-<th scope="col">Took</th><th scope="col">Failure</th></tr></thead>
+  return html`<div class="list" tabindex="0" role="region" aria-label="Actions"><table>
+<thead><tr><th scope="col">Name</th><th scope="col">Task</th><th scope="col">Phase</th><th scope="col" class="number">Attempts</th>
+<th scope="col" class="number">Took</th><th scope="col">Failure</th></tr></thead>
 <tbody>
 ${rows}</tbody>
-</table>`;
+</table></div>`;
 }
 
 function phaseName(phase: Phase): string {
