@@ -11,6 +11,7 @@ export interface HandshakeJob {
 }
 
 export interface HandshakeResult {
+  readonly connections: number;
   readonly perSecond: number;
 }
 
@@ -35,5 +36,5 @@ async function run({ port, authorityPem, durationMs, atOnce }: HandshakeJob): Pr
     }
   };
   await Promise.all(Array.from({ length: atOnce }, open));
-  return { perSecond: (count * 1_000) / (performance.now() - startedMs) };
+  return { connections: count, perSecond: (count * 1_000) / (performance.now() - startedMs) };
 }

@@ -105,7 +105,7 @@ function serverOf(
 }
 
 /** User and system time of a process, in the 10 ms ticks of Linux. */
-function processorMs(pid: number): number {
+export function processorMs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) * 10;
