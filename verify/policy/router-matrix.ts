@@ -1,14 +1,15 @@
 /** Every method of a router: what the table and the model say that a subject may do, and what the router decides. */
 import { rpcTable } from "@biplane/classification";
 import type { ServedMethod } from "@biplane/classification/messages";
+import { flyte } from "@biplane/data-wire";
 import type { Resource } from "@biplane/identity";
 import { create, type DescField, type DescMessage, type DescMethod } from "@bufbuild/protobuf";
-import type { Transport } from "@connectrpc/connect";
+import { createClient, type Transport } from "@connectrpc/connect";
 import { decisionBy, expectedOf, type MatrixSubject, matrixPlace } from "./matrix-subjects.ts";
 
 const unaryMsMax = 10_000;
-/** Watches that are allowed would go on for ever. */
-const streamMsMax = 400;
+/** A watch that was let in may have nothing to say for ever; a refusal comes at once, as soon as the router comes to it. */
+const silentMsMax = 400;
 
 /** By the table's row and the model, which knows nothing of Cedar or of how roles are kept. */
 export function routerExpectation(subject: MatrixSubject, method: ServedMethod): string {
@@ -33,8 +34,21 @@ export function routerDecision(transport: Transport, method: ServedMethod, org: 
 }
 
 export function decisionOn(transport: Transport, desc: DescMethod, message: object): Promise<string> {
-  const signal = AbortSignal.timeout(desc.methodKind === "unary" ? unaryMsMax : streamMsMax);
+  const isUnary = desc.methodKind === "unary";
+  const signal = isUnary ? AbortSignal.timeout(unaryMsMax) : silence(transport);
   return decisionBy(call(transport, desc, message, signal));
+}
+
+/**
+ * Aborted a while after a call that was sent at the same time has been answered: a router that is only slow would be taken
+ * for one that allows.
+ */
+function silence(transport: Transport): AbortSignal {
+  const silent = new AbortController();
+  const { getPublicClientConfig } = createClient(flyte.auth.AuthMetadataService, transport);
+  const answered = getPublicClientConfig({}, { timeoutMs: unaryMsMax }).catch(() => {});
+  void answered.then(() => setTimeout(() => silent.abort(), silentMsMax));
+  return silent.signal;
 }
 
 async function call(transport: Transport, desc: DescMethod, message: object, signal: AbortSignal) {
