@@ -25,10 +25,11 @@ export function parseRegionRestriction(text: string): string {
   });
 }
 
-/** No restriction allows every region. */
-export function isRegionAllowed(region: string, restrictions: readonly string[]): boolean {
-  if (restrictions.length === 0) return true;
-  return restrictions.some((one) =>
-    one.endsWith("*") ? region.startsWith(one.slice(0, -1)) : region === one,
-  );
+/** By each of the lists; an empty one allows every region. */
+export function isRegionAllowed(region: string, ...lists: readonly (readonly string[])[]): boolean {
+  return lists.every((list) => list.length === 0 || list.some((one) => isWithin(region, one)));
+}
+
+function isWithin(region: string, restriction: string): boolean {
+  return restriction.endsWith("*") ? region.startsWith(restriction.slice(0, -1)) : region === restriction;
 }

@@ -100,9 +100,18 @@ export function readOptions(parameters: readonly string[], environment: NodeJS.P
     cluster: values.cluster ?? "",
     lifetimeMinutes: Number(values["lifetime-minutes"] ?? 60),
     rootFingerprint: parseFingerprint(values.root),
-    auditKeptMs: parseDays(values["audit-days"]),
-    clusterCertificateMs: parseSeconds(
-      values["cluster-certificate-seconds"] ?? environment["BIPLANE_CLUSTER_CERTIFICATE_SECONDS"],
+    auditKeptMs: times(
+      parseCount("--audit-days", values["audit-days"], "days that audit records are kept", auditDaysMax),
+      day,
+    ),
+    clusterCertificateMs: times(
+      parseCount(
+        "--cluster-certificate-seconds",
+        values["cluster-certificate-seconds"] ?? environment["BIPLANE_CLUSTER_CERTIFICATE_SECONDS"],
+        "seconds that a cluster's certificate is good for",
+        certificateSecondsMax,
+      ),
+      second,
     ),
     stopWithInput: values["stop-with-stdin"] ?? false,
     out: values.out ?? "",
@@ -140,27 +149,25 @@ function parseAddress(address: string): { host: string; port: number } {
 }
 
 const auditDaysMax = 36_500;
+const certificateSecondsMax = (365 * day) / second;
 
-function parseDays(text: string | undefined): number | undefined {
-  const days = Number(text);
+function parseCount(
+  option: string,
+  text: string | undefined,
+  meaning: string,
+  most: number,
+): number | undefined {
+  const count = Number(text);
   if (text === undefined) return undefined;
-  if (Number.isInteger(days) && days > 0 && days <= auditDaysMax) return days * day;
+  if (Number.isInteger(count) && count > 0 && count <= most) return count;
   throw new BiplaneError("invalid_argument", {
-    what: `--audit-days ${text} can't be used.`,
-    next: `Give the number of days that audit records are kept, from 1 to ${auditDaysMax}.`,
+    what: `${option} ${text} can't be used.`,
+    next: `Give the number of ${meaning}, from 1 to ${most}.`,
   });
 }
 
-const certificateSecondsMax = (365 * day) / second;
-
-function parseSeconds(text: string | undefined): number | undefined {
-  const seconds = Number(text);
-  if (text === undefined) return undefined;
-  if (Number.isInteger(seconds) && seconds > 0 && seconds <= certificateSecondsMax) return seconds * second;
-  throw new BiplaneError("invalid_argument", {
-    what: `--cluster-certificate-seconds ${text} can't be used.`,
-    next: `Give the number of seconds that a cluster's certificate is good for, from 1 to ${certificateSecondsMax}.`,
-  });
+function times(count: number | undefined, unitMs: number): number | undefined {
+  return count === undefined ? undefined : count * unitMs;
 }
 
 function parseFingerprint(text: string | undefined): string | undefined {

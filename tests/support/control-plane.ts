@@ -40,11 +40,12 @@ export interface TestControlPlane {
   close(): Promise<void>;
 }
 
+/** Without a folder it gets one of its own, which goes with those of the clusters. */
 export async function startTestControlPlane(
-  location: { folder: string; url?: string | undefined; clusterCertificateMs?: number },
+  location: { folder?: string; url?: string | undefined; clusterCertificateMs?: number } = {},
   clock?: Clock,
 ): Promise<TestControlPlane> {
-  const { folder, url: databaseUrl, ...lifetimes } = location;
+  const { folder = await newFolder("control"), url: databaseUrl, ...lifetimes } = location;
   let state = await openState({ folder, region: "eu-test", databaseUrl, ...lifetimes, log: quiet });
   let plane = await start(state, 0, clock);
   const { port } = plane;
@@ -158,13 +159,18 @@ export interface TestCluster {
 
 const folders: string[] = [];
 
+async function newFolder(purpose: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), `biplane-${purpose}-`));
+  folders.push(folder);
+  return folder;
+}
+
 export async function enrollCluster(
   control: Pick<TestControlPlane, "code">,
   organization: TestOrganization,
   cluster: string,
 ): Promise<TestCluster> {
-  const folder = await mkdtemp(join(tmpdir(), "biplane-cluster-"));
-  folders.push(folder);
+  const folder = await newFolder("cluster");
   const enrollment = await enroll({
     code: await control.code(organization.name, cluster),
     org: organization.name,

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { decodeAuditRecord } from "@biplane/audit";
+import { hostAndPort } from "@biplane/cli/commands/residency";
 import { audit } from "@biplane/data-wire";
 import type { Claim } from "../frame/claim.ts";
 import { ClaimFailed } from "../frame/observations.ts";
@@ -125,15 +126,9 @@ function openConnections({ planes }: Subject): string[] {
 
 async function listedAddresses({ connection }: Subject): Promise<ReadonlySet<string>> {
   const { destinations, tasks } = await connection.residency.listDestinations({});
-  const own = destinations.map(({ host, port }) => ({ host, port: String(port) }));
-  const ofTasks = tasks.flatMap(({ hosts }) =>
-    hosts.map((text) => {
-      const colon = text.lastIndexOf(":");
-      return { host: text.slice(0, colon).replace(/^\[|\]$/g, ""), port: text.slice(colon + 1) };
-    }),
-  );
+  const ofTasks = tasks.flatMap(({ hosts }) => hosts.map(hostAndPort));
   const found = new Set<string>();
-  for (const { host, port } of [...own, ...ofTasks]) {
+  for (const { host, port } of [...destinations, ...ofTasks]) {
     for (const { address } of await lookup(host, { all: true }).catch(() => []))
       found.add(`${address}:${port}`);
   }

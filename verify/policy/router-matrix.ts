@@ -5,6 +5,7 @@ import { flyte } from "@biplane/data-wire";
 import type { Resource } from "@biplane/identity";
 import { create, type DescField, type DescMessage, type DescMethod } from "@bufbuild/protobuf";
 import { createClient, type Transport } from "@connectrpc/connect";
+import { messagesOf } from "../requests/call-method.ts";
 import { decisionBy, expectedOf, type MatrixSubject, matrixPlace } from "./matrix-subjects.ts";
 
 const unaryMsMax = 10_000;
@@ -52,15 +53,7 @@ function silence(transport: Transport): AbortSignal {
 }
 
 async function call(transport: Transport, desc: DescMethod, message: object, signal: AbortSignal) {
-  if (desc.methodKind === "unary") {
-    await transport.unary(desc as never, signal, undefined, undefined, message as never);
-    return;
-  }
-  async function* once() {
-    yield message;
-  }
-  const stream = await transport.stream(desc as never, signal, undefined, undefined, once() as never);
-  for await (const _ of stream.message) break;
+  for await (const _ of messagesOf(transport, desc, message, signal)) break;
 }
 
 const names: Readonly<Record<string, string>> = {

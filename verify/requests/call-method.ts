@@ -42,15 +42,29 @@ async function answerOf(
   signal: AbortSignal,
   headers: Record<string, string> | undefined,
 ): Promise<string> {
+  let text = "";
+  for await (const one of messagesOf(transport, desc, message, signal, headers)) {
+    text += toJsonString(desc.output, one);
+  }
+  return text;
+}
+
+/** Of an answer, whatever kind of method it is. */
+export async function* messagesOf(
+  transport: Transport,
+  desc: DescMethod,
+  message: object,
+  signal: AbortSignal,
+  headers?: Record<string, string>,
+): AsyncGenerator<Message> {
   if (desc.methodKind === "unary") {
     const answer = await transport.unary(desc as never, signal, undefined, headers, message as never);
-    return toJsonString(desc.output, answer.message);
+    yield answer.message;
+    return;
   }
   async function* once() {
     yield message;
   }
   const stream = await transport.stream(desc as never, signal, undefined, headers, once() as never);
-  let text = "";
-  for await (const one of stream.message) text += toJsonString(desc.output, one as Message);
-  return text;
+  yield* stream.message as AsyncIterable<Message>;
 }

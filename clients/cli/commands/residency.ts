@@ -185,12 +185,12 @@ export function egressCommand(): Command {
 async function listDestinations(options: CommonOptions): Promise<void> {
   const connection = await connectWith(options);
   const { destinations, tasks } = await connection.residency.listDestinations({});
-  const own = destinations.map(({ purpose, host, port }) => ({ purpose, host, port: String(port) }));
+  const own = destinations.map(({ purpose, host, port }) => ({ purpose, host, port }));
   const theirs = tasks.flatMap(({ project, hosts }) =>
     hosts.map((text) => ({ purpose: `tasks of ${project}`, ...hostAndPort(text) })),
   );
   printRecords(
-    [...own, ...theirs].map((one) => ({ ...one, port: Number(one.port) })),
+    [...own, ...theirs],
     [
       { title: "PURPOSE", value: ({ purpose }) => purpose },
       { title: "HOST", value: ({ host }) => host },
@@ -201,7 +201,8 @@ async function listDestinations(options: CommonOptions): Promise<void> {
   );
 }
 
-function hostAndPort(text: string): { host: string; port: string } {
+/** Of a host as the data plane lists it for tasks: `[fd12::1]:443`. */
+export function hostAndPort(text: string): { host: string; port: number } {
   const colon = text.lastIndexOf(":");
-  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ""), port: text.slice(colon + 1) };
+  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(text.slice(colon + 1)) };
 }

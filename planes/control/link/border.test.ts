@@ -1,7 +1,4 @@
 import { X509Certificate } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import {
   ConnectRequestSchema,
@@ -36,14 +33,12 @@ import {
 } from "../../../tests/support/control-plane.ts";
 import { domain, LinkPeer, project, runCreated } from "../../../tests/support/link-peer.ts";
 
-let folder: string;
 let control: TestControlPlane;
 let home: TestCluster;
 let stranger: TestCluster;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "biplane-border-"));
-  control = await startTestControlPlane({ folder });
+  control = await startTestControlPlane();
   home = await enrollCluster(control, await createOrganization("acme"), "home");
   stranger = await enrollCluster(control, await createOrganization("other"), "home");
   await allow(control, home.organization);
@@ -53,7 +48,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await control.close();
   await removeClusterFolders();
-  await rm(folder, { recursive: true, force: true });
 });
 
 const codeOf = (error: unknown) => ConnectError.from(error).rawMessage;
@@ -120,10 +114,7 @@ test("a certificate from before a new enrollment is worth nothing after it (clai
 
 test("a certificate that has expired is worth nothing, on a connection that is open too (claim TLS-3)", async () => {
   const lifetimeMs = 3_000;
-  const brief = await startTestControlPlane({
-    folder: join(folder, "brief"),
-    clusterCertificateMs: lifetimeMs,
-  });
+  const brief = await startTestControlPlane({ clusterCertificateMs: lifetimeMs });
   try {
     const organization = await createOrganization("brief");
     const cluster = await enrollCluster(brief, organization, "home");

@@ -2,9 +2,6 @@
  * Names that are no names, in every text of the control wire: in each request of the index and of enrollment, and in each
  * event of the link. Whatever becomes of them, nothing fails inside, and nothing by such a name comes to be.
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { EnrollmentService, EventSchema, IndexService } from "@biplane/control-wire";
 import { create, type DescMethodUnary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
@@ -26,12 +23,10 @@ const methods = [
   ...Object.values(EnrollmentService.method),
 ] as readonly DescMethodUnary[];
 
-let folder: string;
 let control: TestControlPlane;
 let home: TestCluster;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "biplane-names-"));
-  control = await startTestControlPlane({ folder });
+  control = await startTestControlPlane();
   const acme = await createOrganization("acme");
   home = await enrollCluster(control, acme, "home");
   await allow(control, acme);
@@ -39,7 +34,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await control?.close();
   await removeClusterFolders();
-  await rm(folder, { recursive: true, force: true });
 });
 
 async function outcomeOf(method: DescMethodUnary, values: Values): Promise<Code | "ok"> {

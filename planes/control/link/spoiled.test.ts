@@ -1,7 +1,4 @@
 /** Every message that a data plane may send, with an unknown field anywhere in it, against a control plane's real listener. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import {
   type ConnectRequest,
   ConnectRequestSchema,
@@ -23,19 +20,16 @@ import {
 import { namedMessages, spoiledMessages, wholeMessages } from "../../../tests/support/generated-messages.ts";
 import { LinkPeer } from "../../../tests/support/link-peer.ts";
 
-let folder: string;
 let control: TestControlPlane;
 let home: TestCluster;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "biplane-spoiled-"));
-  control = await startTestControlPlane({ folder });
+  control = await startTestControlPlane();
   home = await enrollCluster(control, await createOrganization("acme"), "home");
 });
 afterAll(async () => {
   await control.close();
   await removeClusterFolders();
-  await rm(folder, { recursive: true, force: true });
 });
 
 const methods = [...Object.values(IndexService.method), ...Object.values(EnrollmentService.method)].map(

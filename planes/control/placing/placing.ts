@@ -28,7 +28,7 @@ export async function placeRun(
   }
   const all = await listClusters(store, org, isConnected);
   const restrictions = [regions, organizationRegions];
-  const clusters = all.filter(({ region }) => restrictions.every((one) => isRegionAllowed(region, one)));
+  const clusters = all.filter(({ region }) => isRegionAllowed(region, ...restrictions));
   if (clusters.length === 0 && all.length > 0) throw nowhereAllowed(project, restrictions, all);
   const chosen = choose(clusters, asking);
   if (chosen !== undefined) return { cluster: chosen.name, routerAddress: chosen.routerAddress };

@@ -1,7 +1,4 @@
 /** The control plane enforces the policy that the customer's authority signed, over real links and calls. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { IndexService } from "@biplane/control-wire";
 import type { PolicyContent } from "@biplane/identity";
 import { createClientTransport, systemClock } from "@biplane/kit";
@@ -23,20 +20,17 @@ import {
 import { domain, LinkPeer, project } from "../../../tests/support/link-peer.ts";
 import { SignedDocuments } from "../documents/documents.ts";
 
-let folder: string;
 let control: TestControlPlane;
 let offsetMs = 0;
 const organizations: Organization[] = [];
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "biplane-authorize-"));
-  control = await startTestControlPlane({ folder }, { now: () => systemClock.now() + offsetMs });
+  control = await startTestControlPlane({}, { now: () => systemClock.now() + offsetMs });
 });
 afterAll(async () => {
   for (const organization of organizations) organization.close();
   await control.close();
   await removeClusterFolders();
-  await rm(folder, { recursive: true, force: true });
 });
 
 class Organization {

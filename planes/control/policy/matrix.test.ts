@@ -1,7 +1,4 @@
 /** Role by scope by method of the index: the control plane decides as a model of a few lines does (claim IAM-2). */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { indexTable } from "@biplane/classification/control-table";
 import { IndexService } from "@biplane/control-wire";
 import type { PolicyContent } from "@biplane/identity";
@@ -34,14 +31,12 @@ const content: PolicyContent = {
   denied: [],
 };
 
-let folder: string;
 let control: TestControlPlane;
 let home: TestCluster;
 let peer: LinkPeer;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "biplane-matrix-"));
-  control = await startTestControlPlane({ folder });
+  control = await startTestControlPlane();
   const organization = await createOrganization(org);
   home = await enrollCluster(control, organization, "home");
   peer = new LinkPeer(home);
@@ -52,7 +47,6 @@ afterAll(async () => {
   peer?.close();
   await control?.close();
   await removeClusterFolders();
-  await rm(folder, { recursive: true, force: true });
 });
 
 test("every method of the index has a row", () => {

@@ -1,8 +1,5 @@
 /** Whom the index believes: tokens of the organization's own key, for control planes, in date; and nothing else. */
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { IndexService } from "@biplane/control-wire";
 import { createClientTransport } from "@biplane/kit";
 import { Code, type ConnectError, createClient } from "@connectrpc/connect";
@@ -22,7 +19,6 @@ import {
 let frozenAtMs: number | undefined;
 const clock = { now: () => frozenAtMs ?? Date.now() };
 
-let folder: string;
 let control: TestControlPlane;
 let home: TestCluster;
 /** Of the same organization, with a key of its own. */
@@ -30,8 +26,7 @@ let second: TestCluster;
 let other: TestCluster;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "biplane-principal-"));
-  control = await startTestControlPlane({ folder }, clock);
+  control = await startTestControlPlane({}, clock);
   const acme = await createOrganization("acme");
   home = await enrollCluster(control, acme, "home");
   second = await enrollCluster(control, { ...acme, ...(await ownTokens("acme")) }, "second");
@@ -41,7 +36,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await control?.close();
   await removeClusterFolders();
-  await rm(folder, { recursive: true, force: true });
 });
 
 async function ownTokens(name: string) {

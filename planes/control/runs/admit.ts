@@ -91,8 +91,8 @@ async function findProjects(
 function refusalOf(project: AskedProject | undefined): AdmissionOutcome | undefined {
   if (project === undefined) return AdmissionOutcome.UNKNOWN_PROJECT;
   if (project.archived) return AdmissionOutcome.PROJECT_ARCHIVED;
-  const bounds = [project.regions, project.regionsOfAll ?? ""];
-  const isAllowed = bounds.every((one) => isRegionAllowed(project.region ?? "", splitRegions(one)));
+  const bounds = [project.regions, project.regionsOfAll ?? ""].map(splitRegions);
+  const isAllowed = isRegionAllowed(project.region ?? "", ...bounds);
   return isAllowed ? undefined : AdmissionOutcome.REGION_NOT_ALLOWED;
 }
 

@@ -56,7 +56,7 @@ export async function createRun(parts: ApiParts, call: AuthorizedCall, request: 
 function requireAllowedRegion({ projects, residency }: ApiParts, project: string): void {
   const { regions = [], organizationRegions = [] } = projects.entry(project) ?? {};
   const { declared } = residency.regions;
-  if ([regions, organizationRegions].every((one) => isRegionAllowed(declared, one))) return;
+  if (isRegionAllowed(declared, regions, organizationRegions)) return;
   throw regionNotAllowed(project);
 }
 

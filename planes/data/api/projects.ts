@@ -124,7 +124,8 @@ function requireProject(project: flyte.project.Project | undefined): flyte.proje
   throw new BiplaneError("invalid_argument", "The request names no project.");
 }
 
-async function passErrors<T>(work: Promise<T>): Promise<T> {
+/** What the index refuses is refused here in the same words. */
+export async function passErrors<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {

@@ -1,14 +1,13 @@
 /** Where this cluster keeps what it holds, and whom it talks to (claims RES-1, RES-3, RES-4). */
 import { parseProjectId, parseRegionRestriction } from "@biplane/base";
 import { residency } from "@biplane/data-wire";
-import { fromConnectError } from "@biplane/kit/connect-errors";
 import type { HandlerContext } from "@connectrpc/connect";
 import { formatAllowedHost } from "../egress/allowed-hosts.ts";
 import type { RegionSource } from "../residency/regions.ts";
 import { authorizedCall } from "../router/call.ts";
 import { serve } from "../router/router.ts";
 import type { ApiParts } from "./parts.ts";
-import { allProjects } from "./projects.ts";
+import { allProjects, passErrors } from "./projects.ts";
 
 const sources: Readonly<Record<RegionSource, residency.RegionSource>> = {
   beside: residency.RegionSource.BESIDE,
@@ -20,11 +19,7 @@ export function residencyService(given: ApiParts) {
   const { cluster, residency: parts, projects, controlPlane } = given;
   /** A mistyped name would allow hosts to a project that somebody makes later. */
   const requireProject = async (id: string, context: HandlerContext): Promise<void> => {
-    try {
-      await controlPlane.index(authorizedCall(context).principal).getProject({ id });
-    } catch (error) {
-      throw fromConnectError(error);
-    }
+    await passErrors(controlPlane.index(authorizedCall(context).principal).getProject({ id }));
   };
   return serve(residency.ResidencyService, {
     getRegions: async () => ({
@@ -48,22 +43,15 @@ export function residencyService(given: ApiParts) {
     restrictProject: async (request, context) => {
       const index = controlPlane.index(authorizedCall(context).principal);
       const regions = { regions: request.regions.map(parseRegionRestriction) };
-      try {
-        const { project } = await index.updateProject({ id: parseProjectId(request.project), regions });
-        if (project !== undefined) await projects.remember([project]);
-      } catch (error) {
-        throw fromConnectError(error);
-      }
+      const id = parseProjectId(request.project);
+      const { project } = await passErrors(index.updateProject({ id, regions }));
+      if (project !== undefined) await projects.remember([project]);
       return {};
     },
     restrictOrganization: async (request, context) => {
       const call = authorizedCall(context);
       const regions = { regions: request.regions.map(parseRegionRestriction) };
-      try {
-        await controlPlane.index(call.principal).updateOrganization({ regions });
-      } catch (error) {
-        throw fromConnectError(error);
-      }
+      await passErrors(controlPlane.index(call.principal).updateOrganization({ regions }));
       // Each project says it: from now on this cluster refuses runs before it stores anything of them.
       await allProjects(given, call);
       return {};

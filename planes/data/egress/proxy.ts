@@ -13,6 +13,7 @@ import { type AttemptId, BiplaneError, KiB, minute, second } from "@biplane/base
 import { type AuditInput, eventOf } from "@biplane/kit/audit-log";
 import type { Logger } from "@biplane/kit/logging";
 import { serverTlsOptions, type TlsIdentity } from "@biplane/kit/tls";
+import { taskSubject } from "../identity/types.ts";
 import { allowsTarget, mayDial, type Target } from "./allowed-hosts.ts";
 import { type DecisionParts, decideEgress, unreadable } from "./decide.ts";
 import { refusalHead, statusOf } from "./refusal.ts";
@@ -212,18 +213,21 @@ function answer(socket: Duplex, error: BiplaneError): void {
 }
 
 function recordOf(attempt: AttemptId | undefined, authority: string, error?: BiplaneError): AuditInput {
-  const { project, domain, run, action, attempt: number } = attempt ?? {};
   const isDenied = error?.code === "permission_denied";
   return eventOf("TASK_EGRESS", {
     decision: error === undefined ? "allowed" : isDenied ? "denied" : "refused",
-    subject: attempt === undefined ? "" : `task:${project}/${domain}/${run}/${action}/${number}`,
-    ...(attempt === undefined ? {} : { project: attempt.project, domain: attempt.domain, run: attempt.run }),
-    ...(attempt === undefined ? {} : { action: attempt.action, attempt: attempt.attempt }),
+    subject: "",
+    ...(attempt === undefined ? {} : placeOf(attempt)),
     method: "CONNECT",
     address: authority,
     addressFrom: "sandbox",
     ...(error === undefined ? {} : { reason: error.reason ?? error.code }),
   });
+}
+
+function placeOf(attempt: AttemptId): Partial<AuditInput> {
+  const { project, domain, run, action, attempt: number } = attempt;
+  return { subject: taskSubject(attempt), project, domain, run, action, attempt: number };
 }
 
 function full(): BiplaneError {

@@ -13,7 +13,7 @@ import type { Directory } from "./directory.ts";
 import { errors } from "./provider-library.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Sealing } from "./sealing.ts";
-import { type OidcPurpose, oidcHash, oidcRow, oidcTable } from "./sign-ins.ts";
+import { endGrant, type OidcPurpose, oidcHash, oidcRow, oidcTable } from "./sign-ins.ts";
 
 export interface AdapterParts {
   readonly org: OrgId;
@@ -105,22 +105,8 @@ class ModelAdapter implements Adapter {
   }
 
   /** Called when a code or a rotated refresh token is used twice: somebody else may have it. */
-  async revokeByGrantId(grantId: string): Promise<void> {
-    const { org, policy, revocations, sealing } = this.#parts;
-    await policy.change(async (transaction) => {
-      await revocations.denyGrant(transaction, grantId);
-      // The grant itself too: what a request under way still stores under it is worth nothing then.
-      await transaction
-        .deleteFrom(table)
-        .where("org_id", "=", org)
-        .where((row) =>
-          row.or([
-            row("grant_hash", "=", this.#hash("grant", grantId)),
-            row("id_hash", "=", oidcHash(sealing, "id", "Grant", grantId)),
-          ]),
-        )
-        .execute();
-    });
+  revokeByGrantId(grantId: string): Promise<void> {
+    return endGrant(this.#parts, grantId);
   }
 
   async #findBy(

@@ -71,15 +71,10 @@ export class SignIns {
 
   /** False where the subject has no such sign-in. */
   async end(subject: string, session: string): Promise<boolean> {
-    const { revocations, policy, sealing, org } = this.#parts;
+    const { revocations } = this.#parts;
     const grant = (await this.#grants(subject)).find(({ jti }) => revocations.nameOf(jti) === session);
     if (grant === undefined) return false;
-    await policy.change(async (transaction) => {
-      await revocations.denyGrant(transaction, grant.jti);
-      const rows = transaction.deleteFrom(oidcTable).where("org_id", "=", org);
-      await rows.where("grant_hash", "=", oidcHash(sealing, "grant", "", grant.jti)).execute();
-      await rows.where("id_hash", "=", oidcHash(sealing, "id", "Grant", grant.jti)).execute();
-    });
+    await endGrant(this.#parts, grant.jti);
     return true;
   }
 
@@ -99,4 +94,25 @@ export class SignIns {
       sealing.open<GrantPayload>(oidcTable, "payload", oidcRow("Grant", row.id_hash), row.payload),
     );
   }
+}
+
+/** Denies its tokens and forgets it with all that was given under it. */
+export async function endGrant(
+  { org, revocations, policy, sealing }: Pick<SignInsParts, "org" | "revocations" | "policy" | "sealing">,
+  grantId: string,
+): Promise<void> {
+  await policy.change(async (transaction) => {
+    await revocations.denyGrant(transaction, grantId);
+    // The grant itself too: what a request under way still stores under it is worth nothing then.
+    await transaction
+      .deleteFrom(oidcTable)
+      .where("org_id", "=", org)
+      .where((row) =>
+        row.or([
+          row("grant_hash", "=", oidcHash(sealing, "grant", "", grantId)),
+          row("id_hash", "=", oidcHash(sealing, "id", "Grant", grantId)),
+        ]),
+      )
+      .execute();
+  });
 }
