@@ -4,6 +4,7 @@ import type { Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type ClusterId, type OrgId, Secret } from "@biplane/base";
 import { authorityUri } from "@biplane/identity";
 import { createRootAuthority, issueCertificate } from "@biplane/kit/certificates";
@@ -161,6 +162,19 @@ describe("client credentials", () => {
     const client = await machineClient();
     const form = { grant_type: "client_credentials", scope: "openid offline_access" };
     expect((await token(form, basic(client))).status).toBe(200);
+  });
+
+  test("get a token that is good while signing keys change under the request (claim IAM-1)", async () => {
+    const client = await machineClient();
+    // Their request waits for the second after the denial, which is long enough to change keys.
+    await sleep(1_000 - (Date.now() % 1_000));
+    await identity.policy.change((transaction) => identity.revocations.endTokens(transaction, client.id));
+    const asked = token({ grant_type: "client_credentials" }, basic(client));
+    await sleep(300);
+    await identity.keys.rotate();
+    const answer = await asked;
+    expect(answer.json).toMatchObject({ token_type: "Bearer" });
+    expect(await authenticate(answer.json)).toMatchObject({ kind: "service", subject: client.id });
   });
 
   test("are refused with a wrong secret", async () => {

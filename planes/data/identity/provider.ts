@@ -107,6 +107,8 @@ function configuration(parts: ProviderParts): Configuration {
 }
 
 function features(parts: ProviderParts): Configuration["features"] {
+  // The one that signs when this provider is made: of keys that come later it has none, while requests under way end here.
+  const { kid } = parts.keys.authority;
   return {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
@@ -130,7 +132,7 @@ function features(parts: ProviderParts): Configuration["features"] {
           audience: audiences.router,
           accessTokenTTL: await accessTokenSeconds(parts, client.clientId),
           accessTokenFormat: "jwt",
-          jwt: { sign: { alg: signingAlgorithm, kid: parts.keys.authority.kid } },
+          jwt: { sign: { alg: signingAlgorithm, kid } },
         };
       },
     },
