@@ -9,11 +9,11 @@ import { parseArgs } from "node:util";
 import { isBiplaneError } from "@biplane/base";
 import { type LocalSystem, startLocalSystem } from "@biplane/cli/dev/local-system";
 import { span } from "@biplane/cli/output/text";
-import { keepRunning, profileName } from "./keep.ts";
+import { keepRunning, tellRemains } from "./keep.ts";
 import { tellResults } from "./results.ts";
 import { runFlights } from "./run-flights.ts";
 import { say, title } from "./say.ts";
-import { project, signIn } from "./sign-in.ts";
+import { signIn } from "./sign-in.ts";
 import { tellControlPlane, tellCrossing, tellDataPlane } from "./what-is-where.ts";
 
 async function main(): Promise<void> {
@@ -32,13 +32,13 @@ async function main(): Promise<void> {
     say(`The report: ${saved.report}`);
     say(`Logs of the planes: ${system.folders.logs}`);
     say(`All of this took ${span(Date.now() - startedMs)}.`);
-    if (values.keep) await keepRunning(system, credentials, run);
+    if (values.keep) await keepRunning(folder, system, credentials, run);
     else say("Run `npm run demo -- --keep` to keep it all running and look around with `npx biplane`.");
   } finally {
     await system.close();
     if (!values.keep) await removeStates(system);
     say("\nStopped.");
-    if (values.keep) tellStates(folder);
+    if (values.keep) tellRemains(folder);
   }
 }
 
@@ -60,12 +60,6 @@ async function start(folder: string): Promise<LocalSystem> {
     say("        `apt-get install bubblewrap` would change that.");
   }
   return system;
-}
-
-function tellStates(folder: string): void {
-  say(`The states are in ${folder}. To start it again, or to be rid of it:`);
-  say(`  npx biplane dev --state ${folder} --profile-name ${profileName} --project ${project}`);
-  say(`  rm -r ${folder}; npx biplane config remove ${profileName}`);
 }
 
 /** The report and the logs stay; keys and data of a system that is gone are of no use to anyone. */

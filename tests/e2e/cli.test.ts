@@ -134,10 +134,51 @@ test("a deployed task runs by its name", async () => {
   expect(JSON.parse(ended.output)).toEqual(["hello Eve"]);
 });
 
-test("a run is aborted with all it started", async () => {
+test("a run is aborted with all it started, once", async () => {
   const { run: name } = await json<{ run: string }>("run", workflow, "sleep");
   expect(await biplane("abort", name, "--reason", "enough")).toMatchObject({ code: 0 });
   expect(await json("get", "run", name)).toMatchObject({ phase: "aborted", abort: "enough" });
+  const again = await biplane("abort", name);
+  expect(again.code).toBe(7);
+  expect(again.errors).toContain("It had ended before: aborted.");
+});
+
+test("audit records stand in columns that have titles, and are a list in YAML", async () => {
+  const shown = await biplane("audit", "query", "--code", "PROJECT_CREATED");
+  const [titles = "", first = ""] = shown.output.split("\n");
+  for (const [title, value] of [
+    ["TIME", /^\d{4}-\d\d-\d\dT/],
+    ["CODE", /^PROJECT_CREATED /],
+    ["RESOURCE", /^flights /],
+  ] as const) {
+    expect(first.slice(titles.indexOf(title)), title).toMatch(value);
+  }
+  const asYaml = parse((await biplane("audit", "query", "--code", "PROJECT_CREATED", "-o", "yaml")).output);
+  expect(asYaml).toContainEqual(expect.objectContaining({ code: "PROJECT_CREATED", project: "flights" }));
+  const none = await biplane("audit", "query", "--subject", "nobody");
+  expect(none).toEqual({ code: 0, output: "", errors: "No records fit.\n" });
+});
+
+test("an action that printed nothing is told from one whose lines are shown", async () => {
+  const { run: name } = await json<{ run: string }>("run", workflow, "fail");
+  const { code, output, errors } = await biplane("logs", "-f", name);
+  expect({ code, output }).toEqual({ code: 0, output: "" });
+  expect(errors).toContain("No lines of attempt 1 of a0: it printed none");
+});
+
+test("a domain that a project lacks takes no runs and no tasks, whatever client asks", async () => {
+  const elsewhere = { BIPLANE_DOMAIN: "nowhere" };
+  for (const words of [
+    ["run", workflow, "greet", "--names", "a"],
+    ["deploy", workflow],
+    ["get", "run"],
+    ["get", "task"],
+    ["get", "run", "--from", "control-plane"],
+  ]) {
+    const ended = await run(words, elsewhere);
+    expect(ended.code, words.join(" ")).toBe(3);
+    expect(ended.errors).toContain("Project flights has no domain nowhere.");
+  }
 });
 
 test.for([
@@ -148,6 +189,33 @@ test.for([
   ["a wrong number", ["run", workflow, "greet", "--names", "a", "--times", "two"], 2, "integer"],
   ["an unknown run", ["get", "run", "r-nobody-started"], 3, ""],
   ["an unknown deployed task", ["run", "cli.nothing"], 3, "biplane get task"],
+  ["an unknown project", ["get", "run", "-p", "nowhere"], 3, "biplane create project nowhere"],
+  ["an unknown project's tasks", ["get", "task", "-p", "nowhere"], 3, "biplane get project"],
+  [
+    "a role in an unknown project",
+    ["create", "assignment", "--user", "x", "--role", "Viewer", "-p", "nowhere"],
+    3,
+    "biplane get project",
+  ],
+  [
+    "an unknown project in the index",
+    ["get", "run", "-p", "nowhere", "--from", "control-plane"],
+    3,
+    "biplane get project",
+  ],
+  ["an unknown domain", ["get", "run", "-d", "nowhere"], 2, "development, staging, production"],
+  [
+    "a profile's unknown domain",
+    ["config", "set", "domain", "nowhere"],
+    2,
+    "development, staging, production",
+  ],
+  ["a task that was never deployed", ["get", "task", "cli.nothing"], 3, "biplane deploy"],
+  ["a task the index lacks", ["get", "task", "cli.nothing", "--from", "control-plane"], 3, "biplane deploy"],
+  ["an unknown key", ["keys", "rotate", "costumer"], 3, "customer"],
+  ["a key for an unknown project", ["keys", "assign", "nowhere", "k2"], 3, "biplane get project"],
+  ["a file that is no profile", ["config", "add", "x", workflow], 2, "It is no JSON."],
+  ["a resource of an audit record", ["audit", "query", "--resource", "a/b/c/d"], 2, "project/domain/run"],
   ["a taken name", ["create", "project", "flights"], 7, "flights"],
   ["an unknown profile", ["whoami", "--profile", "nobody"], 3, "biplane login"],
 ] as const)("%s ends with its code and says what to do", async ([, words, code, hint]) => {

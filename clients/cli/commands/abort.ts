@@ -1,5 +1,7 @@
 /** `biplane abort`: ends a run, or one action with everything below it. The reason stays in the data plane. */
-import { RemoteClient } from "@biplane/sdk/remote";
+import { BiplaneError, rootAction } from "@biplane/base";
+import { phaseName, RemoteClient } from "@biplane/sdk/remote";
+import { isTerminal } from "@biplane/sdk/running/phases";
 import { Command } from "commander";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
 
@@ -14,8 +16,21 @@ export function abortCommand(): Command {
     const connection = await connectWith(options);
     const run = new RemoteClient(connection).getRun(name);
     const reason = options.reason ?? "";
+    const actionId = { run: run.id, name: action ?? rootAction };
+    const what = action === undefined ? `The run ${name}` : `Action ${action} of ${name}`;
+    const { details } = await connection.runs.getActionDetails({ actionId });
+    const phase = details?.status?.phase ?? 0;
+    if (isTerminal(phase)) throw hasEnded(what, phaseName(phase), name);
     if (action === undefined) await run.abort(reason);
-    else await connection.runs.abortAction({ actionId: { run: run.id, name: action }, reason });
-    process.stderr.write(`Aborted ${action === undefined ? name : `${action} of ${name}`}.\n`);
+    else await connection.runs.abortAction({ actionId, reason });
+    process.stderr.write(`${what} is aborted.\n`);
+  });
+}
+
+function hasEnded(what: string, phase: string, run: string): BiplaneError {
+  return new BiplaneError("failed_precondition", {
+    what: `${what} was not aborted.`,
+    why: `It had ended before: ${phase}.`,
+    next: `biplane get run ${run}`,
   });
 }

@@ -11,7 +11,8 @@ import { BiplaneError } from "@biplane/base";
 import { audit } from "@biplane/data-wire";
 import type { Connection } from "@biplane/sdk/remote";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { cut, yamlItem } from "../output/print.ts";
 import { type VerifyOptions, verifyLogs } from "./audit-verify.ts";
 import { type CommonOptions, connectWith, interruptSignal, withCommonOptions } from "./common.ts";
 
@@ -20,7 +21,7 @@ interface AuditOptions extends CommonOptions {
   readonly since?: number;
   readonly until?: number;
   readonly subject?: string;
-  readonly resource?: string;
+  readonly resource?: readonly string[];
   readonly code?: readonly string[];
   readonly decision?: readonly string[];
   readonly format?: "jsonl" | "ocsf";
@@ -73,7 +74,9 @@ function withFilters(name: string, description: string): Command {
     .addOption(new Option("--since <time>", "a time, or how long ago, as 15m, 2h, 7d").argParser(timeOf))
     .addOption(new Option("--until <time>", "a time, or how long ago").argParser(timeOf))
     .option("--subject <id>", "who did it, or whose rights were used")
-    .option("--resource <path>", "project, project/domain or project/domain/run")
+    .addOption(
+      new Option("--resource <path>", "project, project/domain or project/domain/run").argParser(pathOf),
+    )
     .addOption(new Option("--code <codes...>", "what happened").choices(Object.keys(auditCodes)))
     .addOption(new Option("--decision <decisions...>", "how it ended").choices(decisions));
 }
@@ -83,21 +86,25 @@ type Line = (record: AuditRecord, index: number, connection: Connection, text: s
 async function show(options: AuditOptions, follow: boolean, lineOf: Line): Promise<void> {
   const connection = await connectWith(options);
   const signal = interruptSignal();
+  let count = 0;
   try {
     for await (const { index, record } of connection.audit.readRecords(requestOf(options, follow), {
       signal,
     })) {
+      if (count === 0 && lineOf === plainLine) process.stdout.write(`${cut(titles)}\n`);
+      count += 1;
       const text = new TextDecoder().decode(record);
       process.stdout.write(`${lineOf(decodeAuditRecord(record), Number(index), connection, text)}\n`);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
   }
+  if (count === 0 && !follow && lineOf === plainLine) process.stderr.write("No records fit.\n");
 }
 
 function requestOf(options: AuditOptions, follow: boolean) {
   const { plane, since, until, subject, resource, code, decision } = options;
-  const [project = "", domain = "", run = ""] = resource?.split("/") ?? [];
+  const [project = "", domain = "", run = ""] = resource ?? [];
   return {
     plane: planes[plane],
     follow,
@@ -124,12 +131,22 @@ function timeOf(text: string): number {
   });
 }
 
+const resourcePartsMax = 3;
+
+function pathOf(text: string): readonly string[] {
+  const names = text.split("/");
+  if (names.length <= resourcePartsMax) return names;
+  throw new InvalidArgumentError("Give a project, project/domain or project/domain/run.");
+}
+
 function lineFor({ output }: AuditOptions): Line {
-  return output === "table" ? plainLine : jsonLine;
+  return { table: plainLine, json: jsonLine, yaml: yamlLine }[output];
 }
 
 /** The record's own bytes: what was hashed can be hashed again. */
 const jsonLine: Line = (_record, _index, _connection, text) => text;
+
+const yamlLine: Line = (_record, _index, _connection, text) => yamlItem(JSON.parse(text));
 
 const ocsfLine: Line = (record, index, { profile }) => {
   const logName =
@@ -137,21 +154,39 @@ const ocsfLine: Line = (record, index, { profile }) => {
   return JSON.stringify(toOcsf(record, index, logName));
 };
 
-const plainLine: Line = (record, index) => {
-  const { atMs, code, decision, subject, project, domain, run, action, attempt, phase, reason, count } =
-    record;
-  const resource = [project, domain, run, action, attempt].filter((part) => part !== undefined).join("/");
-  const why = [phase, reason, count === undefined ? undefined : `#${count}`].filter(Boolean).join(" ");
-  return [
-    String(index).padStart(6),
-    new Date(atMs).toISOString(),
-    decision.padEnd(9),
-    code,
-    subject === "" ? "-" : subject,
-    resource === "" ? "-" : resource,
-    why,
-    record.address === "" ? "" : `from ${record.address} (${record.addressFrom})`,
-  ]
+/** Records are printed as they come: the columns are as wide as their content ever gets, not as it is this time. */
+const widths = [
+  6,
+  new Date(0).toISOString().length,
+  Math.max(...decisions.map((name) => name.length)),
+  Math.max(...Object.keys(auditCodes).map((name) => name.length)),
+  "user-".length + 20,
+];
+
+function inColumns(cells: readonly string[]): string {
+  return cells
+    .map((cell, index) => cell.padEnd(widths[index] ?? 0))
     .join("  ")
     .trimEnd();
+}
+
+const titles = inColumns(["RECORD", "TIME", "DECISION", "CODE", "SUBJECT", "RESOURCE", "REASON", "FROM"]);
+
+const plainLine: Line = (record, index) => {
+  const { atMs, code, decision, subject, project, domain, run, action, attempt } = record;
+  const resource = [project, domain, run, action, attempt].filter((part) => part !== undefined).join("/");
+  const { phase, reason, count, address, addressFrom } = record;
+  const why = [phase, reason, count === undefined ? undefined : `#${count}`].filter(Boolean).join(" ");
+  return cut(
+    inColumns([
+      String(index).padStart(widths[0] ?? 0),
+      new Date(atMs).toISOString(),
+      decision,
+      code,
+      subject || "-",
+      resource || "-",
+      why || "-",
+      address === "" ? "" : `${address} (${addressFrom})`,
+    ]),
+  );
 };

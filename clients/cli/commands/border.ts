@@ -11,7 +11,7 @@ import {
 import { border } from "@biplane/data-wire";
 import { createRegistry, type DescMessage, fromBinary, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { Command, Option } from "commander";
-import { cut } from "../output/print.ts";
+import { cut, yamlItem } from "../output/print.ts";
 import { time } from "../output/text.ts";
 import { type CommonOptions, connectWith, interruptSignal, parseCount, withCommonOptions } from "./common.ts";
 
@@ -69,7 +69,12 @@ async function showBorder(options: BorderOptions): Promise<void> {
     for await (const entry of connection.border.readLedger(request, { signal })) {
       const found = record(entry);
       if (options.grep !== undefined && !holds(options.grep, found, entry.message)) continue;
-      process.stdout.write(`${options.output === "table" ? cut(line(found)) : JSON.stringify(found)}\n`);
+      const forms = {
+        table: () => cut(line(found)),
+        json: () => JSON.stringify(found),
+        yaml: () => yamlItem(found),
+      };
+      process.stdout.write(`${forms[options.output]()}\n`);
     }
   } catch (error) {
     if (!signal.aborted) throw error;

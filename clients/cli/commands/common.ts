@@ -1,4 +1,5 @@
 /** What all commands that talk to a data plane have in common. */
+import { defaultDomains } from "@biplane/base";
 import { type Connection, openConnection } from "@biplane/sdk/remote";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type OutputFormat, outputFormats } from "../output/print.ts";
@@ -16,7 +17,7 @@ export function withCommonOptions(command: Command): Command {
   return withOutput(command)
     .option("--profile <name>", "profile, by name or path of its file (BIPLANE_PROFILE)")
     .option("-p, --project <name>", "project (BIPLANE_PROJECT)")
-    .option("-d, --domain <name>", "development, staging or production (BIPLANE_DOMAIN)")
+    .addOption(new Option("-d, --domain <name>", "domain (BIPLANE_DOMAIN)").choices(defaultDomains))
     .option("--cluster <name>", "another cluster of the organization than the profile's");
 }
 

@@ -1,5 +1,5 @@
 /** `biplane config`: profiles on this machine, and what each takes for granted. */
-import { BiplaneError } from "@biplane/base";
+import { BiplaneError, defaultDomains } from "@biplane/base";
 import { type Config, ConfigStore, readProfile } from "@biplane/sdk/remote";
 import { Command } from "commander";
 import { printRecord, printRecords } from "../output/print.ts";
@@ -108,8 +108,18 @@ async function set(setting: string, value: string, options: { profile?: string }
       next: `Set ${settable.join(" or ")}.`,
     });
   }
+  if (setting === "domain") requireDomain(value);
   const store = new ConfigStore();
   const { name, entry } = await store.entry(options.profile);
   const changed = { ...entry, [setting as Settable]: value };
   await store.update((config) => ({ ...config, profiles: { ...config.profiles, [name]: changed } }));
+}
+
+function requireDomain(name: string): void {
+  const domains: readonly string[] = defaultDomains;
+  if (domains.includes(name)) return;
+  throw new BiplaneError("invalid_argument", {
+    what: `There is no domain ${JSON.stringify(name)}.`,
+    next: `Set ${domains.join(", ")}.`,
+  });
 }

@@ -4,6 +4,7 @@ import { printRecord, printRecords } from "../output/print.ts";
 import type { Column } from "../output/table.ts";
 import { between, time } from "../output/text.ts";
 import type { GetOptions } from "./get.ts";
+import { requirePlace, taskNotFound } from "./require-place.ts";
 
 type RunId = { org: string; project: string; domain: string; name: string };
 
@@ -22,6 +23,7 @@ export async function runsKnown(
     return;
   }
   const { runs } = await connection.records.listRuns({ project, domain, page: { limit: options.limit } });
+  if (runs.length === 0) await requirePlace(connection);
   printRecords(
     runs.map(runRecord),
     [
@@ -83,14 +85,21 @@ export async function actionsKnown(connection: Connection, run: RunId, options: 
   );
 }
 
-export async function tasksKnown(connection: Connection, options: GetOptions): Promise<void> {
+export async function tasksKnown(
+  connection: Connection,
+  name: string | undefined,
+  options: GetOptions,
+): Promise<void> {
   const project = requireProject(connection);
   const { tasks } = await connection.records.listTasks({
     project,
     domain: connection.domain,
     page: { limit: options.limit },
   });
-  const records = tasks.map((one) => ({
+  if (tasks.length === 0) await requirePlace(connection);
+  const wanted = tasks.filter(({ task }) => name === undefined || task?.name === name);
+  if (wanted.length === 0 && name !== undefined) throw taskNotFound(name);
+  const records = wanted.map((one) => ({
     task: one.task?.name ?? "",
     version: one.task?.version ?? "",
     deployed: time(one.deployedAt),
@@ -105,6 +114,7 @@ export async function tasksKnown(connection: Connection, options: GetOptions): P
       { title: "SPECIFICATION (SHA-256)", value: (one) => one.specification },
     ],
     options.output,
+    "The control plane knows no deployed tasks here.",
   );
 }
 

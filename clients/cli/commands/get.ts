@@ -10,6 +10,7 @@ import { age, between, time } from "../output/text.ts";
 import { getApiKeyCommand } from "./api-keys.ts";
 import { type CommonOptions, connectWith, parseCount, withCommonOptions } from "./common.ts";
 import { actionsKnown, clustersKnown, projectsKnown, runsKnown, tasksKnown } from "./from-control-plane.ts";
+import { requirePlace, taskNotFound } from "./require-place.ts";
 import { showClusters } from "./residency.ts";
 import { getAssignmentCommand, getPolicyCommand, getRoleCommand } from "./roles.ts";
 import { getSessionCommand, getUserCommand } from "./users.ts";
@@ -65,6 +66,7 @@ async function getRun([name]: readonly (string | undefined)[], options: GetOptio
     request: { limit: options.limit, sortByFields: [{ key: "created_at", direction: DESCENDING }] },
     scopeBy: { case: "projectId", value: projectId(connection) },
   });
+  if (runs.runs.length === 0) await requirePlace(connection);
   const actions = runs.runs.flatMap((run) => (run.action === undefined ? [] : [run.action]));
   const records = actions.map((action) => ({ run: action.id?.run?.name ?? "", ...actionRecord(action) }));
   printRecords(
@@ -178,7 +180,7 @@ function attemptLines(attempts: readonly Attempt[]): string {
 
 async function getTask([name]: readonly (string | undefined)[], options: GetOptions): Promise<void> {
   const connection = await connectWith(options);
-  if (options.from === "control-plane") return tasksKnown(connection, options);
+  if (options.from === "control-plane") return tasksKnown(connection, name, options);
   const named = { function: flyte.common.Filter_Function.EQUAL, field: "name", values: [name ?? ""] };
   const { tasks } = await connection.tasks.listTasks({
     request: {
@@ -188,6 +190,8 @@ async function getTask([name]: readonly (string | undefined)[], options: GetOpti
     },
     scopeBy: { case: "projectId", value: projectId(connection) },
   });
+  if (tasks.length === 0) await requirePlace(connection);
+  if (tasks.length === 0 && name !== undefined) throw taskNotFound(name);
   const records = tasks.map(({ taskId, metadata }) => ({
     task: taskId?.name ?? "",
     version: taskId?.version ?? "",

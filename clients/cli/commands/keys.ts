@@ -4,6 +4,7 @@ import { keys } from "@biplane/data-wire";
 import { Command } from "commander";
 import { printRecord, printRecords } from "../output/print.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
+import { domainsOf } from "./require-place.ts";
 import { signingKeyCommands } from "./signing-keys.ts";
 
 interface ChangeOptions extends CommonOptions {
@@ -83,6 +84,8 @@ async function listKeys(options: CommonOptions): Promise<void> {
 
 async function rotateKey(key: string, options: CommonOptions): Promise<void> {
   const { keys: client } = await connectWith(options);
+  const names = new Set((await client.listKeys({})).keys.map(({ version }) => version?.key));
+  if (!names.has(key)) throw keyNotFound(key, [...names].join(", "));
   const { version } = await client.rotateKey({ key });
   printRecord({ key, version: version?.version }, options.output);
 }
@@ -101,9 +104,19 @@ async function changeKey(
 }
 
 async function assignKey(project: string, key: string, options: CommonOptions): Promise<void> {
-  const { keys: client } = await connectWith(options);
-  await client.assignKey({ project, key });
+  const connection = await connectWith(options);
+  await domainsOf(connection, project);
+  await connection.keys.assignKey({ project, key });
   printRecord({ project, key }, options.output);
+}
+
+/** A mistyped name would become a key that protects nothing. */
+function keyNotFound(key: string, names: string): BiplaneError {
+  return new BiplaneError("not_found", {
+    what: `There is no key ${JSON.stringify(key)} to rotate.`,
+    why: `There is ${names || "none yet: the first one is made with the first data"}.`,
+    next: `\`biplane keys assign PROJECT ${key}\` makes it and puts a project's new data under it.`,
+  });
 }
 
 function unconfirmed({ key, version }: { readonly key: string; readonly version: string }): BiplaneError {

@@ -1,7 +1,8 @@
 /** `biplane logs`: the lines that an action's attempt printed, from the data plane, as they come with `-f`. */
 import { rootAction } from "@biplane/base";
-import { RemoteClient } from "@biplane/sdk/remote";
+import { type LogLine, RemoteClient } from "@biplane/sdk/remote";
 import { Command, Option } from "commander";
+import { yamlItem } from "../output/print.ts";
 import { type CommonOptions, connectWith, interruptSignal, parseCount, withCommonOptions } from "./common.ts";
 
 interface LogsOptions extends CommonOptions {
@@ -33,12 +34,11 @@ async function logs(runName: string, action: string, options: LogsOptions): Prom
   const quiet = new AbortController();
   const signal = AbortSignal.any([interrupted, quiet.signal]);
   let timer = options.follow === true ? undefined : setTimeout(() => quiet.abort(), quietMs * 4);
+  let count = 0;
   try {
     for await (const line of run.logs({ action, attempt, signal })) {
-      const time = options.timestamps === true ? `${line.at?.toISOString() ?? ""} ` : "";
-      const mark = line.originator === "system" ? "[biplane] " : "";
-      if (options.output === "json") process.stdout.write(`${JSON.stringify(line)}\n`);
-      else process.stdout.write(`${time}${mark}${line.text}\n`);
+      process.stdout.write(`${textOf(line, options)}\n`);
+      count += 1;
       if (timer === undefined) continue;
       clearTimeout(timer);
       timer = setTimeout(() => quiet.abort(), quietMs);
@@ -48,6 +48,23 @@ async function logs(runName: string, action: string, options: LogsOptions): Prom
   } finally {
     clearTimeout(timer);
   }
+  if (count === 0 && !interrupted.aborted)
+    process.stderr.write(nothingOf(action, attempt, quiet.signal.aborted));
+}
+
+function textOf(line: LogLine, { output, timestamps }: LogsOptions): string {
+  if (output === "json") return JSON.stringify(line);
+  if (output === "yaml") return yamlItem(line);
+  const time = timestamps === true ? `${line.at?.toISOString() ?? ""} ` : "";
+  return `${time}${line.originator === "system" ? "[biplane] " : ""}${line.text}`;
+}
+
+/** Of an attempt all of whose lines were dropped nothing tells that it ever printed. */
+function nothingOf(action: string, attempt: number, goesOn: boolean): string {
+  const what = `No lines of attempt ${attempt} of ${action}`;
+  return goesOn
+    ? `${what} yet; -f waits for them.\n`
+    : `${what}: it printed none, or they were dropped since (biplane data start --log-days, --log-gib).\n`;
 }
 
 async function newestAttempt(

@@ -5,6 +5,7 @@ import { Command } from "commander";
 import { printRecord, printRecords } from "../output/print.ts";
 import { time } from "../output/text.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
+import { domainsOf } from "./require-place.ts";
 
 interface RoleOptions extends CommonOptions {
   readonly permission: readonly string[];
@@ -87,8 +88,9 @@ export function createAssignmentCommand(): Command {
       .option("--user <user>", "e-mail address, or id of a person or program")
       .option("--group <name>", "at your own OpenID provider"),
   ).action(async (options: AssignmentOptions) => {
-    const { policy } = await connectWith(options);
-    const { assignment } = await policy.createAssignment({
+    const connection = await connectWith(options);
+    if (options.project !== undefined) await domainsOf(connection, options.project);
+    const { assignment } = await connection.policy.createAssignment({
       principal: principalOf(options),
       role: options.role,
       project: options.project ?? "",

@@ -55,6 +55,7 @@ export function getUserCommand(): Command {
         { title: "STATE", value: (one) => one.state },
       ],
       options.output,
+      "No people yet. `biplane create user EMAIL --role ROLE` adds one.",
     );
   });
 }

@@ -36,6 +36,11 @@ export function printValue(value: unknown, format: OutputFormat): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** One of many records that are printed as they come: all of them together are one YAML list. */
+export function yamlItem(value: unknown): string {
+  return stringify([plain(value)]).trimEnd();
+}
+
 /** The value with everything that JSON lacks in a readable form. */
 export function plain(value: unknown): unknown {
   if (typeof value === "bigint") {

@@ -37,11 +37,13 @@ export async function readProfile(path: string): Promise<Profile> {
 }
 
 export function parseProfile(text: string, place: string): Profile {
-  const parsed = profileSchema.safeParse(parseJson(text));
+  const json = parseJson(text);
+  const parsed = profileSchema.safeParse(json);
   if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
   throw new BiplaneError("invalid_argument", {
     what: `${place} is not a usable profile.`,
-    why: parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "),
+    why: json === undefined ? "It is no JSON." : issues.join("; "),
     next: "Take the profile.json that `biplane data init` wrote.",
   });
 }

@@ -13,7 +13,7 @@ import type { NewRun, RunRecord } from "../runs/types.ts";
 import { actingSubject } from "./acting.ts";
 import { inputsUriIn, storeInputs, withDefaults } from "./inputs.ts";
 import { millisecondsOf } from "./messages/times.ts";
-import { projectDomainOf, taskIdOf } from "./names.ts";
+import { projectDomainOf, requireKnownDomain, taskIdOf } from "./names.ts";
 import type { ApiParts } from "./parts.ts";
 import { bundlePins, pinObject } from "./pins.ts";
 
@@ -23,6 +23,7 @@ type Request = flyte.workflow.CreateRunRequest;
 
 export async function createRun(parts: ApiParts, call: AuthorizedCall, request: Request): Promise<RunRecord> {
   const scope = scopeOf(call, request);
+  requireKnownDomain(scope);
   requireAllowedRegion(parts, scope.project);
   // Before anything is added to it: the repeat key and the document are about what the client sent.
   const bytes = toBinary(CreateRunRequestSchema, request);

@@ -60,7 +60,12 @@ async function reportOf(
 ): Promise<Target> {
   const record = await parts.runs.getAction(actionIdOf(org, asked.actionId));
   const attempt = asked.attempt === 0 ? record.attempts.length : asked.attempt;
-  if (record.attempts[attempt - 1]?.hasReport !== true) throw nothing("report");
+  if (record.attempts[attempt - 1]?.hasReport !== true) {
+    throw nothing(
+      `report of ${record.action}`,
+      `Another action may have one: biplane get action ${record.run}`,
+    );
+  }
   return { key: reportKey(attemptOf(bareActionId(record), attempt)), disposition: "inline" };
 }
 
@@ -70,6 +75,7 @@ function bundleOf(parts: ApiParts, prefix: string, spec: Uint8Array): Target {
   return { key: requireOwnLocation(uri, parts.objects.bucket, prefix).key, disposition: "attachment" };
 }
 
-function nothing(what: string): BiplaneError {
-  return new BiplaneError("not_found", { what: `There is no ${what}.`, why: "None was made or uploaded." });
+function nothing(what: string, next?: string): BiplaneError {
+  const text = { what: `There is no ${what}.`, why: "None was made or uploaded." };
+  return new BiplaneError("not_found", next === undefined ? text : { ...text, next });
 }

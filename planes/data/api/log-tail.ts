@@ -33,7 +33,11 @@ async function attemptToRead(
 ): Promise<number> {
   const { attempts } = await parts.runs.getAction(action);
   if (asked <= attempts.length) return asked === 0 ? Math.max(1, attempts.length) : asked;
-  throw new BiplaneError("not_found", `Action ${action.action} has no attempt ${asked}.`);
+  throw new BiplaneError("not_found", {
+    what: `Action ${action.action} has no attempt ${asked}.`,
+    why: `It has ${attempts.length}.`,
+    next: "Name none for the newest.",
+  });
 }
 
 /** Clients do not reconnect: an attempt that has printed nothing yet is waited for. */

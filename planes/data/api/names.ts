@@ -3,6 +3,7 @@ import {
   type ActionId,
   type AttemptId,
   BiplaneError,
+  defaultDomains,
   type OrgId,
   type ProjectDomain,
   parseActionName,
@@ -22,6 +23,15 @@ export function projectDomainOf(
   names: { readonly project: string; readonly domain: string },
 ): ProjectDomain {
   return { org, project: parseProjectId(names.project), domain: parseDomainId(names.domain) };
+}
+
+/** For whatever is made there: a mistyped domain would hide it from whoever lists the right one. */
+export function requireKnownDomain({ project, domain }: ProjectDomain): void {
+  if (defaultDomains.includes(domain)) return;
+  throw new BiplaneError("not_found", {
+    what: `Project ${project} has no domain ${domain}.`,
+    next: `Use one of ${defaultDomains.join(", ")}.`,
+  });
 }
 
 export function runIdOf(

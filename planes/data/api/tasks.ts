@@ -8,7 +8,7 @@ import { actingSubject } from "./acting.ts";
 import { equal, listQueryOf } from "./messages/lists.ts";
 import { taskDetails, taskMessage } from "./messages/task.ts";
 import { timestamp } from "./messages/times.ts";
-import { projectDomainOf, taskIdOf } from "./names.ts";
+import { projectDomainOf, requireKnownDomain, taskIdOf } from "./names.ts";
 import type { ApiParts } from "./parts.ts";
 import { bundlePins } from "./pins.ts";
 import { scopeOf } from "./scopes.ts";
@@ -21,6 +21,7 @@ export function taskService(parts: ApiParts) {
       deployTask: async (request, context) => {
         const call = authorizedCall(context);
         const id = taskIdOf(call.org, request.taskId);
+        requireKnownDomain(id);
         const { spec } = request;
         if (spec === undefined) throw new BiplaneError("invalid_argument", "The task has no specification.");
         if (request.triggers.length > 0) throw triggersMissing();

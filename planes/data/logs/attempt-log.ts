@@ -4,6 +4,8 @@ import { Places } from "./places.ts";
 export class AttemptLog {
   readonly key: string;
   readonly places = new Places();
+  /** Printed since the process started, whether or not they are still there. */
+  linesPrinted = 0;
   /** Places that the index on disk lacks. */
   #unsaved = new Places();
   #writers = 0;

@@ -14,15 +14,27 @@ export function attemptKey(id: AttemptId): string {
 
 type StoredLine = readonly [atMs: number, system: 0 | 1, message: string];
 
+export interface Batch {
+  /** Lines that the attempt had printed before; undefined where an older version stored the batch without it. */
+  readonly before: number | undefined;
+  readonly lines: readonly LogLine[];
+}
+
+interface StoredBatch {
+  readonly before?: number;
+  readonly lines: readonly StoredLine[];
+}
+
 /** Lengths of attempt key and key id (2 bytes each), both, then the sealed lines. */
 export async function encodeBatch(
   keys: ScopedKeys,
   attempt: string,
-  lines: readonly LogLine[],
+  { before, lines }: Batch,
 ): Promise<Uint8Array> {
-  const stored = lines.map(
-    (line): StoredLine => [line.atMs, line.originator === "system" ? 1 : 0, line.message],
-  );
+  const stored = {
+    before,
+    lines: lines.map((line): StoredLine => [line.atMs, line.originator === "system" ? 1 : 0, line.message]),
+  };
   const { id, key } = await keys.current(scopeOf(attempt));
   const sealed = sealRecord(logKey(key), placeOf(attempt), Buffer.from(JSON.stringify(stored)));
   const lengths = Buffer.alloc(4);
@@ -38,7 +50,7 @@ export function attemptOfBatch(record: Uint8Array): string {
 }
 
 /** Refused with reason `key_disabled` while the customer's key is. */
-export async function decodeBatch(keys: ScopedKeys, record: Uint8Array): Promise<readonly LogLine[]> {
+export async function decodeBatch(keys: ScopedKeys, record: Uint8Array): Promise<Batch> {
   const { attempt: attemptBytes, id: idBytes } = lengthsOf(record);
   const sealedFrom = 4 + attemptBytes + idBytes;
   const id = Buffer.from(record)
@@ -46,12 +58,16 @@ export async function decodeBatch(keys: ScopedKeys, record: Uint8Array): Promise
     .toString("utf8");
   const key = logKey(await keys.get(id));
   const bytes = openRecord(key, placeOf(attemptOfBatch(record)), record.subarray(sealedFrom));
-  const lines = JSON.parse(Buffer.from(bytes).toString("utf8")) as StoredLine[];
-  return lines.map(([atMs, system, message]) => ({
-    atMs,
-    originator: system === 1 ? "system" : "user",
-    message,
-  }));
+  const stored = JSON.parse(Buffer.from(bytes).toString("utf8")) as StoredBatch | StoredLine[];
+  const { before, lines } = Array.isArray(stored) ? { before: undefined, lines: stored } : stored;
+  return {
+    before,
+    lines: lines.map(([atMs, system, message]) => ({
+      atMs,
+      originator: system === 1 ? "system" : "user",
+      message,
+    })),
+  };
 }
 
 function lengthsOf(record: Uint8Array): { attempt: number; id: number } {

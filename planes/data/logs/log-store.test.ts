@@ -140,6 +140,26 @@ test("CMK-1: with the customer's key disabled no line is read, and it is again o
   await store.close();
 });
 
+test("where lines could not be stored a line says how many, and only there", async () => {
+  const store = await openStore();
+  const writer = await store.open(attempt("a0"));
+  await writer.append([line("first\n")]);
+  keys.disabled = true;
+  await expect(writer.append([line("second\n"), line("third\n")])).rejects.toThrow();
+  keys.disabled = false;
+  await writer.append([line("fourth\n", 4)]);
+  await writer.append([line("fifth\n", 5)]);
+  await writer.close();
+  const note = {
+    atMs: 4,
+    originator: "system",
+    message: expect.stringMatching(/^2 lines are missing here\./),
+  };
+  const told = [line("first\n"), note, line("fourth\n", 4), line("fifth\n", 5)];
+  expect(await readAll(store, attempt("a0"))).toEqual(told);
+  await store.close();
+});
+
 test("a tail ends when its reader leaves, and a log nobody wrote is empty", async () => {
   const store = await openStore();
   const writer = await store.open(attempt("a0"));
@@ -186,9 +206,10 @@ test("the oldest lines go when the newer ones need their place, and are gone aft
     const again = await openStore(limits, smallFile);
     expect(await again.has(attempt("old"))).toBe(false);
     expect(await readAll(again, attempt("old"))).toEqual([]);
-    const kept = (await readAll(again, attempt("new"))).map((one) => one.message);
+    const [note, ...kept] = (await readAll(again, attempt("new"))).map((one) => one.message);
     expect(kept.length).toBeGreaterThan(20);
     expect(kept).toEqual(newest.slice(-kept.length));
+    expect(note).toContain(`${newest.length - kept.length} lines are missing here.`);
     expect(await bytesOnDisk()).toBeLessThan(limits.bytesMax + 3 * smallFile);
     await again.close();
   }

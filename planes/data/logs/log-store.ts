@@ -87,7 +87,9 @@ class JournalLogStore implements LogStore, Closeable {
     return {
       append: async (lines) => {
         if (lines.length === 0) return;
-        const record = encoded.then(() => encodeBatch(this.#keys, key, lines));
+        const before = log.linesPrinted;
+        log.linesPrinted += lines.length;
+        const record = encoded.then(() => encodeBatch(this.#keys, key, { before, lines }));
         encoded = record.catch(() => {});
         const sequence = await this.#batches.append(await record);
         this.#index.add(log, Number(sequence));
@@ -110,13 +112,16 @@ class JournalLogStore implements LogStore, Closeable {
 
   async *#follow(log: AttemptLog, signal: AbortSignal): AsyncIterable<readonly LogLine[]> {
     let read = 0;
+    let shown = 0;
     while (!signal.aborted) {
       const change = log.changed(signal);
       const finished = !log.isOpen;
       for await (const { sequence, record } of readBatches(this.#batches, log.places, read + 1)) {
         if (signal.aborted) return;
         read = sequence;
-        yield await decodeBatch(this.#keys, record);
+        const { before = shown, lines } = await decodeBatch(this.#keys, record);
+        yield before > shown ? [missing(before - shown, lines), ...lines] : lines;
+        shown = before + lines.length;
       }
       if (finished) return;
       await change;
@@ -130,4 +135,12 @@ class JournalLogStore implements LogStore, Closeable {
     await this.#places.close();
     await this.#batches.close();
   }
+}
+
+/** Stands where lines were, so that nobody takes what is left for all that was printed. */
+function missing(count: number, [next]: readonly LogLine[]): LogLine {
+  const what = `${count} ${count === 1 ? "line is" : "lines are"} missing here.`;
+  const why =
+    "They were too old or too many to be kept (biplane data start --log-days, --log-gib), or could not be stored.";
+  return { atMs: next?.atMs ?? 0, originator: "system", message: `${what} ${why}\n` };
 }
