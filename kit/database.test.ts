@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Kysely, sql } from "kysely";
 import { afterEach, expect, test, vi } from "vitest";
 import { describeOnBothDatabases } from "../tests/support/postgres.ts";
-import { createRoleIfAbsent, openDatabase, protectTable } from "./database.ts";
+import { createRoleIfAbsent, executeLater, openDatabase, protectTable } from "./database.ts";
 import { openSyncedDatabase } from "./embedded-database-thread.ts";
 
 vi.mock("node:fs", async (load) => {
@@ -106,6 +106,41 @@ describeOnBothDatabases("a database", (fresh) => {
     await expect(early).rejects.toThrow("thought better of it");
     const rows = await database.asOrg("acme", (t) => t.selectFrom("thing").select("name").execute());
     expect(rows.map(({ name }) => name).sort()).toEqual(["a", "b"]);
+    await database.close();
+  });
+
+  test("runs what nobody reads in its place, and fails as a whole where that fails", async () => {
+    const database = await openDatabase<Schema>(await fresh(), withThings);
+    const names = (t: Parameters<Parameters<typeof database.asOrg>[1]>[0]) =>
+      t.selectFrom("thing").select("name").orderBy("name").execute();
+    const add = (t: Parameters<typeof names>[0], name: string) =>
+      executeLater(t, t.insertInto("thing").values({ org_id: "acme", name }).compile());
+    const seen = await database.asOrg("acme", async (t) => {
+      await add(t, "a");
+      const inside = await names(t);
+      await add(t, "b");
+      return inside;
+    });
+    expect(seen).toEqual([{ name: "a" }]);
+    const repeated = database.asOrg("acme", async (t) => {
+      await add(t, "c");
+      await add(t, "a");
+    });
+    await expect(repeated).rejects.toMatchObject({ code: "23505", table: "thing" });
+    const givenUp = database.asOrg("acme", async (t) => {
+      await names(t);
+      await add(t, "c");
+      throw new Error("thought better of it");
+    });
+    await expect(givenUp).rejects.toThrow("thought better of it");
+    const neverBegun = database.asOrg("acme", async (t) => {
+      await add(t, "c");
+      throw new Error("at once");
+    });
+    await expect(neverBegun).rejects.toThrow("at once");
+    // Nothing of them waits for the next one, and none of them is still open.
+    await database.asOrg("acme", (t) => add(t, "d"));
+    expect(await database.asOrg("acme", names)).toEqual([{ name: "a" }, { name: "b" }, { name: "d" }]);
     await database.close();
   });
 

@@ -6,7 +6,7 @@ import { BiplaneError } from "@biplane/base";
 import { type CompiledQuery, type Dialect, Kysely, PostgresDialect, sql, type Transaction } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
 import pg from "pg";
-import { openEmbeddedDatabase } from "./embedded-database.ts";
+import { defer, openEmbeddedDatabase } from "./embedded-database.ts";
 import { recordQueries } from "./recorded-queries.ts";
 
 export interface DatabaseLocation {
@@ -58,6 +58,17 @@ export async function openDatabase<Schema>(
     },
     close: () => kysely.destroy(),
   };
+}
+
+/**
+ * Runs a statement whose result nobody reads. To the embedded database it goes with the transaction's next one, at the latest
+ * with its commit, whose failure its own is then: that spares a way there and back.
+ */
+export async function executeLater<Schema>(
+  transaction: Transaction<Schema>,
+  query: CompiledQuery,
+): Promise<void> {
+  await transaction.executeQuery(defer(query));
 }
 
 /** Role and organization of a transaction; they end with it. */

@@ -22,6 +22,14 @@ export interface EmbeddedDatabase {
   runTransaction(queries: readonly CompiledQuery[]): Promise<void>;
 }
 
+const deferred = new WeakSet<CompiledQuery>();
+
+/** The statement goes with the transaction's next one, or with its commit, whose failure its own is then. It has no result. */
+export function defer(query: CompiledQuery): CompiledQuery {
+  deferred.add(query);
+  return query;
+}
+
 /** Opens (and on first use makes) the database in the folder. */
 export async function openEmbeddedDatabase(folder: string): Promise<EmbeddedDatabase> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -137,6 +145,8 @@ function detached({ sql, parameters }: Statement): Statement {
   return { sql, parameters: own };
 }
 
+const begin = CompiledQuery.raw("begin");
+
 class EmbeddedDriver implements Driver {
   readonly #thread: DatabaseThread;
   readonly #connection: EmbeddedConnection;
@@ -161,7 +171,7 @@ class EmbeddedDriver implements Driver {
 
   /** With the first statement, which saves one way to the thread and back for every transaction. */
   async beginTransaction(): Promise<void> {
-    this.#connection.runWithNext(CompiledQuery.raw("begin"));
+    this.#connection.runWithNext(begin);
   }
 
   runWithNext(query: CompiledQuery): void {
@@ -182,7 +192,8 @@ class EmbeddedDriver implements Driver {
   }
 
   async rollbackTransaction(): Promise<void> {
-    await this.#connection.executeQuery(CompiledQuery.raw("rollback"));
+    if (this.#connection.forgetWaiting() === "begun")
+      await this.#connection.executeQuery(CompiledQuery.raw("rollback"));
   }
 
   destroy(): Promise<void> {
@@ -202,7 +213,16 @@ class EmbeddedConnection implements DatabaseConnection {
     this.#before.push(query);
   }
 
+  /** Tells whether the thread knows of the transaction. */
+  forgetWaiting(): "begun" | "unknown" {
+    return this.#before.splice(0).includes(begin) ? "unknown" : "begun";
+  }
+
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    if (deferred.has(query)) {
+      this.#before.push(query);
+      return { rows: [], numAffectedRows: 0n };
+    }
     const { rows, affectedRows } = await this.#thread.query([...this.#before.splice(0), query]);
     return { rows: rows as R[], numAffectedRows: BigInt(affectedRows) };
   }

@@ -11,7 +11,7 @@ import { runKey, toMs } from "../runs/rows.ts";
 import { closeSnapshot } from "../runs/snapshots.ts";
 import { withdrawRun } from "../runs/withdraw.ts";
 import type { Store } from "../store/open.ts";
-import { advancePosition, type Position, supersedeOthers } from "./positions.ts";
+import { advancePosition, explainMoved, type Position, supersedeOthers } from "./positions.ts";
 
 export type Upward =
   | { readonly kind: "events"; readonly batch: EventBatch }
@@ -31,15 +31,16 @@ export interface Applied {
   readonly intents: readonly Intent[];
 }
 
-/** Resolves when everything is on disk. Throws without having changed anything. */
-export async function applyGroup(
+/** Resolves when everything is on disk. Throws without having changed anything, also where it was not `recorded`. */
+export function applyGroup(
   source: Source,
   from: Position,
   group: readonly Upward[],
   nowMs: number,
+  recorded: Promise<void>,
 ): Promise<Applied> {
   const { store, org, cluster } = source;
-  return store.asOrg(org, async (transaction) => {
+  const applied = store.asOrg(org, async (transaction) => {
     const applying = new Applying({
       store,
       transaction,
@@ -59,7 +60,12 @@ export async function applyGroup(
     if (position !== from) await advancePosition(transaction, org, cluster, from, position, asOfMs);
     const admitted = verdicts.flatMap(({ intent }) => (intent === undefined ? [] : [intent]));
     const batchCount = group.filter((item) => item.kind === "events").length;
-    return { position, batchCount, verdicts, intents: [...admitted, ...(await dueIntentsOf(scope, again))] };
+    const intents = [...admitted, ...(await dueIntentsOf(scope, again))];
+    await recorded;
+    return { position, batchCount, verdicts, intents };
+  });
+  return applied.catch((error: unknown) => {
+    throw explainMoved(error);
   });
 }
 

@@ -1,7 +1,8 @@
 /** How far an incarnation of a cluster's state was applied, and whether it may go on (rule of state 8). */
 import { BiplaneError } from "@biplane/base";
 import type { Hello } from "@biplane/control-wire";
-import type { Selectable } from "kysely";
+import { executeLater } from "@biplane/kit";
+import { type Selectable, sql } from "kysely";
 import type { ControlTransaction } from "../store/open.ts";
 import type { LinkCursorTable } from "../store/schema.ts";
 
@@ -30,7 +31,10 @@ export async function openPosition(
   return position;
 }
 
-/** Moves on from exactly the position that was read: two connections can't both apply the same events. */
+/**
+ * Moves on from exactly the position that was read: two connections can't both apply the same events. Where it is another by
+ * now the column gets nothing, which it refuses, and the transaction fails (`explainMoved`).
+ */
 export async function advancePosition(
   transaction: ControlTransaction,
   org: string,
@@ -40,18 +44,25 @@ export async function advancePosition(
   asOfMs: number | undefined,
 ): Promise<void> {
   const { incarnation, cursor, state, snapshot } = to;
-  const result = await transaction
+  const moved = sql<number>`case when cursor = ${from.cursor} and state = ${from.state} then ${cursor}::bigint end`;
+  const query = transaction
     .updateTable("link_cursor")
-    .set({ cursor, state, snapshot, ...(asOfMs === undefined ? {} : { as_of: asOfMs }) })
-    .where((where) =>
-      where.and({ org_id: org, cluster, incarnation, cursor: from.cursor, state: from.state }),
-    )
-    .executeTakeFirst();
-  if (result.numUpdatedRows !== 1n) {
-    throw new BiplaneError("aborted", "Another connection of this cluster applied events at the same time.", {
-      reason: "cursor_moved",
-    });
-  }
+    .set({ cursor: moved, state, snapshot, ...(asOfMs === undefined ? {} : { as_of: asOfMs }) })
+    .where((where) => where.and({ org_id: org, cluster, incarnation }));
+  await executeLater(transaction, query.compile());
+}
+
+/** PostgreSQL: not_null_violation. */
+const nullRefused = "23502";
+
+/** What the failure of a transaction means that moved the position; other failures stay what they are. */
+export function explainMoved(error: unknown): unknown {
+  const { code, table } = error as { readonly code?: unknown; readonly table?: unknown };
+  if (code !== nullRefused || table !== "link_cursor") return error;
+  return new BiplaneError("aborted", "Another connection of this cluster applied events at the same time.", {
+    reason: "cursor_moved",
+    cause: error,
+  });
 }
 
 /** A snapshot of one incarnation ends every other one of the cluster. */

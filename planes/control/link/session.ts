@@ -175,8 +175,10 @@ export class LinkSession implements LiveLink {
         if (item.kind === "document") await this.#dependencies.documents.take(this.#peer, item.document);
       }
       if (ordered.length === 0) continue;
-      await this.#lifecycle.record(this.#dependencies.audit, this.#peer, position, ordered);
-      const applied = await applyGroup(this.#source, position, ordered, clock.now());
+      const recorded = this.#lifecycle.record(this.#dependencies.audit, this.#peer, position, ordered);
+      // Read at the end of the transaction, unless that failed before.
+      recorded.catch(() => undefined);
+      const applied = await applyGroup(this.#source, position, ordered, clock.now(), recorded);
       this.#unacknowledged -= applied.batchCount;
       if (applied.batchCount > 0) this.#sendNow(ackOf(this.#peer.org, applied));
       this.#sendIntents(position, applied);

@@ -72,7 +72,7 @@ export class LinkWitness {
   }
 }
 
-/** Records changes before they are applied: a repeat may be recorded twice, what was applied never not at all. */
+/** Records changes before they are committed: a repeat may be recorded twice, what was applied never not at all. */
 export class LinkLifecycle {
   readonly #lifecycle = new Lifecycle((phase) => Phase[phase] ?? "");
 

@@ -13,6 +13,7 @@ import {
   type RunProjection,
   terminalPhases,
 } from "@biplane/control-wire";
+import { executeLater } from "@biplane/kit";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { sql } from "kysely";
@@ -178,16 +179,15 @@ export async function recordAnswers(
 async function settle(scope: IntentScope, answers: readonly IntentAnswer[]): Promise<void> {
   if (answers.length === 0) return;
   const keys = answers.map((answer) => runKey(answer.run));
-  await sql`update run set intent_outcome = answer.outcome
+  const query = sql`update run set intent_outcome = answer.outcome
     from unnest(
       ${keys.map((key) => key.project)}::text[], ${keys.map((key) => key.domain)}::text[],
       ${keys.map((key) => key.name)}::text[], ${answers.map((answer) => Number(answer.fence))}::bigint[],
       ${answers.map((answer) => answer.outcome)}::integer[]
     ) as answer (project, domain, name, fence, outcome)
     where run.org_id = ${scope.org} and run.cluster = ${scope.cluster} and run.project = answer.project
-      and run.domain = answer.domain and run.name = answer.name and run.fence = answer.fence`.execute(
-    scope.transaction,
-  );
+      and run.domain = answer.domain and run.name = answer.name and run.fence = answer.fence`;
+  await executeLater(scope.transaction, query.compile(scope.transaction));
 }
 
 function answered(scope: IntentScope, answer: IntentAnswer) {

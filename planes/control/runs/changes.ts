@@ -10,6 +10,7 @@ import {
   type TaskProjection,
   terminalPhases,
 } from "@biplane/control-wire";
+import { executeLater } from "@biplane/kit";
 import { sql } from "kysely";
 import { parts } from "../store/parts.ts";
 import { recordTasks } from "../tasks/tasks.ts";
@@ -97,11 +98,11 @@ async function restoreRuns(context: AdmissionContext, runs: readonly RunProjecti
       admitted_sequence: 0,
       seen_in: seenIn,
     }));
-    await transaction
+    const query = transaction
       .insertInto("run")
       .values(rows)
-      .onConflict((conflict) => conflict.columns(["org_id", "project", "domain", "name"]).doNothing())
-      .execute();
+      .onConflict((conflict) => conflict.columns(["org_id", "project", "domain", "name"]).doNothing());
+    await executeLater(transaction, query.compile());
   }
 }
 
@@ -114,12 +115,12 @@ async function writeRuns(context: AdmissionContext, runs: readonly RunProjection
       cluster,
       run,
     );
-    await transaction
+    const query = transaction
       .updateTable("run")
       .set({ phase, started_at, ended_at, failure_code, failure_kind, seen_in: seenIn })
       .where((where) => where.and({ org_id: org, cluster, project, domain, name }))
-      .where("phase", "not in", [...terminalPhases])
-      .execute();
+      .where("phase", "not in", [...terminalPhases]);
+    await executeLater(transaction, query.compile());
   }
 }
 
@@ -127,7 +128,7 @@ async function writeActions(context: AdmissionContext, actions: readonly ActionP
   const { transaction, org, seenIn } = context;
   for (const part of parts(actions)) {
     const rows = part.map((action) => ({ org_id: org, ...actionFacts(action), seen_in: seenIn }));
-    await transaction
+    const query = transaction
       .insertInto("action")
       .values(rows)
       .onConflict((conflict) =>
@@ -143,8 +144,8 @@ async function writeActions(context: AdmissionContext, actions: readonly ActionP
             seen_in: row.ref("excluded.seen_in"),
           }))
           .where(sql<boolean>`action.phase not in (${terminal})`),
-      )
-      .execute();
+      );
+    await executeLater(transaction, query.compile());
   }
 }
 
@@ -155,7 +156,7 @@ async function writeAttempts(
   const { transaction, org } = context;
   for (const part of parts(attempts)) {
     const rows = part.map((attempt) => ({ org_id: org, ...attemptFacts(attempt) }));
-    await transaction
+    const query = transaction
       .insertInto("attempt")
       .values(rows)
       .onConflict((conflict) =>
@@ -169,7 +170,7 @@ async function writeAttempts(
             failure_kind: row.ref("excluded.failure_kind"),
           }))
           .where(sql<boolean>`attempt.phase not in (${terminal})`),
-      )
-      .execute();
+      );
+    await executeLater(transaction, query.compile());
   }
 }
