@@ -95,7 +95,7 @@ export async function openPlane(): Promise<WarmstartPlane> {
         clock: systemClock,
       }),
       entrances: { openRouter: openUnused, openStore: openUnused, openEgress: openUnused },
-      authorityPem: "",
+      authorityPem: () => "",
       routerEndpoint: "https://localhost:8443",
       storeEndpoint: "https://localhost:8445",
       folder: join(folder, "execution"),

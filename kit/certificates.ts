@@ -22,11 +22,12 @@ export interface CertificateOptions {
   readonly lifetimeMs: number;
 }
 
-/** A new authority that signs for itself. `pathLength` 0 signs leaves only; the root signs intermediates. */
+/** A new authority that signs for itself. `pathLength`: of authorities below it; with 0 it signs leaves only. */
 export async function createRootAuthority(
   name: string,
   lifetimeMs: number,
   pathLength = 1,
+  uris: readonly string[] = [],
 ): Promise<TlsIdentity> {
   const keys = await createKeys();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
@@ -35,7 +36,7 @@ export async function createRootAuthority(
     ...validity(lifetimeMs),
     keys,
     signingAlgorithm: algorithm,
-    extensions: authorityExtensions(pathLength),
+    extensions: [...authorityExtensions(pathLength), ...uriNames(uris)],
   });
   return { certificatePem: certificate.toString("pem"), privateKeyPem: await exportKey(keys.privateKey) };
 }
@@ -63,6 +64,22 @@ export async function signIntermediateRequest(
     ...(permittedHosts === undefined ? [] : [permittedNames(permittedHosts)]),
   ];
   return sign(issuer, await keyOfRequest(requestDer), commonName, lifetimeMs, extensions);
+}
+
+/**
+ * A root's word for the root that follows it: the same name and key under the old root's signature (RFC 4210 section 4.4
+ * calls it "new with old"). Whoever knows the old root alone is led to it, and from there on. PEM.
+ */
+export async function crossCertify(
+  issuer: TlsIdentity,
+  rootPem: string,
+  uris: readonly string[],
+): Promise<string> {
+  const root = new x509.X509Certificate(rootPem);
+  const lifetimeMs = new X509Certificate(issuer.certificatePem).validToDate.getTime() - Date.now();
+  const extensions = [...authorityExtensions(1), ...uriNames(uris)];
+  const [commonName = ""] = root.subjectName.getField("CN");
+  return sign(issuer, await root.publicKey.export(), commonName, lifetimeMs, extensions);
 }
 
 /** Key and certificate in one go, for a party that the issuer shares a machine with. */

@@ -15,5 +15,6 @@ export * from "./journal.ts";
 export * from "./lifecycle.ts";
 export * from "./logging.ts";
 export * from "./queue.ts";
+export * from "./root-succession.ts";
 export * from "./signed-documents.ts";
 export * from "./tls.ts";

@@ -94,6 +94,10 @@ export const auditCodes = {
   CLUSTER_JOINED: "A cluster joined under a code, or was refused.",
   CLUSTER_UPDATE_ASKED: "A joined cluster said that it has new keys.",
   CLUSTER_UPDATED: "A joined cluster's new keys were listed, or refused.",
+  ROOT_ROTATED: "The organization's root was to be replaced by a new one, which it signed for.",
+  ROOT_RETIRED: "Servers were to stop leading those who know the root before alone to the present one.",
+  ROOT_FOLLOWED:
+    "Another root of the organization is believed from now on, since the one before signed for it.",
   DOCUMENT_ACCEPTED: "A new version of a document of the organization's authority came over the link.",
   DOCUMENT_REFUSED: "A document that came over the link was not believed.",
   TUNNEL_CONNECTED: "A connection to the edge was opened.",

@@ -8,6 +8,11 @@ export function authorityUri(org: string): string {
   return `urn:biplane:authority:${org}`;
 }
 
+/** Borne by the organization's root, before its version: the first root is 1, and each that follows it one more. */
+export function rootUriPrefix(org: string): string {
+  return `urn:biplane:root:${org}:`;
+}
+
 /** Borne by each cluster's intermediate, the home's included. */
 export function clusterUri(org: string, cluster: string): string {
   return `urn:biplane:cluster:${org}:${cluster}`;

@@ -42,7 +42,26 @@ export type ListedCluster = z.infer<typeof listedCluster>;
 export type PublicKeys = ListedCluster["taskKeys"];
 export const listedKeys = publicKeys;
 
+const certificate = z
+  .string()
+  .max(4_096)
+  .regex(/^[A-Za-z0-9+/]+={0,2}$/);
+
+/** The root that took another one's place: certificates in DER, base64. */
+export const listedRoot = z.strictObject({
+  /** Signed by itself. */
+  certificate,
+  /** Its key under the signature of the root before: without that nobody believes it. */
+  cross: certificate,
+  /** Every cluster in the list has its intermediate under it: clients may leave the root before. */
+  isEverywhere: z.boolean(),
+  /** Servers no longer show the word of the root before. */
+  isOver: z.boolean(),
+});
+export type ListedRoot = z.infer<typeof listedRoot>;
+
 const content = {
+  root: listedRoot.optional(),
   clusters: z.array(listedCluster).max(1_000).refine(isWhole, "has one home, and each name once"),
 };
 

@@ -52,10 +52,17 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const sessions = new LinkSessions();
   let port = options.port;
   const linkAddress = () => options.advertise ?? `${host === "127.0.0.1" ? "localhost" : host}:${port}`;
-  const documents = new SignedDocuments(state.store, clock);
+  const documents = new SignedDocuments(state.store, state.audit, clock);
   const exchange = new DocumentExchange(documents, sessions, log);
   const link = { store: state.store, audit: state.audit, sessions, documents: exchange, clock, log, region };
-  const enrollment = { store: state.store, clock, authority: state.authority, region, linkAddress };
+  const enrollment = {
+    store: state.store,
+    documents,
+    clock,
+    authority: state.authority,
+    region,
+    linkAddress,
+  };
   const policies = new Policies(documents, clock, (org) => sessions.of(org).next().done === false);
   const hosts = hostsOf(host, options.advertise);
   const unread = new UnreadRequests(state.audit, clock, log);

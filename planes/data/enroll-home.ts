@@ -5,6 +5,7 @@ import type { Logger } from "@biplane/kit/logging";
 import {
   createCertificates,
   type OrganizationCertificates,
+  type Predecessor,
   readCertificates,
 } from "./identity/certificates.ts";
 import { OrganizationRoot } from "./identity/root.ts";
@@ -18,6 +19,8 @@ export interface ClusterEnrollment {
   readonly region: string;
   readonly metadataRegions?: readonly string[];
   readonly enrollCode: string;
+  /** Of a restored root that took another one's place. */
+  readonly predecessor?: Predecessor | undefined;
   readonly log: Logger;
 }
 
@@ -62,7 +65,7 @@ export async function enrollOnce(
 export async function openHomeCertificates(
   paths: StatePaths,
   systemKey: Key,
-  names: Pick<ClusterEnrollment, "org" | "cluster">,
+  names: Pick<ClusterEnrollment, "org" | "cluster" | "predecessor">,
 ): Promise<OrganizationCertificates> {
   const present = await readCertificates(paths.certificates, systemKey);
   if (present !== undefined) return present;
@@ -70,7 +73,7 @@ export async function openHomeCertificates(
     (await OrganizationRoot.read(paths.root, systemKey)) ?? (await createRoot(paths, systemKey, names));
   const { certificatePem } = root;
   const sign = (request: Uint8Array) => root.signHome(request, names);
-  return createCertificates(paths.certificates, systemKey, certificatePem, sign);
+  return createCertificates(paths.certificates, systemKey, certificatePem, sign, names.predecessor);
 }
 
 async function createRoot(paths: StatePaths, systemKey: Key, { org }: Pick<ClusterEnrollment, "org">) {

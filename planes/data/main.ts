@@ -34,7 +34,7 @@ import {
 import { initialize, newClaim, prepareRoot } from "./init.ts";
 import { joinOrganization } from "./join.ts";
 import { readKeyProvider } from "./keys/open-provider.ts";
-import { acceptRestore } from "./local-operations.ts";
+import { acceptRestore, rotateRoot } from "./local-operations.ts";
 import { startDataPlane } from "./server.ts";
 import type { Addresses } from "./setup.ts";
 import { defaultStateFolder, statePaths } from "./state.ts";
@@ -63,6 +63,8 @@ biplane data accept-restore [--state DIR]        the control plane's audit log g
 biplane root backup  FILE [--state DIR] [--passphrase-file FILE] [--database-url URL]
 biplane root restore FILE --enroll-code CODE [--state DIR] [--passphrase-file FILE] [--database-url URL]
                      [--router URL] [--authority URL] [--objects URL]
+biplane root rotate  [--state DIR]     a new root takes the present one's place, while the plane runs
+biplane root rotate  --retire-old [--state DIR]    nobody is led on any more who knows the root before alone
 `;
 
 function parse() {
@@ -75,6 +77,7 @@ function parse() {
       "enroll-code": { type: "string" },
       "new-claim": { type: "boolean" },
       "passphrase-file": { type: "string" },
+      "retire-old": { type: "boolean" },
       region: { type: "string" },
       router: { type: "string" },
       authority: { type: "string" },
@@ -169,9 +172,12 @@ async function join([code, ...others]: readonly string[], values: Options): Prom
 }
 
 async function root([action, file, ...others]: readonly string[], values: Options): Promise<void> {
+  if (action === "rotate" && file === undefined) {
+    return print(await rotateRoot(stateFolder(values), values["retire-old"] ?? false));
+  }
   if ((action !== "backup" && action !== "restore") || file === undefined || others.length > 0) {
     throw new BiplaneError("invalid_argument", {
-      what: "biplane root makes a backup or restores one.",
+      what: "biplane root makes a backup, restores one, or rotates the root.",
       next: `Use one of these:\n${usage}`,
     });
   }

@@ -18,7 +18,7 @@ import { createLogger } from "@biplane/kit/logging";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { startTestControlPlane, type TestControlPlane } from "../../tests/support/control-plane.ts";
 import { type DataPlaneConfig, readConfig } from "./config.ts";
-import { readCertificates, ServingCertificate } from "./identity/certificates.ts";
+import { OwnCertificates, readCertificates, ServingCertificate } from "./identity/certificates.ts";
 import { prepareClient } from "./identity/subject-rules.ts";
 import { initialize } from "./init.ts";
 import { createLinkRecords, type Link, startLink } from "./link/index.ts";
@@ -104,7 +104,8 @@ async function start(folder: string, closers: Closers, wanted: TestPlaneOptions)
   const config = await readConfig(paths.config);
   await wanted.prepare?.(paths, config);
   const systemKey = await readKeyFile(paths.systemKey);
-  const certificates = (await readCertificates(paths.certificates, systemKey))!;
+  const present = (await readCertificates(paths.certificates, systemKey))!;
+  const certificates = new OwnCertificates(paths.certificates, systemKey, present);
   const stores = await openStores(
     {
       options: { ...options(state), databaseUrl, extraAuthorityPem: wanted.extraAuthorityPem },
@@ -114,11 +115,11 @@ async function start(folder: string, closers: Closers, wanted: TestPlaneOptions)
   );
   const link = closers.add(await openLink(paths.link, stores));
   await link.ready();
-  const serving = closers.add(await ServingCertificate.issue(certificates.intermediate, ["localhost"]));
-  const rootPem = certificates.root.certificatePem;
+  const serving = closers.add(await ServingCertificate.issue(certificates.served, ["localhost"]));
+  const { rootPem } = certificates;
   const egress = new Egress();
   const parts = {
-    ...{ config, stores, controlPlane: link, serving, rootPem, egress, log },
+    ...{ config, stores, controlPlane: link, serving, certificates, egress, log },
     addressFrom: "peer",
   } as const;
   const routing = await createRouting(parts);

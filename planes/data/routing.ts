@@ -13,7 +13,7 @@ import type { IdentityAdministration } from "./api/users.ts";
 import type { AuditParts } from "./audit/sources.ts";
 import { createFindElsewhere, type FindElsewhere } from "./clusters/whereabouts.ts";
 import type { DataPlaneConfig } from "./config.ts";
-import type { ServingCertificate } from "./identity/certificates.ts";
+import type { OwnCertificates, ServingCertificate } from "./identity/certificates.ts";
 import { createCodeExchange } from "./identity/code-exchange.ts";
 import type { Identity } from "./identity/index.ts";
 import type { ControlPlane } from "./link/types.ts";
@@ -30,8 +30,7 @@ export interface RoutingParts {
   readonly stores: Stores;
   readonly controlPlane: ControlPlane;
   readonly serving: ServingCertificate;
-  /** The organization's root, PEM. */
-  readonly rootPem: string;
+  readonly certificates: Pick<OwnCertificates, "rootPem">;
   /** Whose word public addresses are. */
   readonly addressFrom: "edge" | "peer";
   readonly egress: Egress;
@@ -60,7 +59,11 @@ export async function createRouting(parts: RoutingParts): Promise<Routing> {
   const sessions = new PageSessions({
     router: addresses.router,
     authority: () => clusters.authority,
-    exchange: createCodeExchange(authority, () => clusters.authority, parts.rootPem),
+    exchange: createCodeExchange(
+      authority,
+      () => clusters.authority,
+      () => parts.certificates.rootPem,
+    ),
     clock: systemClock,
   });
   const { authenticator, policy } = identity;

@@ -2,11 +2,12 @@
 import type { AuditCode } from "@biplane/audit";
 import { BiplaneError } from "@biplane/base";
 import { eventOf } from "@biplane/kit/audit-log";
+import { fingerprint } from "@biplane/kit/certificates";
 import { systemClock } from "@biplane/kit/clock";
 import { readKeyFile } from "@biplane/kit/crypto";
 import { lockFolder } from "@biplane/kit/folder-lock";
 import { type Closeable, Closers } from "@biplane/kit/lifecycle";
-import { serveLocalOperations } from "@biplane/kit/local-operations";
+import { type LocalOperations, serveLocalOperations } from "@biplane/kit/local-operations";
 import { keepMembership } from "./clusters/membership-keeper.ts";
 import { localHosts } from "./clusters/places.ts";
 import { type DataPlaneConfig, ownHosts, readConfig } from "./config.ts";
@@ -15,18 +16,21 @@ import { openToPublic, sandboxEntrances } from "./entrances.ts";
 import { type Executor, startExecutor } from "./execution/executor.ts";
 import {
   type OrganizationCertificates,
+  OwnCertificates,
   readCertificates,
   renewIntermediate,
   ServingCertificate,
   writeCertificates,
 } from "./identity/certificates.ts";
 import { requireRoot } from "./identity/root.ts";
+import { finishRotation, RootRotation } from "./identity/root-rotation.ts";
 import { createLinkRecords, type Link, startLink } from "./link/index.ts";
 import { localOperations } from "./local-operations.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import { allowDestinations, followHome, recordRefusedEgress } from "./residency/open.ts";
 import type { Router } from "./router/router.ts";
 import { createRouting } from "./routing.ts";
+import { writeProfile } from "./setup.ts";
 import { statePaths } from "./state.ts";
 import { type OpenParts, openStores, type Stores } from "./stores.ts";
 
@@ -55,27 +59,36 @@ async function start(options: DataPlaneOptions, closers: Closers): Promise<DataP
   const config = await readConfig(paths.config);
   closers.add(await lockFolder(options.state));
   const systemKey = await readKeyFile(paths.systemKey);
-  const certificates = await openCertificates({ paths, config, systemKey });
+  const certificates = await openOwnCertificates({ paths, config, systemKey });
   const parts: OpenParts = { options, paths, config, systemKey, certificates };
   const serving = closers.add(
-    await ServingCertificate.issue(certificates.intermediate, hostsOf(config), options.certificateMs),
+    await ServingCertificate.issue(certificates.served, hostsOf(config), options.certificateMs),
   );
+  certificates.onChange((next) => serving.renewUnder(next.served));
   await allowDestinations(parts);
   const stores = await openStores(parts, closers);
   recordRefusedEgress(parts, stores);
   followHome(parts, stores);
-  if (config.home !== undefined) closers.add(keepOwnMembership(parts, stores, serving));
+  if (config.home !== undefined) closers.add(keepOwnMembership(parts, stores));
   const link = closers.add(await openLink(parts, stores));
-  const rootPem = certificates.root.certificatePem;
   const addressFrom = options.listen ? "peer" : "edge";
   const { log, egress } = options;
-  const routing = { config, stores, controlPlane: link, serving, rootPem, addressFrom, egress, log } as const;
+  const routing = {
+    config,
+    stores,
+    controlPlane: link,
+    serving,
+    certificates,
+    addressFrom,
+    egress,
+    log,
+  } as const;
   const { router, servers } = await createRouting(routing);
-  const executor = closers.add(await openExecutor(parts, stores, router, serving, rootPem));
+  const executor = closers.add(await openExecutor(parts, stores, router, serving));
   const entrance = closers.add(await openToPublic(parts, stores, servers));
   // Whoever waits for the ready line wants to come in; an edge that is away must not keep the plane from running.
   const isOpen = await entrance.open(AbortSignal.timeout(openMsMax));
-  closers.add(await serveLocalOperations(options.state, localOperations(config.org, stores)));
+  closers.add(await serveLocalOperations(options.state, operationsOf(parts, stores)));
   await recordLifecycle(stores, "PLANE_STARTED");
   return {
     config,
@@ -114,9 +127,8 @@ function openExecutor(
   stores: Stores,
   router: Router,
   serving: ServingCertificate,
-  authorityPem: string,
 ): Promise<Executor> {
-  const { options, paths, config } = parts;
+  const { options, paths, config, certificates } = parts;
   const { addresses } = config;
   const egress = openTaskEgress(parts, stores, serving);
   return startExecutor({
@@ -128,7 +140,7 @@ function openExecutor(
     tokens: stores.identity.tokens,
     hasHosts: (project) => stores.projectHosts.of(project).length > 0,
     entrances: sandboxEntrances(stores, router, egress, serving),
-    authorityPem,
+    authorityPem: () => certificates.rootPem,
     routerEndpoint: addresses.router,
     storeEndpoint: addresses.objects,
     folder: paths.execution,
@@ -141,34 +153,66 @@ function openExecutor(
   });
 }
 
-function keepOwnMembership(
-  { paths, config, systemKey, certificates, options }: OpenParts,
-  { identity }: Stores,
-  serving: ServingCertificate,
-): Closeable {
+function keepOwnMembership({ config, certificates, options }: OpenParts, stores: Stores): Closeable {
+  const { identity, audit } = stores;
+  const { documents, clusters, keys } = identity;
   return keepMembership({
-    ...{ config, certificates, clusters: identity.clusters, keys: identity.keys },
-    onIntermediate: async (renewed) => {
-      await writeCertificates(paths.certificates, systemKey, renewed);
-      await serving.renewUnder(renewed.intermediate);
+    ...{ config, certificates: certificates.present, clusters, keys },
+    onList: (listener) => documents.onCurrent("clusters", listener),
+    onCertificates: async (next) => {
+      const { certificatePem } = next.root;
+      if (certificatePem !== certificates.rootPem) {
+        await audit.record(eventOf("ROOT_FOLLOWED", { requestId: fingerprint(certificatePem) }));
+      }
+      await certificates.replace(next);
     },
     clock: systemClock,
     log: options.log,
   });
 }
 
+function operationsOf(
+  { paths, config, systemKey, certificates }: OpenParts,
+  stores: Stores,
+): LocalOperations {
+  const { identity, audit } = stores;
+  const { documents, members } = identity;
+  let rotation: RootRotation | undefined;
+  return localOperations(config.org, stores, () => {
+    if (config.home !== undefined) throw identity.clusters.notHome();
+    const place = { paths, systemKey, names: config, certificates };
+    rotation ??= new RootRotation({ ...place, documents, members, audit });
+    return rotation;
+  });
+}
+
+async function openOwnCertificates(
+  parts: Pick<OpenParts, "paths" | "config" | "systemKey">,
+): Promise<OwnCertificates> {
+  const { paths, config, systemKey } = parts;
+  const certificates = new OwnCertificates(paths.certificates, systemKey, await openCertificates(parts));
+  // A crash may have come between.
+  if (certificates.present.predecessor !== undefined) {
+    await writeProfile(paths, config, certificates.rootPem);
+  }
+  certificates.onChange((next) => writeProfile(paths, config, next.rootPem));
+  return certificates;
+}
+
 async function openCertificates({
   paths,
   config,
   systemKey,
-}: Omit<OpenParts, "options" | "certificates">): Promise<OrganizationCertificates> {
+}: Pick<OpenParts, "paths" | "config" | "systemKey">): Promise<OrganizationCertificates> {
   const certificates = await readCertificates(paths.certificates, systemKey);
   if (certificates === undefined) throw incomplete(paths.certificates);
   // A joined cluster asks its home for that, once it runs (clusters/membership-keeper.ts).
   if (config.home !== undefined) return certificates;
   const signIntermediate = async (request: Uint8Array) =>
     (await requireRoot(paths.root, systemKey)).signHome(request, config);
-  return renewIntermediate(paths.certificates, systemKey, certificates, signIntermediate, systemClock.now());
+  const write = (next: OrganizationCertificates) => writeCertificates(paths.certificates, systemKey, next);
+  const present = await finishRotation({ paths, systemKey, names: config }, certificates, write);
+  return renewIntermediate(paths.certificates, systemKey, present, signIntermediate, systemClock.now());
 }
 
 /** Like the tunnel's health; how often it was tried in vain would fill the log (claim AUD-2). */

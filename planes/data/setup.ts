@@ -61,10 +61,18 @@ export async function writeProfileAndConfig(
   const pinned = { metadataRegions: [...metadataRegions] };
   const shared = { version: 1, org, cluster, region, ...pinned, bucket, keys, addresses } as const;
   const config: DataPlaneConfig = home === undefined ? shared : { ...shared, home };
-  const profile = `${JSON.stringify(profileOf(config, rootPem), null, 2)}\n`;
-  await writeFileDurably(paths.profile, profile, 0o644);
+  await writeProfile(paths, config, rootPem);
   await writeConfig(paths.config, config);
   return config;
+}
+
+export async function writeProfile(
+  paths: StatePaths,
+  config: DataPlaneConfig,
+  rootPem: string,
+): Promise<void> {
+  const profile = `${JSON.stringify(profileOf(config, rootPem), null, 2)}\n`;
+  await writeFileDurably(paths.profile, profile, 0o644);
 }
 
 function requireAddress(service: string, address: string): string {

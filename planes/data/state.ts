@@ -10,6 +10,8 @@ export interface StatePaths {
   readonly systemKey: string;
   /** The organization's root key, sealed; in the home cluster only. */
   readonly root: string;
+  /** A new root that is taking its place, sealed; gone once it has. */
+  readonly nextRoot: string;
   readonly customerKeys: string;
   readonly projectKeys: string;
   readonly certificates: string;
@@ -30,6 +32,7 @@ export function statePaths(folder: string): StatePaths {
     profile: join(folder, "profile.json"),
     systemKey: join(folder, "keys", "system.key"),
     root: join(folder, "keys", "root.sealed"),
+    nextRoot: join(folder, "keys", "root-next.sealed"),
     customerKeys: join(folder, "keys", "customer"),
     projectKeys: join(folder, "keys", "projects"),
     certificates: join(folder, "certificates.sealed"),

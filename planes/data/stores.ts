@@ -10,7 +10,7 @@ import { openControlPlaneWitness, openDataAudit } from "./audit/log.ts";
 import { createStoreAudit } from "./audit/store-requests.ts";
 import type { DataPlaneConfig } from "./config.ts";
 import { ProjectHosts } from "./egress/project-hosts.ts";
-import type { OrganizationCertificates } from "./identity/certificates.ts";
+import type { OwnCertificates } from "./identity/certificates.ts";
 import { type Identity, openIdentity } from "./identity/index.ts";
 import { requireRoot } from "./identity/root.ts";
 import { openKeyProvider } from "./keys/open-provider.ts";
@@ -49,7 +49,7 @@ export interface OpenParts {
   readonly paths: StatePaths;
   readonly config: DataPlaneConfig;
   readonly systemKey: Key;
-  readonly certificates: OrganizationCertificates;
+  readonly certificates: OwnCertificates;
 }
 
 /** Each is closed by `closers`, before what it stands on. */
@@ -128,9 +128,8 @@ function openOwnIdentity(
     refusals,
     isHome: config.home === undefined,
     region: config.region,
-    rootPem: certificates.root.certificatePem,
+    certificates,
     readRoot: () => requireRoot(paths.root, systemKey),
-    intermediate: certificates.intermediate,
     documentMs: options.documentMs ?? limits.documentMs,
     authority: config.addresses.authority,
     router: config.addresses.router,

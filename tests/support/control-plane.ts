@@ -126,7 +126,7 @@ export async function allow(
   },
 ): Promise<void> {
   const policy = await (await createAuthority(name, root)).sign("policy", 1, policyFor(roles));
-  const documents = new SignedDocuments(control.state.store, systemClock);
+  const documents = new SignedDocuments(control.state.store, control.state.audit, systemClock);
   const accepted = await documents.accept(name, "policy", policy);
   if (accepted.kind !== "accepted") throw new Error(`The policy was not accepted: ${accepted.kind}.`);
 }

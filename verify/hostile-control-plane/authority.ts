@@ -23,11 +23,12 @@ export interface TestAuthority {
   ): Promise<string>;
 }
 
-export async function createAuthority(org: string, root: TlsIdentity): Promise<TestAuthority> {
+/** `crossPem`: the word of the root before for this one. */
+export async function createAuthority(org: string, root: TlsIdentity, crossPem = ""): Promise<TestAuthority> {
   const uri = authorityUri(org);
   const intermediate = await createIntermediate(root, "home", hour, [uri]);
   const signer = await issueDocumentSigner(intermediate, { commonName: "authority", uri, lifetimeMs: hour });
-  const certificatePem = `${signer.certificatePem.trim()}\n${intermediate.certificatePem}`;
+  const certificatePem = `${signer.certificatePem.trim()}\n${intermediate.certificatePem}${crossPem}`;
   return {
     sign: (kind, version, content, head = {}) => {
       const issuedAt = Math.floor(Date.now() / 1_000);

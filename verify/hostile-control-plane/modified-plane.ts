@@ -75,7 +75,7 @@ export class ModifiedControlPlane {
   static async start(folder: string, port: number, org: string): Promise<ModifiedControlPlane> {
     const state = await openState({ folder, databaseUrl: undefined, log });
     const sessions = new LinkSessions();
-    const signed = new SignedDocuments(state.store, systemClock);
+    const signed = new SignedDocuments(state.store, state.audit, systemClock);
     const documents = new DocumentExchange(signed, sessions, log);
     const policies = new Policies(signed, systemClock, () => true);
     const shared = { store: state.store, clock: systemClock, region: "local" };
@@ -87,7 +87,8 @@ export class ModifiedControlPlane {
     };
     const known = new Known(org, provider);
     const plane = new ModifiedControlPlane(known, createLinkService(link), state, `localhost:${port}`);
-    const enrollment = { ...shared, authority: state.authority, linkAddress: () => `localhost:${port}` };
+    const linkAddress = () => `localhost:${port}`;
+    const enrollment = { ...shared, documents: signed, authority: state.authority, linkAddress };
     const server = createConnectServer({
       tls: await listenerTls(state.authority, ["localhost", "127.0.0.1"]),
       requestBytesMax: limits.linkMessageBytesMax,

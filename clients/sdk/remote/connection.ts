@@ -18,7 +18,7 @@ import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { ConfigStore, defaultDomain } from "./config-store.ts";
 import { KnownServers, type ListSource, requireListed, requireOwnListed } from "./known-servers.ts";
 import { PinnedHttp } from "./pinned-http.ts";
-import { type Profile, readProfile } from "./profile.ts";
+import { type Profile, readProfile, withRoot } from "./profile.ts";
 import { createRouterTransport, onceReady } from "./router-transport.ts";
 import { clientCredentials, storedTokens, type TokenSource } from "./tokens.ts";
 
@@ -76,7 +76,7 @@ export async function openConnection(options: ConnectOptions = {}): Promise<Conn
     fetch: async () => (await membership.getClusterList({})).list,
     stored: async () =>
       found.name === undefined ? undefined : (await store.entry(found.name)).entry.clusters,
-    store: (clusters) => keepList(store, found.name, clusters),
+    store: (clusters, rootPem) => keepList(store, found.name, clusters, rootPem),
   };
   const shared = {
     project: options.project ?? nonEmpty(process.env["BIPLANE_PROJECT"]) ?? found.project,
@@ -99,7 +99,9 @@ function connectionTo(
   const router = onceReady(transport, async () => requireOwnListed(await shared.clusters(), profile));
   const connection: Connection = {
     ...shared,
-    profile,
+    get profile() {
+      return withRoot(profile, servers.rootPem);
+    },
     router,
     ...clientsOf(router),
     at: async (name) => {
@@ -113,12 +115,18 @@ function connectionTo(
 }
 
 /** For the next command; a profile that was given as a file is nobody's to write. */
-async function keepList(store: ConfigStore, name: string | undefined, clusters: string): Promise<void> {
+async function keepList(
+  store: ConfigStore,
+  name: string | undefined,
+  clusters: string,
+  rootPem: string,
+): Promise<void> {
   if (name === undefined) return;
   await store.update((config) => {
     const entry = config.profiles[name];
     if (entry === undefined) return config;
-    return { ...config, profiles: { ...config.profiles, [name]: { ...entry, clusters } } };
+    const profile = withRoot(entry.profile, rootPem);
+    return { ...config, profiles: { ...config.profiles, [name]: { ...entry, profile, clusters } } };
   });
 }
 

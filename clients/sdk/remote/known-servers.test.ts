@@ -1,7 +1,13 @@
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
-import { authorityUri, clusterUri, type ListedCluster } from "@biplane/identity";
-import { createRootAuthority, fingerprint, issueCertificate } from "@biplane/kit/certificates";
+import {
+  authorityUri,
+  clusterUri,
+  type ListedCluster,
+  type ListedRoot,
+  rootUriPrefix,
+} from "@biplane/identity";
+import { createRootAuthority, crossCertify, fingerprint, issueCertificate } from "@biplane/kit/certificates";
 import type { TlsIdentity } from "@biplane/kit/tls";
 import { createAuthority, type TestAuthority } from "@biplane/verify/hostile-control-plane/authority";
 import { createIntermediate } from "@biplane/verify/hostile-control-plane/intermediate";
@@ -173,5 +179,67 @@ describe("The list is believed", () => {
     expect(() => requireOwnListed(list, profile)).not.toThrow();
     expect(() => requireOwnListed(list.slice(1), profile)).toThrow("no cluster");
     expect(() => requireOwnListed([entry("home", "https://localhost:1")], profile)).toThrow("localhost:1");
+  });
+});
+
+describe("A root that took the place of the profile's is believed", () => {
+  const uriOf = (version: number) => `${rootUriPrefix(org)}${version}`;
+  const rootOf = (version: number) =>
+    createRootAuthority(`Biplane root ${version} of acme`, hour, 2, [uriOf(version)]);
+  const der = (pem: string) => pem.replace(/-----[^-]+-----|\s/g, "");
+  const wordOf = (signer: TlsIdentity, next: TlsIdentity) =>
+    crossCertify(signer, next.certificatePem, [authorityUri(org), uriOf(2)]);
+  let pinned: TlsIdentity;
+  let next: TlsIdentity;
+  let cross: string;
+  let known: KnownServers;
+
+  beforeAll(async () => {
+    [pinned, next] = [await rootOf(1), await rootOf(2)];
+    cross = await wordOf(pinned, next);
+  });
+  beforeEach(() => {
+    known = new KnownServers({ ...profile, rootPem: pinned.certificatePem });
+  });
+
+  const listWith = (by: TestAuthority, crossPem: string, more: Partial<ListedRoot> = {}) => {
+    const certificate = der(next.certificatePem);
+    const named = { certificate, cross: der(crossPem), isEverywhere: true, isOver: false, ...more };
+    return by.sign("clusters", 2, { root: named, clusters: list });
+  };
+
+  test("by the list, with the word of the one before, and kept with the list", async () => {
+    const by = await createAuthority(org, next, cross);
+    const kept: string[] = [];
+    const from = source(() => listWith(by, cross));
+    await known.clusters({ ...from, store: async (_list, rootPem) => void kept.push(rootPem) });
+    expect(kept.map(fingerprint)).toEqual([fingerprint(next.certificatePem)]);
+    expect(known.tlsFor(home).authorityPem).toBe(known.rootPem);
+    expect(known.rootPem).toBe(next.certificatePem);
+    // The next command begins with it, and believes the same list.
+    stored = await listWith(by, cross);
+    const again = new KnownServers({ ...profile, rootPem: known.rootPem });
+    expect(await again.clusters(from)).toHaveLength(2);
+  });
+
+  test("not while a cluster is still under the one before", async () => {
+    const by = await createAuthority(org, next, cross);
+    expect(await known.clusters(source(() => listWith(by, cross, { isEverywhere: false })))).toHaveLength(2);
+    expect(known.rootPem).toBe(pinned.certificatePem);
+  });
+
+  test("for nobody else's word: a stranger's list, or the authority's own with a word that the root never gave", async () => {
+    const stranger = await rootOf(2);
+    const forged = await wordOf(stranger, next);
+    const attacks = {
+      list_unknown_authority: await createAuthority(org, stranger, await wordOf(stranger, stranger)),
+      list_root_not_succeeded: await createAuthority(org, pinned),
+    };
+    for (const [reason, by] of Object.entries(attacks)) {
+      const asked = known.clusters(source(() => listWith(by, forged)));
+      await expect(asked, reason).rejects.toMatchObject({ reason });
+      expect(known.rootPem).toBe(pinned.certificatePem);
+      expect(stored).toBeUndefined();
+    }
   });
 });

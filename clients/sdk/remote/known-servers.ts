@@ -10,6 +10,8 @@ import {
   type DocumentContents,
   homeOf,
   type ListedCluster,
+  type ListedRoot,
+  rootUriPrefix,
   type SignedContent,
   verifyDocument,
 } from "@biplane/identity";
@@ -18,20 +20,27 @@ import type { Profile } from "./profile.ts";
 
 type ClusterList = SignedContent<DocumentContents["clusters"]>;
 
-/** Where the signed list comes from, and where the newest one is kept for the next command. */
+/** Where the signed list comes from, and where the newest one is kept for the next command, with the root to believe. */
 export interface ListSource {
   fetch(): Promise<string>;
   stored(): Promise<string | undefined>;
-  store(list: string): Promise<void>;
+  store(list: string, rootPem: string): Promise<void>;
 }
 
 export class KnownServers {
   readonly #profile: Profile;
+  #rootPem: string;
   #list: ClusterList | undefined;
   #learning: Promise<ClusterList> | undefined;
 
   constructor(profile: Profile) {
     this.#profile = profile;
+    this.#rootPem = profile.rootPem;
+  }
+
+  /** The profile's, or the one that took its place. */
+  get rootPem(): string {
+    return this.#rootPem;
   }
 
   /** How to speak TLS with the server at this address. Throws `permission_denied` for one that is nobody's. */
@@ -39,7 +48,7 @@ export class KnownServers {
     const { origin } = new URL(address);
     const issuerUri = this.#profileUris().get(origin) ?? this.#listedUris().get(origin);
     if (issuerUri === undefined) throw unknownServer(origin, this.#profile.org);
-    return { authorityPem: this.#profile.rootPem, issuerUri };
+    return { authorityPem: this.#rootPem, issuerUri };
   }
 
   /** The list in date: as kept, else as its source has it now. Asked for only once at a time. */
@@ -62,16 +71,26 @@ export class KnownServers {
     const list = await source.fetch();
     const fetched = await this.#judge(list, held);
     if (fetched.kind !== "accepted" && fetched.kind !== "unchanged") throw notBelieved(fetched.kind);
-    await source.store(list);
+    await this.#followRoot(fetched.document.content.root);
+    await source.store(list, this.#rootPem);
     return fetched.document;
   }
 
+  /** Only by the word of the root that is believed, and once every server can be reached under the new one. */
+  async #followRoot(listed: ListedRoot | undefined): Promise<void> {
+    if (listed === undefined || !listed.isEverywhere) return;
+    const { judgeSuccessor } = await import("@biplane/kit/root-succession");
+    const outcome = judgeSuccessor(this.#rootPem, listed, rootUriPrefix(this.#profile.org), Date.now());
+    if (outcome.kind === "successor") this.#rootPem = outcome.rootPem;
+    else if (outcome.kind !== "same") throw notBelieved(outcome.kind);
+  }
+
   async #judge(list: string, held: ClusterList | undefined) {
-    const { org, rootPem } = this.#profile;
+    const { org } = this.#profile;
     const expected = { org, nowSeconds: Math.floor(Date.now() / second), held };
     // Loaded when it is needed: most of a command's start would be this library.
     const { openDocument } = await import("@biplane/kit/signed-documents");
-    return verifyDocument(openDocument, "clusters", list, rootPem, expected);
+    return verifyDocument(openDocument, "clusters", list, this.#rootPem, expected);
   }
 
   /** A profile does not name the home cluster; its authority bears the organization's name. */

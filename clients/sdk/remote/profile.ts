@@ -1,4 +1,5 @@
 /** A profile says where a data plane is and whom to believe: its own root certificate, and no other. */
+import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { BiplaneError } from "@biplane/base";
 import { z } from "zod";
@@ -21,6 +22,13 @@ export const profileSchema = z.looseObject({
 });
 
 export type Profile = z.infer<typeof profileSchema>;
+
+/** The same data plane, under the root that took the place of the profile's. */
+export function withRoot(profile: Profile, rootPem: string): Profile {
+  if (rootPem === profile.rootPem) return profile;
+  const { fingerprint256 } = new X509Certificate(rootPem);
+  return { ...profile, rootPem, rootFingerprint: fingerprint256.replaceAll(":", "").toLowerCase() };
+}
 
 export async function readProfile(path: string): Promise<Profile> {
   const text = await readFile(path, "utf8").catch((cause: unknown) => {

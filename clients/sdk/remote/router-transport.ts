@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { backoffMs, sleep } from "@biplane/kit/backoff";
 import { createClientTransport } from "@biplane/kit/connect-client";
+import type { ClientTlsOptions } from "@biplane/kit/tls";
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 import type { KnownServers } from "./known-servers.ts";
 import { isUntrusted, unreachable } from "./pinned-http.ts";
@@ -17,11 +18,27 @@ export function createRouterTransport(
   servers: Pick<KnownServers, "tlsFor">,
   tokens: TokenSource,
 ): Transport {
-  return createClientTransport({
-    baseUrl: router,
-    tls: servers.tlsFor(router),
-    interceptors: [oneId, repeat, refuseOthers(router), signIn(tokens)],
-  });
+  const create = (tls: ClientTlsOptions) =>
+    createClientTransport({
+      baseUrl: router,
+      tls,
+      interceptors: [oneId, repeat, refuseOthers(router), signIn(tokens)],
+    });
+  let believed = servers.tlsFor(router);
+  let transport = create(believed);
+  /** What is under way ends on the connections that it began on. */
+  const current = (): Transport => {
+    const tls = servers.tlsFor(router);
+    if (tls.authorityPem !== believed.authorityPem) {
+      believed = tls;
+      transport = create(tls);
+    }
+    return transport;
+  };
+  return {
+    unary: (...call) => current().unary(...call),
+    stream: (...call) => current().stream(...call),
+  };
 }
 
 /** Waits for `ready` before each call; what it throws is the call's failure, and nothing is sent. */

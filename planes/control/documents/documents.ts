@@ -1,17 +1,21 @@
 /**
  * What organizations' authorities signed, kept and passed on. The control plane believes the root that was pinned at
- * enrollment; it can carry such documents, withhold them, and make none (claim TRUST-1).
+ * enrollment, and the one that it signed for after that; it can carry such documents, withhold them, and make none (claim
+ * TRUST-1).
  */
-
-import { X509Certificate } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { second } from "@biplane/base";
 import {
   type DocumentContents,
   type DocumentKind,
+  type ListedRoot,
+  rootUriPrefix,
   type SignedContent,
   verifyDocument,
 } from "@biplane/identity";
-import { type Clock, openDocument } from "@biplane/kit";
+import { type Clock, judgeSuccessor, openDocument } from "@biplane/kit";
+import { eventOf } from "@biplane/kit/audit-log";
+import type { AuditLogs } from "../audit/audit.ts";
 import type { ControlTransaction, Store } from "../store/open.ts";
 
 export interface KeptDocument<K extends DocumentKind = DocumentKind> {
@@ -30,13 +34,15 @@ const keptMax = 1_000;
 
 export class SignedDocuments {
   readonly #store: Store;
+  readonly #audit: Pick<AuditLogs, "of">;
   readonly #clock: Clock;
   readonly #kept = new Map<string, KeptDocument | undefined>();
   /** Who waits for a document, by organization and kind. */
   readonly #waiting = new Map<string, Set<() => void>>();
 
-  constructor(store: Store, clock: Clock) {
+  constructor(store: Store, audit: Pick<AuditLogs, "of">, clock: Clock) {
     this.#store = store;
+    this.#audit = audit;
     this.#clock = clock;
   }
 
@@ -77,8 +83,44 @@ export class SignedDocuments {
     if (outcome.kind === "unchanged") return { kind: "unchanged" };
     if (outcome.kind !== "accepted") return { kind: "refused", reason: outcome.kind };
     const kept: KeptDocument = { kind, jws, document: outcome.document };
+    const listed = kind === "clusters" ? (kept as KeptDocument<"clusters">).document.content.root : undefined;
+    const refusal = listed && (await this.#followRoot(transaction, org, rootPem, listed));
+    if (refusal !== undefined) return { kind: "refused", reason: refusal };
     await this.#write(transaction, org, kept);
     return { kind: "accepted", kept };
+  }
+
+  /** Pins the root that the pinned one signed for; the list's own signer may be one of its intermediates only. */
+  async #followRoot(
+    transaction: ControlTransaction,
+    org: string,
+    pinnedPem: string,
+    listed: ListedRoot,
+  ): Promise<string | undefined> {
+    const outcome = judgeSuccessor(pinnedPem, listed, rootUriPrefix(org), this.#clock.now());
+    if (outcome.kind === "same") return undefined;
+    if (outcome.kind !== "successor") return outcome.kind;
+    const { raw } = new X509Certificate(outcome.rootPem);
+    const requestId = createHash("sha256").update(raw).digest("hex");
+    await (await this.#audit.of(org)).record(eventOf("ROOT_FOLLOWED", { requestId }));
+    await transaction
+      .updateTable("organization")
+      .set({ root_certificate: new Uint8Array(raw) })
+      .where("org_id", "=", org)
+      .execute();
+    return undefined;
+  }
+
+  /** Whether this is the root whose place the pinned one took. DER. */
+  async isReplaced(org: string, root: Uint8Array): Promise<boolean> {
+    const listed = (await this.newest(org, "clusters"))?.document.content.root;
+    if (listed === undefined) return false;
+    try {
+      const cross = new X509Certificate(Buffer.from(listed.cross, "base64"));
+      return cross.verify(new X509Certificate(root).publicKey);
+    } catch {
+      return false;
+    }
   }
 
   /** The newest that is kept, in date or not. */

@@ -59,14 +59,24 @@ async function writeMetadataRegions(
     .execute();
 }
 
-/** The first enrollment pins the organization's root; later ones have to show the same. */
-export async function pinRoot(transaction: ControlTransaction, org: string, root: Uint8Array): Promise<void> {
+/**
+ * The first enrollment pins the organization's root; later ones have to show the same. `isReplaced`: it was the
+ * organization's once, as an older backup still holds it.
+ */
+export async function pinRoot(
+  transaction: ControlTransaction,
+  org: string,
+  root: Uint8Array,
+  isReplaced: boolean,
+): Promise<void> {
   const row = await transaction
     .selectFrom("organization")
     .select("root_certificate")
     .where("org_id", "=", org)
     .executeTakeFirstOrThrow();
-  if (row.root_certificate !== null && !Buffer.from(row.root_certificate).equals(root)) throw otherRoot(org);
+  if (row.root_certificate !== null && !Buffer.from(row.root_certificate).equals(root)) {
+    throw isReplaced ? replacedRoot(org) : otherRoot(org);
+  }
   await transaction
     .updateTable("organization")
     .set({ root_certificate: root })
@@ -117,5 +127,17 @@ function otherRoot(org: string): BiplaneError {
       next: "Join the organization's home cluster in place of making a new root.",
     },
     { reason: "organization_root" },
+  );
+}
+
+function replacedRoot(org: string): BiplaneError {
+  return new BiplaneError(
+    "permission_denied",
+    {
+      what: `This is the root that organization ${org} had before: it was replaced.`,
+      why: "A backup that was made before `biplane root rotate` holds the old root.",
+      next: "Restore a backup that was made after it.",
+    },
+    { reason: "organization_root_replaced" },
   );
 }

@@ -8,6 +8,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { recordAllowed } from "../audit/allow.ts";
 import { addCertificate, type NewCertificate, replaceCertificates } from "../clusters/clusters.ts";
 import { requireCluster } from "../clusters/peer.ts";
+import type { SignedDocuments } from "../documents/documents.ts";
 import type { ControlTransaction, Store } from "../store/open.ts";
 import type { ProviderAuthority } from "./authority.ts";
 import { type ClusterAddresses, redeemCode } from "./codes.ts";
@@ -16,6 +17,7 @@ import { verifyEnrollmentStatement } from "./statement.ts";
 
 export interface EnrollmentDependencies {
   readonly store: Store;
+  readonly documents: Pick<SignedDocuments, "isReplaced">;
   readonly clock: Clock;
   readonly authority: ProviderAuthority;
   readonly region: string;
@@ -49,12 +51,13 @@ async function enroll(
   const cluster = parseClusterId(request.cluster);
   const nowMs = clock.now();
   await verifyEnrollmentStatement(request, authority.rootPem, nowMs);
+  const isReplaced = await dependencies.documents.isReplaced(org, request.organizationRoot);
   const { pem, addresses } = await store.asOrg(org, async (transaction) => {
     const proof = request.codeProof;
     const rootHash = createHash("sha256").update(request.organizationRoot).digest();
     const addresses = await redeemCode(store, transaction, { org, cluster, proof, rootHash, nowMs });
     await requirePinnedRegions(transaction, org, dependencies.region, request.metadataRegions);
-    await pinRoot(transaction, org, request.organizationRoot);
+    await pinRoot(transaction, org, request.organizationRoot, isReplaced);
     // What it shows is right by now; nothing of it has been committed.
     await allowed();
     const hosts = publicHosts(addresses);

@@ -196,7 +196,7 @@ test("a policy that somebody else signed gives nobody anything (claim TRUST-1)",
     99,
     policyFor({ ada: "Admin" }),
   );
-  const documents = new SignedDocuments(control.state.store, systemClock);
+  const documents = new SignedDocuments(control.state.store, control.state.audit, systemClock);
   expect(await documents.accept("forged", "policy", forged)).toMatchObject({ kind: "refused" });
   expect(await outcomeOf(acme.index("ada").createProject({ id: "mine" }))).toBe("not_permitted");
 });

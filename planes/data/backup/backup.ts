@@ -2,6 +2,7 @@
 import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { BiplaneError, type OrgId, type Secret } from "@biplane/base";
+import { fingerprint } from "@biplane/kit/certificates";
 import { systemClock } from "@biplane/kit/clock";
 import { readKeyFile } from "@biplane/kit/crypto";
 import { type Database, openDatabase } from "@biplane/kit/database";
@@ -9,6 +10,7 @@ import { readFileIfAny, syncDirectory } from "@biplane/kit/files";
 import { lockFolder } from "@biplane/kit/folder-lock";
 import { findLocalOperations, type LocalOperations } from "@biplane/kit/local-operations";
 import { readConfig } from "../config.ts";
+import { readCertificates } from "../identity/certificates.ts";
 import { OrganizationRoot } from "../identity/root.ts";
 import { signingKeysPath } from "../identity/signing-keys.ts";
 import { statePaths } from "../state.ts";
@@ -24,13 +26,23 @@ export interface BackupOptions {
   readonly databaseUrl: string | undefined;
 }
 
-export async function backUpRoot(options: BackupOptions): Promise<{ org: OrgId; cluster: string }> {
+/** Which root the file holds, so that people know by its fingerprint whether it is still the organization's. */
+export interface BackedUp {
+  readonly org: OrgId;
+  readonly cluster: string;
+  readonly root: string;
+  readonly rootVersion: number;
+}
+
+export async function backUpRoot(options: BackupOptions): Promise<BackedUp> {
   requireStrong(options.passphrase);
   const paths = statePaths(options.state);
   const { org, cluster, region, addresses, keys } = await readConfig(paths.config);
   const systemKey = await readKeyFile(paths.systemKey);
   const root = await OrganizationRoot.read(paths.root, systemKey);
   if (root === undefined) throw notHome(cluster);
+  if ((await readFileIfAny(paths.nextRoot)) !== undefined) throw rotating();
+  const { predecessor } = (await readCertificates(paths.certificates, systemKey)) ?? {};
   const signingKeys = await readFileIfAny(signingKeysPath(paths.identity));
   if (signingKeys === undefined) throw incomplete(signingKeysPath(paths.identity));
   const content = {
@@ -38,12 +50,13 @@ export async function backUpRoot(options: BackupOptions): Promise<{ org: OrgId; 
     createdAtMs: systemClock.now(),
     ...{ org, cluster, region, addresses, keys },
     root: root.export(),
+    ...(predecessor && { predecessor }),
     systemKey: Buffer.from(systemKey.reveal()).toString("base64url"),
     signingKeys: signingKeys.toString("base64url"),
     identity: mutable(await readIdentity(options, org)),
   } as const;
   await writeNewFile(options.file, await sealBackup(content, options.passphrase));
-  return { org, cluster };
+  return { org, cluster, root: fingerprint(root.certificatePem), rootVersion: root.version(org) };
 }
 
 const dumpOperation = "dump-identity";
@@ -104,6 +117,14 @@ function notHome(cluster: string): BiplaneError {
     what: `Cluster ${cluster} does not keep the organization's root.`,
     why: "The root is in the home cluster alone.",
     next: "Run this on the home cluster's machine.",
+  });
+}
+
+function rotating(): BiplaneError {
+  return new BiplaneError("failed_precondition", {
+    what: "The root is being replaced.",
+    why: "A new one was made, and has not taken its place yet.",
+    next: "Finish it with `biplane root rotate`, then back up.",
   });
 }
 

@@ -18,6 +18,8 @@ const schema = z.strictObject({
   keys: keyProviderSchema,
   /** The organization's root: certificate and key. */
   root: z.strictObject({ certificatePem: z.string(), privateKeyPem: z.string() }),
+  /** Where that root took another one's place. */
+  predecessor: z.strictObject({ rootPem: z.string(), crossPem: z.string(), isOver: z.boolean() }).optional(),
   /** Opens the sealed columns and the sealed files. Base64url. */
   systemKey: z.base64url().length(43),
   /** The authority's signing keys, as their file is: sealed under the system key. Base64url. */

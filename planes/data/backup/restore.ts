@@ -65,7 +65,7 @@ async function restoreLocked(options: RestoreOptions, content: BackupContent): P
   const systemKey = await restoreKeys(paths, content);
   const identity = await restoreDatabase(options, content);
   const { enrollment, rootPem } = await enrollHome(paths, systemKey, {
-    ...{ org, cluster, region },
+    ...{ org, cluster, region, predecessor: content.predecessor },
     enrollCode: options.enrollCode,
     log: options.log,
   });

@@ -1,6 +1,6 @@
 /** The organization's clusters as this one knows them: by the newest list that its authority signed, and nothing else. */
 import { BiplaneError, type ClusterId } from "@biplane/base";
-import { homeOf, type ListedCluster } from "@biplane/identity";
+import { homeOf, type ListedCluster, type ListedRoot } from "@biplane/identity";
 import type { JWK } from "jose";
 import type { Documents } from "../documents/documents.ts";
 import { notHome } from "./not-home.ts";
@@ -27,6 +27,11 @@ export class ClusterDirectory {
 
   get all(): readonly ListedCluster[] {
     return this.#documents.newest("clusters")?.content.clusters ?? [];
+  }
+
+  /** Where the organization's root took another one's place. */
+  get root(): ListedRoot | undefined {
+    return this.#documents.newest("clusters")?.content.root;
   }
 
   get own(): ListedCluster | undefined {

@@ -270,8 +270,10 @@ test("a joined cluster's intermediate ends soon, and is renewed long before that
       get home() {
         return listed("home");
       },
+      root: undefined,
     },
-    onIntermediate: async ({ intermediate }) => void renewed.push(intermediate.certificatePem),
+    onList: () => () => {},
+    onCertificates: async ({ intermediate }) => void renewed.push(intermediate.certificatePem),
   });
   const known = () => listed("ghent")?.taskKeys[0]?.kid;
   const told = () =>

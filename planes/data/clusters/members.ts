@@ -8,6 +8,7 @@ import {
   type ClusterListContent,
   clusterUri,
   type ListedCluster,
+  type ListedRoot,
   listedKeys,
   memberStatementMs,
   memberStatementType,
@@ -16,11 +17,12 @@ import {
 } from "@biplane/identity";
 import { fingerprint } from "@biplane/kit/certificates";
 import type { Clock } from "@biplane/kit/clock";
-import { openStatement } from "@biplane/kit/cluster-statements";
+import { type OpenedStatement, openStatement } from "@biplane/kit/cluster-statements";
 import type { Database } from "@biplane/kit/database";
 import type { Transaction } from "kysely";
 import { z } from "zod";
 import type { Documents } from "../documents/documents.ts";
+import type { Predecessor } from "../identity/certificates.ts";
 import type { OrganizationRoot } from "../identity/root.ts";
 import type { Sealing } from "../identity/sealing.ts";
 import type { DataSchema } from "../store/schema.ts";
@@ -36,6 +38,8 @@ export interface MembersParts {
   readonly sealing: Sealing;
   readonly documents: Documents;
   readonly rootPem: string;
+  /** Where the root took another one's place. */
+  readonly predecessor: Predecessor | undefined;
   /** The home cluster's own entry, as it is now. */
   readonly own: () => ListedCluster;
   /** The root's key is read for each signature, and forgotten after it. */
@@ -57,7 +61,9 @@ const statementSchema = z.strictObject({
 interface Member {
   readonly entry: ListedCluster;
   /** Fingerprint of the certificate that its last update was signed by: whose answer may have been lost. */
-  readonly before: string | undefined;
+  readonly before?: string | undefined;
+  /** Fingerprint of the root that its intermediate is under. */
+  readonly root?: string | undefined;
 }
 
 export interface Admission {
@@ -74,9 +80,21 @@ export class Members {
     this.#parts = parts;
   }
 
-  /** Signs the list as it is now: at the start, and when this cluster has other keys. */
+  /** Signs the list as it is now: at the start, and when this cluster has other keys or another root. */
   async publish(): Promise<void> {
     await this.#change(async () => {});
+  }
+
+  /** Codes bring the root of the day when they were made. */
+  async forgetAllCodes(): Promise<void> {
+    await this.#run((transaction) =>
+      transaction.deleteFrom("join_codes").where("org_id", "=", this.#parts.org).execute(),
+    );
+  }
+
+  /** Members whose intermediate is still under the root before. */
+  laggards(): Promise<string[]> {
+    return this.#run(async (transaction) => laggardsOf(await this.#all(transaction), this.#parts.rootPem));
   }
 
   async createCode(wanted: { cluster: ClusterId; places: Places; expiresAtMs: number | undefined }): Promise<{
@@ -124,7 +142,7 @@ export class Members {
       const places = await this.#redeem(transaction, asked);
       const certificatePem = await this.#sign(asked.request, cluster, places);
       const entry = { name: cluster, region, ...places, fingerprint: fingerprint(certificatePem), taskKeys };
-      await this.#write(transaction, entry);
+      await this.#write(transaction, { entry, root: fingerprint(this.#parts.rootPem) });
       return certificatePem;
     });
     return { certificatePem, list };
@@ -132,7 +150,7 @@ export class Members {
 
   /** A joined cluster says, under its present intermediate, that it has other keys. */
   async update(cluster: ClusterId, text: string): Promise<{ certificatePem: string | undefined }> {
-    const { statement, signer } = await this.#readStatement(cluster, text);
+    const { statement, signer, root } = await this.#readStatement(cluster, text);
     const { result } = await this.#change(async (transaction) => {
       const member = (await this.#all(transaction)).find(({ entry }) => entry.name === cluster);
       // Its certificate may be in date for long after it was taken off the list, or replaced by another.
@@ -143,7 +161,8 @@ export class Members {
       const certificatePem = request.length === 0 ? undefined : await this.#sign(request, cluster, entry);
       const { region, taskKeys } = statement;
       const renewed = certificatePem === undefined ? {} : { fingerprint: fingerprint(certificatePem) };
-      await this.#write(transaction, { ...entry, region, taskKeys, ...renewed }, fingerprint(signer));
+      const before = fingerprint(signer);
+      await this.#write(transaction, { entry: { ...entry, region, taskKeys, ...renewed }, before, root });
       return { certificatePem };
     });
     return result;
@@ -156,7 +175,9 @@ export class Members {
   async adopt({ head, content }: SignedContent<ClusterListContent>): Promise<void> {
     await this.#change(async (transaction) => {
       const further = content.clusters.filter(({ name }) => name !== this.#parts.cluster);
-      for (const entry of further) await this.#write(transaction, entry);
+      // Whoever is under another root by now asks for a new intermediate by itself.
+      const root = fingerprint(this.#parts.rootPem);
+      for (const entry of further) await this.#write(transaction, { entry, root });
     }, head.version);
   }
 
@@ -188,12 +209,23 @@ export class Members {
     const { documents, own } = this.#parts;
     const { result, issued } = await this.#run(async (transaction) => {
       const result = await work(transaction);
-      const clusters = [own(), ...(await this.#entries(transaction))];
-      const issued = await documents.issue(transaction, "clusters", { clusters }, versionsSeen);
+      const members = await this.#all(transaction);
+      const root = this.#listedRoot(members);
+      const clusters = [own(), ...members.map(({ entry }) => entry)];
+      const content = root === undefined ? { clusters } : { root, clusters };
+      const issued = await documents.issue(transaction, "clusters", content, versionsSeen);
       return { result, issued };
     });
     issued.announce();
     return { result, list: issued.jws };
+  }
+
+  #listedRoot(members: readonly Member[]): ListedRoot | undefined {
+    const { rootPem, predecessor } = this.#parts;
+    if (predecessor === undefined) return undefined;
+    const { crossPem, isOver } = predecessor;
+    const isEverywhere = laggardsOf(members, rootPem).length === 0;
+    return { certificate: base64Of(rootPem), cross: base64Of(crossPem), isEverywhere, isOver };
   }
 
   #run<T>(work: (transaction: Transacting) => Promise<T>): Promise<T> {
@@ -215,9 +247,9 @@ export class Members {
     return rows.map(({ name, entry }) => sealing.open<Member>("clusters", "entry", name, entry));
   }
 
-  async #write(transaction: Transacting, entry: ListedCluster, before?: string): Promise<void> {
+  async #write(transaction: Transacting, member: Member): Promise<void> {
     const { org, sealing, clock } = this.#parts;
-    const member: Member = { entry, before };
+    const { entry } = member;
     const sealed = sealing.seal("clusters", "entry", entry.name, member);
     await transaction
       .insertInto("clusters")
@@ -266,13 +298,8 @@ export class Members {
   }
 
   async #readStatement(cluster: ClusterId, text: string) {
-    const { org, rootPem, clock } = this.#parts;
-    const opened = await openStatement(text, {
-      type: memberStatementType,
-      root: new X509Certificate(rootPem).raw,
-      signerUri: clusterUri(org, cluster),
-      nowMs: clock.now(),
-    });
+    const { org, clock } = this.#parts;
+    const { opened, root } = await this.#openStatement(cluster, text);
     if (opened.kind === "refused") throw statementRefused(opened.why, opened.cause);
     const parsed = statementSchema.safeParse(opened.payload);
     if (!parsed.success) throw statementRefused("Its form is another one.", parsed.error);
@@ -283,12 +310,37 @@ export class Members {
     if (Math.abs(clock.now() - statement.iat * second) > memberStatementMs) {
       throw statementRefused("It was made at another time; the clocks of both sides may differ.");
     }
-    return { statement, signer: opened.signer.toString() };
+    return { statement, signer: opened.signer.toString(), root };
+  }
+
+  /**
+   * A member that has not changed to the present root yet states so under the one before. Whatever it states later shows
+   * by the signer which root its own servers go by.
+   */
+  async #openStatement(cluster: ClusterId, text: string): Promise<{ opened: OpenedStatement; root: string }> {
+    const { org, rootPem, predecessor, clock } = this.#parts;
+    const trust = { type: memberStatementType, signerUri: clusterUri(org, cluster), nowMs: clock.now() };
+    const under = async (pem: string) => ({
+      opened: await openStatement(text, { ...trust, root: new X509Certificate(pem).raw }),
+      root: fingerprint(pem),
+    });
+    const now = await under(rootPem);
+    if (now.opened.kind === "open" || predecessor === undefined || predecessor.isOver) return now;
+    return under(predecessor.rootPem);
   }
 
   #hash(secret: Uint8Array): string {
     return this.#parts.sealing.hash("join code", Buffer.from(secret).toString("base64url"));
   }
+}
+
+function laggardsOf(members: readonly Member[], rootPem: string): string[] {
+  const root = fingerprint(rootPem);
+  return members.filter((member) => member.root !== root).map(({ entry }) => entry.name);
+}
+
+function base64Of(pem: string): string {
+  return new X509Certificate(pem).raw.toString("base64");
 }
 
 function parseKeys(text: string): PublicKeys {

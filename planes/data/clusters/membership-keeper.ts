@@ -1,15 +1,23 @@
 /**
  * Keeps what home lists of a joined cluster as this cluster is: new keys of its tasks' tokens, and a new intermediate
- * long before the present one ends. Without home it goes on as it is, and asks again.
+ * long before the present one ends or when the organization has another root. Without home it goes on as it is, and asks
+ * again.
  */
 import { X509Certificate } from "node:crypto";
 import { minute, second } from "@biplane/base";
-import { type ListedCluster, type MemberStatement, memberStatementType } from "@biplane/identity";
-import { createCertificateRequest, fingerprint } from "@biplane/kit/certificates";
+import {
+  type ListedCluster,
+  type ListedRoot,
+  type MemberStatement,
+  memberStatementType,
+  rootUriPrefix,
+} from "@biplane/identity";
+import { createCertificateRequest, fingerprint, isIssuedByRoot } from "@biplane/kit/certificates";
 import type { Clock } from "@biplane/kit/clock";
 import { signStatement } from "@biplane/kit/cluster-statements";
 import type { Closeable } from "@biplane/kit/lifecycle";
 import type { Logger } from "@biplane/kit/logging";
+import { judgeSuccessor } from "@biplane/kit/root-succession";
 import type { DataPlaneConfig } from "../config.ts";
 import type { OrganizationCertificates } from "../identity/certificates.ts";
 import { memberIntermediateMs } from "../identity/root.ts";
@@ -23,70 +31,144 @@ const renewBeforeMs = (memberIntermediateMs * 2) / 3;
 export interface KeeperParts {
   readonly config: Pick<DataPlaneConfig, "org" | "cluster" | "region">;
   readonly certificates: OrganizationCertificates;
-  readonly clusters: Pick<ClusterDirectory, "own" | "home">;
+  readonly clusters: Pick<ClusterDirectory, "own" | "home" | "root">;
   readonly keys: SigningKeys;
+  /** Told when the list is another one. Returns how to stop that. */
+  readonly onList: (listener: () => void) => () => void;
   /** On disk before it is used. */
-  readonly onIntermediate: (certificates: OrganizationCertificates) => Promise<void>;
+  readonly onCertificates: (certificates: OrganizationCertificates) => Promise<void>;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 export function keepMembership(parts: KeeperParts): Closeable {
-  let { certificates } = parts;
-  let looking: Promise<void> | undefined;
-  const look = () => {
-    looking ??= tellHome(parts, certificates)
-      .then((renewed) => {
-        certificates = renewed;
-      })
-      .catch((error: unknown) => {
-        parts.log.warn({ event: "home_not_told", error }, "the home cluster could not be told of new keys");
-      })
-      .finally(() => {
-        looking = undefined;
-      });
-  };
+  const keeper = new MembershipKeeper(parts);
+  const look = () => keeper.look();
   parts.keys.onRotation(look);
+  const forget = parts.onList(look);
   const timer = setInterval(look, minute).unref();
+  look();
   return {
     close: async () => {
       clearInterval(timer);
-      await looking;
+      forget();
+      await keeper.close();
     },
   };
 }
 
-async function tellHome(
-  parts: KeeperParts,
+class MembershipKeeper {
+  readonly #parts: KeeperParts;
+  #certificates: OrganizationCertificates;
+  /** Fingerprint of the root that home was told of by this process: a statement says which one its signer is under. */
+  #toldUnder: string | undefined;
+  #looking: Promise<void> | undefined;
+  #isAgain = false;
+  #isClosed = false;
+
+  constructor(parts: KeeperParts) {
+    this.#parts = parts;
+    this.#certificates = parts.certificates;
+  }
+
+  look(): void {
+    if (this.#isClosed) return;
+    this.#isAgain = this.#looking !== undefined;
+    this.#looking ??= this.#keep()
+      .catch((error: unknown) => {
+        const fields = { event: "home_not_told", error };
+        this.#parts.log.warn(fields, "the home cluster could not be told of new keys");
+      })
+      .finally(() => {
+        this.#looking = undefined;
+        if (this.#isAgain) this.look();
+      });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#looking;
+  }
+
+  async #keep(): Promise<void> {
+    const { clusters, config, clock } = this.#parts;
+    const { root } = clusters;
+    const settled = settle(this.#certificates, root);
+    if (settled !== this.#certificates) await this.#use(settled);
+    const { own, home } = clusters;
+    // Not listed: it was taken off the list, and home would not listen.
+    if (own === undefined || home === undefined) return;
+    const next = root && judgeSuccessor(this.#rootPem, root, rootUriPrefix(config.org), clock.now());
+    if (next !== undefined && next.kind !== "successor" && next.kind !== "same") {
+      this.#parts.log.error({ event: "root_refused", reason: next.kind }, "the list names another root");
+      return;
+    }
+    const rootPem = next?.kind === "successor" ? next.rootPem : this.#rootPem;
+    if (rootPem !== this.#rootPem || this.#isDue(own)) await this.#renew(home, rootPem, root);
+    const isUntold = root?.isEverywhere === false && this.#toldUnder !== fingerprint(this.#rootPem);
+    if (isUntold || !isSame(own, config.region, this.#taskKeys)) await this.#tell(home, "");
+  }
+
+  get #rootPem(): string {
+    return this.#certificates.root.certificatePem;
+  }
+
+  get #taskKeys(): MemberStatement["taskKeys"] & ListedCluster["taskKeys"] {
+    return publicKeys(this.#parts.keys, "task");
+  }
+
+  #isDue(own: ListedCluster): boolean {
+    const { certificatePem } = this.#certificates.intermediate;
+    const leftMs = new X509Certificate(certificatePem).validToDate.getTime() - this.#parts.clock.now();
+    // Listed otherwise: the answer that brought a new one was lost.
+    return leftMs < renewBeforeMs || own.fingerprint !== fingerprint(certificatePem);
+  }
+
+  async #renew(home: ListedCluster, rootPem: string, root: ListedRoot | undefined): Promise<void> {
+    const { requestDer, privateKeyPem } = await createCertificateRequest(this.#parts.config.cluster);
+    const der = await this.#tell(home, Buffer.from(requestDer).toString("base64url"));
+    const certificate = new X509Certificate(der);
+    const isOurs = isIssuedByRoot(certificate, new X509Certificate(rootPem), this.#parts.clock.now());
+    if (!isOurs) throw new Error("What the home cluster signed is not under the organization's root.");
+    const intermediate = { certificatePem: certificate.toString(), privateKeyPem };
+    if (rootPem === this.#rootPem) return this.#use({ ...this.#certificates, intermediate });
+    const crossPem = new X509Certificate(Buffer.from(root!.cross, "base64")).toString();
+    const predecessor = { rootPem: this.#rootPem, crossPem, isOver: root!.isOver };
+    await this.#use({ root: { certificatePem: rootPem }, intermediate, predecessor });
+  }
+
+  /** Under the present intermediate. Answers with the certificate for a request; DER. */
+  async #tell(home: ListedCluster, request: string): Promise<Uint8Array> {
+    const { config, clock } = this.#parts;
+    const { intermediate } = this.#certificates;
+    const statement: MemberStatement = {
+      ...{ org: config.org, cluster: config.cluster, region: config.region, taskKeys: this.#taskKeys },
+      ...{ request, iat: Math.floor(clock.now() / second) },
+    };
+    const signed = await signStatement(statement, memberStatementType, intermediate);
+    const sent = { cluster: config.cluster, statement: signed };
+    const answer = await homeClient(home.router, this.#rootPem).updateMember(sent, { timeoutMs: homeCallMs });
+    this.#toldUnder = fingerprint(this.#rootPem);
+    return answer.certificate;
+  }
+
+  async #use(certificates: OrganizationCertificates): Promise<void> {
+    await this.#parts.onCertificates(certificates);
+    this.#certificates = certificates;
+  }
+}
+
+/** What servers show of the root before goes by the list: also in a cluster that joined under the present root. */
+function settle(
   certificates: OrganizationCertificates,
-): Promise<OrganizationCertificates> {
-  const { clusters, keys, config, clock } = parts;
-  const { own, home } = clusters;
-  const taskKeys = publicKeys(keys, "task");
-  const { intermediate, root } = certificates;
-  const { validToDate } = new X509Certificate(intermediate.certificatePem);
-  // Listed otherwise: the answer that brought a new one was lost.
-  const isDue =
-    validToDate.getTime() - clock.now() < renewBeforeMs ||
-    own?.fingerprint !== fingerprint(intermediate.certificatePem);
-  // Not listed: it was taken off the list, and home would not listen.
-  if (own === undefined || home === undefined) return certificates;
-  if (!isDue && isSame(own, config.region, taskKeys)) return certificates;
-  const request = isDue ? await createCertificateRequest(config.cluster) : undefined;
-  const statement: MemberStatement = {
-    ...{ org: config.org, cluster: config.cluster, region: config.region, taskKeys },
-    request: request === undefined ? "" : Buffer.from(request.requestDer).toString("base64url"),
-    iat: Math.floor(clock.now() / second),
-  };
-  const signed = await signStatement(statement, memberStatementType, intermediate);
-  const client = homeClient(home.router, root.certificatePem);
-  const sent = { cluster: config.cluster, statement: signed };
-  const answer = await client.updateMember(sent, { timeoutMs: homeCallMs });
-  if (request === undefined) return certificates;
-  const certificatePem = new X509Certificate(answer.certificate).toString();
-  const renewed = { root, intermediate: { certificatePem, privateKeyPem: request.privateKeyPem } };
-  await parts.onIntermediate(renewed);
-  return renewed;
+  root: ListedRoot | undefined,
+): OrganizationCertificates {
+  const { root: own, predecessor } = certificates;
+  const isOwn = new X509Certificate(own.certificatePem).raw.toString("base64") === root?.certificate;
+  if (root === undefined || !isOwn || predecessor?.isOver === root.isOver) return certificates;
+  const { rootPem = own.certificatePem } = predecessor ?? {};
+  const crossPem = new X509Certificate(Buffer.from(root.cross, "base64")).toString();
+  return { ...certificates, predecessor: { rootPem, crossPem, isOver: root.isOver } };
 }
 
 function isSame(own: ListedCluster, region: string, taskKeys: ListedCluster["taskKeys"]): boolean {

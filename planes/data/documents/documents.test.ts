@@ -52,10 +52,13 @@ describeOnBothDatabases("documents in a data plane", (fresh) => {
     await database.close();
   });
 
-  async function open(signer?: DocumentSigner): Promise<Documents> {
+  async function open(
+    signer?: DocumentSigner,
+    roots: { rootPem: string; predecessorPem?: string } = { rootPem: root.certificatePem },
+  ): Promise<Documents> {
     const documents = await Documents.open({
       org,
-      rootPem: root.certificatePem,
+      ...roots,
       database,
       sealing: createSealing(org, key),
       audit: { record: async (record) => void audited.push(record) },
@@ -68,8 +71,8 @@ describeOnBothDatabases("documents in a data plane", (fresh) => {
     return documents;
   }
 
-  async function openSigner(): Promise<DocumentSigner> {
-    const intermediate = await createIntermediate(root, "home", hour, [authorityUri(org)]);
+  async function openSigner(under = root): Promise<DocumentSigner> {
+    const intermediate = await createIntermediate(under, "home", hour, [authorityUri(org)]);
     const path = join(folder, `key-${Math.random()}`);
     return DocumentSigner.open({ path, systemKey: key, org, intermediate, clock: { now: () => now } });
   }
@@ -112,6 +115,30 @@ describeOnBothDatabases("documents in a data plane", (fresh) => {
     expect(again.current("policy")).toBeUndefined();
     expect((await open()).newest("policy")?.head.version).toBe(4);
     await expect(issue(again, policyFor({}))).rejects.toThrow("home cluster only");
+  });
+
+  test("go on at home under a root that took another one's place, which is believed for what is kept alone", async () => {
+    const before = await open(await openSigner());
+    await issue(before, policyFor({ ada: "Admin" }));
+    const first = before.text("policy")!;
+    await issue(before, policyFor({ ada: "Viewer" }));
+    const next = await createRootAuthority("root 2", 24 * hour, 2);
+    // Control: without the root before, what is kept can't be read, and the versions would begin again.
+    expect((await open(undefined, { rootPem: next.certificatePem })).newest("policy")).toBeUndefined();
+    const roots = { rootPem: next.certificatePem, predecessorPem: root.certificatePem };
+    const home = await open(await openSigner(next), roots);
+    expect(home.newest("policy")).toMatchObject({
+      head: { version: 2 },
+      content: policyFor({ ada: "Viewer" }),
+    });
+    // A control plane that is behind gives back what was signed here, which is no alarm.
+    await home.receive("policy", first);
+    expect(audited).toEqual([]);
+    // Whoever has the old key may still sign newer ones; nobody believes them any more.
+    const old = await createAuthority(org, root);
+    await home.receive("policy", await old.sign("policy", 9, policyFor({ mallory: "Admin" })));
+    expect(audited).toMatchObject([{ code: "DOCUMENT_REFUSED", reason: "document_unknown_authority" }]);
+    expect(home.newest("policy")?.head.version).toBe(2);
   });
 
   test("never go stale at home, which signs them again", async () => {

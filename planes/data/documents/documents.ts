@@ -30,7 +30,10 @@ export type Listener = (kind: DocumentKind, jws: string) => void;
 
 export interface DocumentsOptions {
   readonly org: OrgId;
+  /** Asked for with each document, since another one may take its place. */
   readonly rootPem: string;
+  /** The root before: for what is kept already. What comes is not believed for its sake. */
+  readonly predecessorPem?: string | undefined;
   readonly database: Database<DataSchema>;
   readonly sealing: Sealing;
   readonly audit: Pick<AuditLog, "record">;
@@ -84,7 +87,7 @@ export class Documents {
         if (held !== undefined) documents.#keep(kind, held);
       }
     });
-    if (options.signer !== undefined) await documents.#signAgain();
+    if (options.signer !== undefined) await documents.#signOrRetry();
     return documents;
   }
 
@@ -169,6 +172,7 @@ export class Documents {
       }
       // A control plane gives what it has had last, which is older than what was signed here since.
       if (outcome.kind === "rolled_back" && !(await this.#isBehind(kind, jws))) return;
+      if (outcome.kind === "unknown_authority" && (await this.#isFromBefore(kind, jws))) return;
     }
     if (outcome.kind === "unchanged") {
       this.#returned[kind] = outcome.document as never;
@@ -190,9 +194,23 @@ export class Documents {
     return returned !== undefined && (await this.#verify(kind, jws, returned)).kind === "rolled_back";
   }
 
+  /** What this cluster signed before its root was replaced comes back once more from a control plane that is behind. */
+  async #isFromBefore(kind: DocumentKind, jws: string): Promise<boolean> {
+    const outcome = await this.#verifyKept(kind, jws, this.newest(kind));
+    return outcome.kind === "rolled_back" || outcome.kind === "unchanged";
+  }
+
   /** At home: takes back what an earlier copy of this cluster signed, and this one does not know. */
   onLostClusters(adopt: (list: SignedContent<ClusterListContent>) => Promise<void>): void {
     this.#adopt = adopt;
+  }
+
+  /** At home, where another key or root signs from now on: the policy before the list, which tells of the root. */
+  async signAgain(): Promise<void> {
+    for (const kind of documentKinds) {
+      const held = this.newest(kind);
+      if (held !== undefined) await this.#issueAgain(kind, held.content);
+    }
   }
 
   async close(): Promise<void> {
@@ -251,16 +269,13 @@ export class Documents {
   #schedule(delayMs: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      this.#signing = this.#signAgain();
+      this.#signing = this.#signOrRetry();
     }, delayMs).unref();
   }
 
-  async #signAgain(): Promise<void> {
+  async #signOrRetry(): Promise<void> {
     try {
-      for (const kind of documentKinds) {
-        const held = this.newest(kind);
-        if (held !== undefined) await this.#issueAgain(kind, held.content);
-      }
+      await this.signAgain();
     } catch (error) {
       this.#options.log.error({ event: "signing_failed", error }, "a document could not be signed again");
       this.#schedule(retryMs);
@@ -278,7 +293,7 @@ export class Documents {
       .executeTakeFirst();
     if (row === undefined) return undefined;
     const jws = Buffer.from(sealing.openBytes(table, "jws", kind, row.jws)).toString();
-    const outcome = await this.#verify(kind, jws, undefined);
+    const outcome = await this.#verifyKept(kind, jws, undefined);
     if (outcome.kind === "accepted" || outcome.kind === "expired") return { jws, document: outcome.document };
     this.#options.log.error(
       { event: "document_unfit", kind, reason: outcome.kind },
@@ -297,12 +312,24 @@ export class Documents {
       .execute();
   }
 
-  #verify<K extends DocumentKind>(
+  async #verifyKept<K extends DocumentKind>(
     kind: K,
     jws: string,
     held: SignedContent<DocumentContents[K]> | undefined,
   ) {
-    const { org, rootPem, clock } = this.#options;
+    const outcome = await this.#verify(kind, jws, held);
+    const { predecessorPem } = this.#options;
+    if (outcome.kind !== "unknown_authority" || predecessorPem === undefined) return outcome;
+    return this.#verify(kind, jws, held, predecessorPem);
+  }
+
+  #verify<K extends DocumentKind>(
+    kind: K,
+    jws: string,
+    held: SignedContent<DocumentContents[K]> | undefined,
+    rootPem = this.#options.rootPem,
+  ) {
+    const { org, clock } = this.#options;
     const nowSeconds = Math.floor(clock.now() / second);
     return verifyDocument(openDocument, kind, jws, rootPem, { org, nowSeconds, held });
   }

@@ -59,7 +59,7 @@ describeWithTools("programs in sandboxes", ["bubblewrap"], () => {
     });
     const openEgress = egress.openSandbox.bind(egress);
     const entrances = { ...plainEntrances, openEgress };
-    const authorityPem = authority.certificatePem;
+    const authorityPem = () => authority.certificatePem;
     const hasHosts = () => allowed.length > 0;
     system = await TestExecutor.start({ installation, entrances, authorityPem, hasHosts }, "");
   });

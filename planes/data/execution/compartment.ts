@@ -40,12 +40,12 @@ interface Opened {
 export class Compartments {
   readonly #launcher: SandboxLauncher;
   readonly #entrances: SandboxEntrances;
-  readonly #authorityPem: string;
+  readonly #authorityPem: () => string;
   readonly #base: string;
   readonly #users = process.getuid?.() === 0 ? new SandboxUsers() : undefined;
   readonly #alive = new Set<Compartment>();
-  /** Read when a program first wants them. */
-  #authorities: string | undefined;
+  /** The system's; read when a program first wants them. */
+  #authorities: readonly string[] | undefined;
   #opening = 0;
   #closed = false;
   #count = 0;
@@ -53,7 +53,7 @@ export class Compartments {
   private constructor(
     launcher: SandboxLauncher,
     entrances: SandboxEntrances,
-    authorityPem: string,
+    authorityPem: () => string,
     base: string,
   ) {
     this.#launcher = launcher;
@@ -66,7 +66,7 @@ export class Compartments {
   static async create(
     launcher: SandboxLauncher,
     entrances: SandboxEntrances,
-    authorityPem: string,
+    authorityPem: () => string,
     stateFolder: string,
   ): Promise<Compartments> {
     const memo = join(stateFolder, "sockets-folder");
@@ -136,7 +136,7 @@ export class Compartments {
     this.#count += 1;
     const folder = join(this.#base, String(this.#count));
     mkdirSync(join(folder, "scratch"), { recursive: true });
-    writeFileSync(join(folder, "root.pem"), this.#authorityPem, { mode: 0o644 });
+    writeFileSync(join(folder, "root.pem"), this.#authorityPem(), { mode: 0o644 });
     if (publicAuthorities) {
       writeFileSync(join(folder, "authorities.pem"), this.#allAuthorities(), { mode: 0o644 });
     }
@@ -152,8 +152,8 @@ export class Compartments {
   }
 
   #allAuthorities(): string {
-    this.#authorities ??= [...getCACertificates("system"), this.#authorityPem].join("\n");
-    return this.#authorities;
+    this.#authorities ??= getCACertificates("system");
+    return [...this.#authorities, this.#authorityPem()].join("\n");
   }
 
   async #remove(opened: Opened, user: number | undefined): Promise<void> {

@@ -17,8 +17,8 @@ export interface ExecutorOptions {
   readonly entrances: SandboxEntrances;
   /** Whether tasks of the project may connect to anything; by default they may not. */
   readonly hasHosts?: (project: string) => boolean;
-  /** The organization's root: the only authority that workers believe. PEM. */
-  readonly authorityPem: string;
+  /** The organization's root: the only authority that workers believe. PEM; asked for with each sandbox. */
+  readonly authorityPem: () => string;
   /** `https://host:port` as the certificates name them; dialled through the sandbox's sockets. */
   readonly routerEndpoint: string;
   readonly storeEndpoint: string;

@@ -18,6 +18,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openDataAudit } from "../audit/log.ts";
 import { dataMigrations } from "../store/migrations.ts";
 import type { DataSchema } from "../store/schema.ts";
+import { OwnCertificates } from "./certificates.ts";
 import { type Identity, openIdentity } from "./index.ts";
 
 const org = "acme" as OrgId;
@@ -60,8 +61,10 @@ beforeAll(async () => {
     database,
     audit,
     refusals: audit,
-    rootPem,
-    intermediate: await createIntermediate(root, "home", 3_600_000, [authorityUri(org)]),
+    certificates: new OwnCertificates(join(folder, "certificates.sealed"), systemKey, {
+      root,
+      intermediate: await createIntermediate(root, "home", 3_600_000, [authorityUri(org)]),
+    }),
     documentMs: 900_000,
     authority: issuer,
     router: "https://localhost:1",

@@ -13,6 +13,16 @@ import { serverTlsOptions, type TlsIdentity } from "@biplane/kit/tls";
 export interface OrganizationCertificates {
   readonly root: Pick<TlsIdentity, "certificatePem">;
   readonly intermediate: TlsIdentity;
+  /** Where the root took another one's place. */
+  readonly predecessor?: Predecessor | undefined;
+}
+
+export interface Predecessor {
+  readonly rootPem: string;
+  /** Its word for the present root. */
+  readonly crossPem: string;
+  /** Servers no longer show its word: who knows the root before alone is not led on any more. */
+  readonly isOver: boolean;
 }
 
 /** Signs a request for this cluster's intermediate: the root itself at home, the authority elsewhere. PEM. */
@@ -43,7 +53,8 @@ export async function renewIntermediate(
 ): Promise<OrganizationCertificates> {
   const { validToDate } = new X509Certificate(certificates.intermediate.certificatePem);
   if (validToDate.getTime() - nowMs > renewBeforeMs) return certificates;
-  return createCertificates(path, key, certificates.root.certificatePem, signIntermediate);
+  const { root, predecessor } = certificates;
+  return createCertificates(path, key, root.certificatePem, signIntermediate, predecessor);
 }
 
 export async function createCertificates(
@@ -51,10 +62,15 @@ export async function createCertificates(
   key: Key,
   rootPem: string,
   signIntermediate: SignIntermediate,
+  predecessor?: Predecessor,
 ): Promise<OrganizationCertificates> {
   const { requestDer, privateKeyPem } = await createCertificateRequest("biplane");
   const certificatePem = await signIntermediate(requestDer);
-  const certificates = { root: { certificatePem: rootPem }, intermediate: { certificatePem, privateKeyPem } };
+  const certificates = {
+    root: { certificatePem: rootPem },
+    intermediate: { certificatePem, privateKeyPem },
+    ...(predecessor && { predecessor }),
+  };
   await writeCertificates(path, key, certificates);
   return certificates;
 }
@@ -66,6 +82,58 @@ export async function writeCertificates(
 ): Promise<void> {
   const bytes = new TextEncoder().encode(JSON.stringify(certificates));
   await writeFileDurably(path, sealRecord(deriveKey(key, place), place, bytes));
+}
+
+/** The certificates that a running plane goes by now. */
+export class OwnCertificates {
+  readonly #path: string;
+  readonly #key: Key;
+  #present: OrganizationCertificates;
+  readonly #listeners: ((next: OwnCertificates) => Promise<void>)[] = [];
+
+  constructor(path: string, key: Key, present: OrganizationCertificates) {
+    this.#path = path;
+    this.#key = key;
+    this.#present = present;
+  }
+
+  get present(): OrganizationCertificates {
+    return this.#present;
+  }
+
+  get rootPem(): string {
+    return this.#present.root.certificatePem;
+  }
+
+  /** With the word of the root before: documents reach those who know that one alone. */
+  get intermediate(): TlsIdentity {
+    return withCross(this.#present);
+  }
+
+  /** What servers' certificates are issued under, and shown with. */
+  get served(): TlsIdentity {
+    const { intermediate, predecessor } = this.#present;
+    return predecessor?.isOver === false ? withCross(this.#present) : intermediate;
+  }
+
+  /** Told before they are believed here. */
+  onChange(listener: (next: OwnCertificates) => Promise<void>): void {
+    this.#listeners.push(listener);
+  }
+
+  /** On disk first, then shown by the servers, and only then believed here: what they show is good for both roots. */
+  async replace(next: OrganizationCertificates): Promise<void> {
+    await writeCertificates(this.#path, this.#key, next);
+    const changed = new OwnCertificates(this.#path, this.#key, next);
+    for (const tell of this.#listeners) await tell(changed);
+    this.#present = next;
+  }
+}
+
+function withCross({ intermediate, predecessor }: OrganizationCertificates): TlsIdentity {
+  if (predecessor === undefined) return intermediate;
+  const { certificatePem, privateKeyPem } = intermediate;
+  return { certificatePem: `${certificatePem.trim()}\n${predecessor.crossPem}`, privateKeyPem };
 }
 
 interface Rotating {

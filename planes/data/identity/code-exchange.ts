@@ -32,7 +32,7 @@ const exchangeMs = 10 * second;
 export function createCodeExchange(
   authority: Server | undefined,
   issuer: () => string,
-  rootPem: string,
+  rootPem: () => string,
 ): ExchangeCode {
   return async (grant) => {
     const form = new URLSearchParams({
@@ -42,7 +42,7 @@ export function createCodeExchange(
       client_id: grant.clientId,
       redirect_uri: grant.redirectUri,
     });
-    const { status, body } = await post(authority, issuer(), rootPem, form.toString());
+    const { status, body } = await post(authority, issuer(), rootPem(), form.toString());
     const parsed = answerSchema.safeParse(status === 200 ? JSON.parse(body) : undefined);
     if (!parsed.success) {
       throw new BiplaneError("unauthenticated", {

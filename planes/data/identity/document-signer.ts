@@ -26,7 +26,7 @@ export interface SignerOptions {
   readonly path: string;
   readonly systemKey: Key;
   readonly org: string;
-  /** This cluster's own, below the organization's root. */
+  /** This cluster's own, below the organization's root; asked for at each signature. */
   readonly intermediate: TlsIdentity;
   readonly clock: Clock;
 }
@@ -52,17 +52,19 @@ export class DocumentSigner {
 
   /** A compact JWS. */
   async sign<T extends object>(kind: DocumentKind, document: SignedContent<T>): Promise<string> {
-    if (this.#isDue()) this.#identity = await make(this.#options);
+    // Once: another one may take its place meanwhile.
+    const { intermediate } = this.#options;
+    if (this.#isDue(intermediate)) this.#identity = await make({ ...this.#options, intermediate });
     const { certificatePem, privateKeyPem } = this.#identity;
-    const chain = `${certificatePem.trim()}\n${this.#options.intermediate.certificatePem}`;
+    const chain = `${certificatePem.trim()}\n${intermediate.certificatePem}`;
     const signer = { certificatePem: chain, privateKeyPem };
     return signDocument(documentPayload(document), documentTypes[kind], signer);
   }
 
   /** Also where the intermediate is another one by now. */
-  #isDue(): boolean {
+  #isDue(intermediate: TlsIdentity): boolean {
     const certificate = new X509Certificate(this.#identity.certificatePem);
-    const issuer = new X509Certificate(this.#options.intermediate.certificatePem);
+    const issuer = new X509Certificate(intermediate.certificatePem);
     const leftMs = certificate.validToDate.getTime() - this.#options.clock.now();
     return leftMs < renewBeforeMs || !certificate.verify(issuer.publicKey);
   }

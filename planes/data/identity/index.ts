@@ -21,6 +21,7 @@ import { AddressBudget, AttemptLimiter } from "./attempts.ts";
 import { createIdentityAudit } from "./audit.ts";
 import { RouterAuthenticator, type VerifyingKeys } from "./authenticator.ts";
 import { createAuthorityServer } from "./authority.ts";
+import type { OwnCertificates } from "./certificates.ts";
 import { Claims } from "./claims.ts";
 import { Directory } from "./directory.ts";
 import { DocumentSigner } from "./document-signer.ts";
@@ -49,11 +50,10 @@ export interface IdentityOptions {
   /** Whether this cluster hosts the authority. */
   readonly isHome: boolean;
   readonly region: string;
-  readonly rootPem: string;
+  /** Root and intermediate as they are now. The intermediate certifies the key of documents. */
+  readonly certificates: Pick<OwnCertificates, "rootPem" | "intermediate" | "present">;
   /** The home cluster's; read for each signature. */
   readonly readRoot: () => Promise<OrganizationRoot>;
-  /** This cluster's own, which certifies the key of documents. */
-  readonly intermediate: TlsIdentity;
   readonly documentMs: number;
   /** Addresses as clients dial them, `https://host:port`. */
   readonly authority: string;
@@ -167,18 +167,26 @@ function serveIdentity(options: ServedOptions, stores: IdentityStores): Identity
 }
 
 async function openDocuments(options: IdentityOptions, sealing: Sealing): Promise<Documents> {
-  const { org, systemKey, intermediate, clock, rootPem, database, audit, documentMs, log } = options;
+  const { org, systemKey, certificates, clock, database, audit, documentMs, log } = options;
   const path = join(options.folder, "document-key.sealed");
-  const signer = options.isHome
-    ? await DocumentSigner.open({ path, systemKey, org, intermediate, clock })
-    : undefined;
+  const signing = {
+    ...{ path, systemKey, org, clock },
+    get intermediate() {
+      return certificates.intermediate;
+    },
+  };
   return Documents.open({
     org,
-    rootPem,
+    get rootPem() {
+      return certificates.rootPem;
+    },
+    get predecessorPem() {
+      return certificates.present.predecessor?.rootPem;
+    },
     database,
     sealing,
     audit,
-    signer,
+    signer: options.isHome ? await DocumentSigner.open(signing) : undefined,
     lifetimeMs: documentMs,
     clock,
     log,
@@ -189,10 +197,18 @@ function openMembers(
   options: IdentityOptions,
   stores: { keys: SigningKeys; sealing: Sealing; documents: Documents },
 ): Members {
-  const { org, cluster, database, rootPem, readRoot, clock, intermediate, log } = options;
+  const { org, cluster, database, certificates, readRoot, clock, log } = options;
   const { keys, sealing, documents } = stores;
-  const own = () => homeEntry(options, intermediate.certificatePem, keys);
-  const members = new Members({ org, cluster, database, sealing, documents, rootPem, own, readRoot, clock });
+  const own = () => homeEntry(options, certificates.intermediate.certificatePem, keys);
+  const members = new Members({
+    ...{ org, cluster, database, sealing, documents, own, readRoot, clock },
+    get rootPem() {
+      return certificates.rootPem;
+    },
+    get predecessor() {
+      return certificates.present.predecessor;
+    },
+  });
   if (options.isHome) {
     documents.onLostClusters((list) => members.adopt(list));
     keys.onRotation(() => {

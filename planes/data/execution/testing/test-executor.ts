@@ -135,7 +135,7 @@ export class TestExecutor {
         revokeAttempt: (id) => void this.revoked.push(id),
       },
       entrances: plainEntrances,
-      authorityPem: "",
+      authorityPem: () => "",
       routerEndpoint: "https://localhost:8443",
       storeEndpoint: "https://localhost:8445",
       folder: join(this.#folder, "execution"),
