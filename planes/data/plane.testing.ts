@@ -19,6 +19,7 @@ import type { Interceptor, Transport } from "@connectrpc/connect";
 import { startTestControlPlane, type TestControlPlane } from "../../tests/support/control-plane.ts";
 import { type DataPlaneConfig, readConfig } from "./config.ts";
 import { OwnCertificates, readCertificates, ServingCertificate } from "./identity/certificates.ts";
+import { RootRotation } from "./identity/root-rotation.ts";
 import { prepareClient } from "./identity/subject-rules.ts";
 import { initialize } from "./init.ts";
 import { createLinkRecords, type Link, startLink } from "./link/index.ts";
@@ -44,6 +45,8 @@ export interface TestPlane {
   readonly routing: Routing;
   readonly link: Link;
   readonly rootPem: string;
+  /** As `biplane root rotate` does it. */
+  readonly rotation: RootRotation;
   /** A program with this role. */
   client(role: string, scope?: AssignmentScope): Promise<TestClient>;
   /** Connect to the router; `headers` go with every request. */
@@ -116,7 +119,11 @@ async function start(folder: string, closers: Closers, wanted: TestPlaneOptions)
   const link = closers.add(await openLink(paths.link, stores));
   await link.ready();
   const serving = closers.add(await ServingCertificate.issue(certificates.served, ["localhost"]));
+  certificates.onChange((next) => serving.renewUnder(next.served));
   const { rootPem } = certificates;
+  const { documents, members } = stores.identity;
+  const place = { paths, systemKey, names: config, certificates };
+  const rotation = new RootRotation({ ...place, documents, members, audit: stores.audit });
   const egress = new Egress();
   const parts = {
     ...{ config, stores, controlPlane: link, serving, certificates, egress, log },
@@ -126,7 +133,7 @@ async function start(folder: string, closers: Closers, wanted: TestPlaneOptions)
   await listenAll(routing, config, closers);
   const enrollCode = (cluster: string) => control.code(org, cluster);
   const close = () => closers.close();
-  return assemble({ config, stores, routing, link, rootPem, enrollCode, stopControlPlane, close });
+  return assemble({ config, stores, routing, link, rootPem, rotation, enrollCode, stopControlPlane, close });
 }
 
 function assemble(parts: Omit<TestPlane, "client" | "transport" | "audit">): TestPlane {

@@ -289,6 +289,9 @@ test("a joined cluster's intermediate ends soon, and is renewed long before that
     vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 16 * day });
     await keys.rotate();
     await told();
+    // Home lists it before its answer is here.
+    const count = async () => renewed.length;
+    await eventually(count, (length) => length > 0, { withinMs: 30_000, what: "The new intermediate" });
     expect(renewed).toHaveLength(1);
     expect(listed("ghent")?.fingerprint).toBe(fingerprint(renewed[0]!));
   } finally {

@@ -175,8 +175,11 @@ export class Members {
   async adopt({ head, content }: SignedContent<ClusterListContent>): Promise<void> {
     await this.#change(async (transaction) => {
       const further = content.clusters.filter(({ name }) => name !== this.#parts.cluster);
-      // Whoever is under another root by now asks for a new intermediate by itself.
-      const root = fingerprint(this.#parts.rootPem);
+      // Which of them changed to the present root is known only if all had; the others say so again.
+      const { root: listed } = content;
+      const { rootPem } = this.#parts;
+      const isEverywhere = listed?.isEverywhere === true && listed.certificate === base64Of(rootPem);
+      const root = isEverywhere ? fingerprint(rootPem) : undefined;
       for (const entry of further) await this.#write(transaction, { entry, root });
     }, head.version);
   }

@@ -26,6 +26,7 @@ import type { ClusterDirectory } from "./cluster-directory.ts";
 import { homeCallMs, homeClient } from "./home-client.ts";
 import { publicKeys } from "./own-entry.ts";
 
+const tellAgainMs = 10 * minute;
 const renewBeforeMs = (memberIntermediateMs * 2) / 3;
 
 export interface KeeperParts {
@@ -60,8 +61,8 @@ export function keepMembership(parts: KeeperParts): Closeable {
 class MembershipKeeper {
   readonly #parts: KeeperParts;
   #certificates: OrganizationCertificates;
-  /** Fingerprint of the root that home was told of by this process: a statement says which one its signer is under. */
-  #toldUnder: string | undefined;
+  /** Which root home was told of, and when: a statement says by its signer which one this cluster is under. */
+  #told = { under: "", atMs: 0 };
   #looking: Promise<void> | undefined;
   #isAgain = false;
   #isClosed = false;
@@ -105,8 +106,8 @@ class MembershipKeeper {
     }
     const rootPem = next?.kind === "successor" ? next.rootPem : this.#rootPem;
     if (rootPem !== this.#rootPem || this.#isDue(own)) await this.#renew(home, rootPem, root);
-    const isUntold = root?.isEverywhere === false && this.#toldUnder !== fingerprint(this.#rootPem);
-    if (isUntold || !isSame(own, config.region, this.#taskKeys)) await this.#tell(home, "");
+    if ((root?.isEverywhere === false && this.#isUntold()) || !isSame(own, config.region, this.#taskKeys))
+      await this.#tell(home, "");
   }
 
   get #rootPem(): string {
@@ -122,6 +123,12 @@ class MembershipKeeper {
     const leftMs = new X509Certificate(certificatePem).validToDate.getTime() - this.#parts.clock.now();
     // Listed otherwise: the answer that brought a new one was lost.
     return leftMs < renewBeforeMs || own.fingerprint !== fingerprint(certificatePem);
+  }
+
+  /** A home that was restored from a copy has forgotten it. */
+  #isUntold(): boolean {
+    const isOld = this.#parts.clock.now() - this.#told.atMs > tellAgainMs;
+    return isOld || this.#told.under !== fingerprint(this.#rootPem);
   }
 
   async #renew(home: ListedCluster, rootPem: string, root: ListedRoot | undefined): Promise<void> {
@@ -148,7 +155,7 @@ class MembershipKeeper {
     const signed = await signStatement(statement, memberStatementType, intermediate);
     const sent = { cluster: config.cluster, statement: signed };
     const answer = await homeClient(home.router, this.#rootPem).updateMember(sent, { timeoutMs: homeCallMs });
-    this.#toldUnder = fingerprint(this.#rootPem);
+    this.#told = { under: fingerprint(this.#rootPem), atMs: clock.now() };
     return answer.certificate;
   }
 
