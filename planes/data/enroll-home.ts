@@ -68,9 +68,11 @@ export async function openHomeCertificates(
   names: Pick<ClusterEnrollment, "org" | "cluster" | "predecessor">,
 ): Promise<OrganizationCertificates> {
   const present = await readCertificates(paths.certificates, systemKey);
-  if (present !== undefined) return present;
-  const root =
-    (await OrganizationRoot.read(paths.root, systemKey)) ?? (await createRoot(paths, systemKey, names));
+  const kept = await OrganizationRoot.read(paths.root, systemKey);
+  // Under another root they are of a backup that was tried before this one.
+  const isFit = kept === undefined || kept.certificatePem === present?.root.certificatePem;
+  if (present !== undefined && isFit) return present;
+  const root = kept ?? (await createRoot(paths, systemKey, names));
   const { certificatePem } = root;
   const sign = (request: Uint8Array) => root.signHome(request, names);
   return createCertificates(paths.certificates, systemKey, certificatePem, sign, names.predecessor);

@@ -136,7 +136,7 @@ function replacedRoot(org: string): BiplaneError {
     {
       what: `This is the root that organization ${org} had before: it was replaced.`,
       why: "A backup that was made before `biplane root rotate` holds the old root.",
-      next: "Restore a backup that was made after it.",
+      next: "Restore a backup that was made after it, into an empty state folder.",
     },
     { reason: "organization_root_replaced" },
   );
