@@ -22,6 +22,7 @@ import { createLogger, type Logger } from "@biplane/kit/logging";
 import { backUpRoot } from "./backup/backup.ts";
 import { readPassphrase } from "./backup/passphrase.ts";
 import { restoreRoot } from "./backup/restore.ts";
+import { beginIncarnation } from "./backup/restored.ts";
 import { readConfig } from "./config.ts";
 import type { Installation } from "./execution/sandbox/types.ts";
 import { federationCallback } from "./identity/federation.ts";
@@ -50,6 +51,7 @@ biplane data init  --org O --cluster C [--state DIR]      makes the root first, 
 biplane data join  CODE --enroll-code CODE [--state DIR] [--region R] [--metadata-region R]... [--keys FILE]
                    a further cluster of an organization; CODE: see biplane create cluster
 biplane data init  --new-claim [--state DIR]     a new one-time claim, while the plane is stopped
+biplane data restored [--state DIR]    the state folder was put back from a backup; once, while the plane is stopped
 biplane data federate --issuer URL --client-id ID --client-secret-file FILE [--name TEXT] [--scopes "openid ..."]
                    [--groups-claim NAME] [--group NAME]... [--state DIR]   people sign in at your own provider
 biplane data start [--state DIR] [--edge HOST:PORT | --listen] [--slots N] [--sandboxes N]
@@ -121,6 +123,7 @@ async function main(): Promise<void> {
   if (command === "init") return values["new-claim"] ? renewClaim(values) : init(values);
   if (command === "join") return join(words, values);
   if (command === "root") return root(words, values);
+  if (command === "restored") return restored(values);
   if (command === "federate") return federate(values);
   if (command === "accept-restore") return print(await acceptRestore(stateFolder(values)));
   if (command === "start") return start(values, log);
@@ -199,6 +202,13 @@ async function renewClaim(values: Options): Promise<void> {
   const { org, addresses } = await readConfig(statePaths(state).config);
   const claim = await newClaim(state, org, databaseUrl(values));
   print({ claim: claim.reveal(), claimUrl: `${addresses.authority}/claim` });
+}
+
+async function restored(values: Options): Promise<void> {
+  const state = stateFolder(values);
+  const { org, cluster } = await readConfig(statePaths(state).config);
+  const incarnation = await beginIncarnation(state, org, databaseUrl(values));
+  print({ restored: true, org, cluster, incarnation });
 }
 
 /** Counts from the next start on. */

@@ -98,7 +98,7 @@ function rolledBack(cursor: number, lastSequence: bigint): BiplaneError {
     {
       what: "The data plane's database went back in time.",
       why: `It ends at event ${lastSequence}, and event ${cursor} of the same incarnation is on record.`,
-      next: "Restore it as a new incarnation, so that runs that it lost are told apart.",
+      next: "Was it put back from a backup? Stop it and run `biplane data restored`: runs that it lost are told apart.",
     },
     { reason: "rolled_back" },
   );
