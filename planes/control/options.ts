@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { BiplaneError, day, parseRegionRestriction, second } from "@biplane/base";
+import { wrongOption } from "@biplane/kit/config";
 import { addressesSchema } from "./enrollment/codes.ts";
 
 const options = {
@@ -129,8 +130,7 @@ function parse(parameters: readonly string[]) {
   } catch (error) {
     if (error instanceof BiplaneError) throw error;
     throw new BiplaneError("invalid_argument", {
-      what: (error as Error).message,
-      next: `Commands: ${commands.join(", ")}.`,
+      what: wrongOption(error) ?? (error as Error).message,
     });
   }
 }

@@ -15,7 +15,7 @@ import {
 } from "@biplane/base";
 import { createDecisionLines } from "@biplane/identity/decision-lines";
 import { answerLines } from "@biplane/kit/answer-lines";
-import { required } from "@biplane/kit/config";
+import { required, wrongOption } from "@biplane/kit/config";
 import { Egress } from "@biplane/kit/egress";
 import { runUntilEnd } from "@biplane/kit/lifecycle";
 import { createLogger, type Logger } from "@biplane/kit/logging";
@@ -356,15 +356,9 @@ function print(value: object): void {
 main().then(
   () => process.exit(0),
   (error: unknown) => {
-    const isUsage = isBiplaneError(error, "invalid_argument") || isOptionError(error);
-    const message =
-      isBiplaneError(error) || isUsage ? (error as Error).message : String((error as Error).stack ?? error);
-    process.stderr.write(`biplane data: ${message}\n`);
-    process.exit(isUsage ? 2 : 1);
+    const wrong = wrongOption(error);
+    const message = isBiplaneError(error) ? error.message : String((error as Error).stack ?? error);
+    process.stderr.write(`biplane data: ${wrong ?? message}\n`);
+    process.exit(isBiplaneError(error, "invalid_argument") || wrong !== undefined ? 2 : 1);
   },
 );
-
-/** Node's own words about options are fit for people. */
-function isOptionError(error: unknown): boolean {
-  return String((error as NodeJS.ErrnoException).code).startsWith("ERR_PARSE_ARGS_");
-}

@@ -216,6 +216,14 @@ test.for([
   ["a key for an unknown project", ["keys", "assign", "nowhere", "k2"], 3, "biplane get project"],
   ["a file that is no profile", ["config", "add", "x", workflow], 2, "It is no JSON."],
   ["a resource of an audit record", ["audit", "query", "--resource", "a/b/c/d"], 2, "project/domain/run"],
+  [
+    "an unknown option of the control plane",
+    ["control", "start", "--nope"],
+    2,
+    "Unknown option '--nope'. (--help",
+  ],
+  ["an unknown option of the edge", ["edge", "--nope"], 2, "Unknown option '--nope'. (--help"],
+  ["an unknown option of the data plane", ["data", "start", "--nope"], 2, "Unknown option '--nope'. (--help"],
   ["a taken name", ["create", "project", "flights"], 7, "flights"],
   ["an unknown profile", ["whoami", "--profile", "nobody"], 3, "biplane login"],
 ] as const)("%s ends with its code and says what to do", async ([, words, code, hint]) => {

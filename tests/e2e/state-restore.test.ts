@@ -61,10 +61,6 @@ test("after `biplane data restored` it connects, runs, and has what the backup h
   const known = await client.connection.records.listRuns({ project, domain });
   expect(known.runs.map((one) => one.run?.name)).toEqual(expect.arrayContaining([kept, lost]));
 });
-  const phases = new Map(known.runs.map((one) => [one.run?.name, one.failureCode]));
-  expect(phases.get(kept)).toBe("");
-  expect(phases.get(lost)).not.toBe("");
-});
 
 test("the control plane witnesses the audit log again once its operator accepts the restore", async () => {
   const service = createClient(audit.AuditService, system.transport());

@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { BiplaneError } from "@biplane/base";
+import { wrongOption } from "@biplane/kit/config";
 import { runUntilEnd } from "@biplane/kit/lifecycle";
 import { createLogger } from "@biplane/kit/logging";
 import { readEdgeConfig, readEdgeState } from "./config.ts";
@@ -49,13 +50,14 @@ async function main(): Promise<void> {
 main().then(
   () => process.exit(0),
   (error: unknown) => {
+    const wrong = wrongOption(error);
     const text = error instanceof BiplaneError ? error.message : describe(error);
-    process.stderr.write(`biplane edge: ${text}\n`);
-    process.exit(error instanceof BiplaneError ? 2 : 1);
+    process.stderr.write(`biplane edge: ${wrong ?? text}\n`);
+    process.exit(error instanceof BiplaneError || wrong !== undefined ? 2 : 1);
   },
 );
 
-/** Node's own errors about options and sockets are fit for people; anything else is shown with its place. */
+/** Node's own errors about sockets are fit for people; anything else is shown with its place. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return "code" in error ? error.message : (error.stack ?? error.message);
