@@ -16,6 +16,8 @@ export interface RpcRow {
   readonly plane: "data" | "index";
   readonly permission: Permission | "anonymous";
   readonly resource: ResourceRule;
+  /** What else it may name and reads then: a right in one project gives nothing of another one's. */
+  readonly uses?: { readonly permission: Permission; readonly resource: ResourceRule };
   readonly audit: AuditCode;
   /** Whether the method changes anything: then its audit record is on disk before it runs. */
   readonly changes: boolean;
@@ -39,6 +41,7 @@ function index(permission: Permission, resource: ResourceRule, audit: AuditCode,
   return { plane: "index", permission, resource, audit, changes };
 }
 
+const deployedTask = { permission: "task.read", resource: projectDomain("taskId") } as const;
 const runLists = projectDomain("projectId", "taskId", "taskName", "triggerName", "org");
 
 export const rpcTable: Readonly<Record<string, RpcRow>> = {
@@ -89,6 +92,7 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
 
   "flyteidl2.workflow.RunService/CreateRun": {
     ...change("run.create", projectDomain("runId", "projectId"), "RUN_CREATED"),
+    uses: deployedTask,
     checksFirst: true,
   },
   "flyteidl2.workflow.RunService/AbortRun": change("run.abort", run("runId"), "RUN_ABORTED"),
@@ -112,11 +116,10 @@ export const rpcTable: Readonly<Record<string, RpcRow>> = {
     projectDomain(""),
     "DATA_UPLOAD_GRANTED",
   ),
-  "flyteidl2.dataproxy.DataProxyService/UploadInputs": change(
-    "data.upload",
-    projectDomain("runId", "projectId"),
-    "INPUTS_UPLOADED",
-  ),
+  "flyteidl2.dataproxy.DataProxyService/UploadInputs": {
+    ...change("data.upload", projectDomain("runId", "projectId"), "INPUTS_UPLOADED"),
+    uses: deployedTask,
+  },
   "flyteidl2.dataproxy.DataProxyService/GetActionData": read("data.read", action("actionId"), "DATA_READ"),
   "flyteidl2.dataproxy.DataProxyService/CreateDownloadLink": change(
     "data.read",

@@ -20,6 +20,8 @@ export interface Call {
   readonly address: string;
   /** Set once authorized. */
   resource: Resource | undefined;
+  /** What else it names, where its row tells of something. */
+  used?: Resource | undefined;
   /** Set once decided; resolves once the decision is on disk. */
   recorded?: Promise<void>;
   /** Whether the audit log has it, or is about to. */

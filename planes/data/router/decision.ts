@@ -28,10 +28,13 @@ export async function authorize(parts: DecisionParts, call: Call): Promise<{ rec
 
 /** What the policy says of the call at this moment. */
 export function decideCall(bundle: CurrentPolicy["bundle"], call: Call): Decision {
-  const { permission } = call.row;
+  const { permission, uses } = call.row;
   if (permission === "anonymous") return { kind: "allowed", delegated: false };
   if (call.principal === undefined || call.resource === undefined) {
     throw new Error("A call came to its decision without a caller or a resource.");
   }
-  return decide(call.principal, permission, call.resource, bundle);
+  const decision = decide(call.principal, permission, call.resource, bundle);
+  if (decision.kind !== "allowed" || uses === undefined || call.used === undefined) return decision;
+  const used = decide(call.principal, uses.permission, call.used, bundle);
+  return used.kind === "allowed" ? decision : used;
 }

@@ -10,7 +10,7 @@ import { type FindElsewhere, isElsewhere } from "../clusters/whereabouts.ts";
 import { type Call, callKey } from "./call.ts";
 import { authorize, type DecisionParts } from "./decision.ts";
 import { whileAllowed } from "./lasting.ts";
-import { requireNames, resourceOf } from "./resource.ts";
+import { namedBy, requireNames, resourceOf } from "./resource.ts";
 
 export interface ChainParts extends DecisionParts {
   /** Whether another cluster has what a call did not find here. */
@@ -65,7 +65,9 @@ async function readResource(
 ): Promise<void> {
   try {
     requireNames(schema, message);
-    call.resource = resourceOf(call.row.resource, schema, message, call.org);
+    const { resource, uses } = call.row;
+    call.resource = resourceOf(resource, schema, message, call.org);
+    if (uses !== undefined) call.used = namedBy(uses.resource, schema, message, call.org);
   } catch (error) {
     await parts.audit.refused(call, error);
     throw error;

@@ -24,12 +24,21 @@ export function resourceOf(
   message: Message,
   ownOrg: string,
 ): Resource {
-  if (rule.at.length === 0) return { org: ownOrg };
+  return required(rule, namedBy(rule, schema, message, ownOrg) ?? { org: ownOrg });
+}
+
+/** Undefined where the request names none of it. */
+export function namedBy(
+  rule: ResourceRule,
+  schema: DescMessage,
+  message: Message,
+  ownOrg: string,
+): Resource | undefined {
   for (const path of rule.at) {
     const found = path === "" ? message : fieldAt(schema, message, path);
-    if (found !== undefined) return required(rule, complete(nameOf(found), ownOrg));
+    if (found !== undefined) return complete(nameOf(found), ownOrg);
   }
-  return required(rule, { org: ownOrg });
+  return undefined;
 }
 
 function fieldAt(schema: DescMessage, message: Message, name: string): unknown {

@@ -24,7 +24,8 @@ test.each(Object.entries(rpcTable))("%s names its resource by fields that exist"
   const [typeName, methodName] = name.split("/");
   const { service } = services.find((one) => one.service.typeName === typeName)!;
   const { input } = service.methods.find((method) => method.name === methodName)!;
-  for (const path of row.resource.at) if (path !== "") expect(input.field[path], path).toBeDefined();
+  for (const path of [...row.resource.at, ...(row.uses?.resource.at ?? [])])
+    if (path !== "") expect(input.field[path], path).toBeDefined();
   expect(row.permission === "anonymous" || permissions.includes(row.permission)).toBe(true);
 });
 
