@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { OrgId } from "@biplane/base";
 import { authorityUri, type PolicyContent } from "@biplane/identity";
 import type { AuditInput } from "@biplane/kit/audit-log";
@@ -8,6 +9,7 @@ import { createRootAuthority } from "@biplane/kit/certificates";
 import { newKey } from "@biplane/kit/crypto";
 import { type Database, openDatabase } from "@biplane/kit/database";
 import type { TlsIdentity } from "@biplane/kit/tls";
+import { eventually } from "@biplane/verify/frame/eventually";
 import {
   createAuthority,
   policyFor,
@@ -139,6 +141,34 @@ describeOnBothDatabases("documents in a data plane", (fresh) => {
     await home.receive("policy", await old.sign("policy", 9, policyFor({ mallory: "Admin" })));
     expect(audited).toMatchObject([{ code: "DOCUMENT_REFUSED", reason: "document_unknown_authority" }]);
     expect(home.newest("policy")?.head.version).toBe(2);
+  });
+
+  test.each([
+    // Set back, or a timer that was early: it has gone off by the time that the clock comes to the end.
+    ["is slower than the timer", 899_950, 100],
+    // Set forward, or a machine that slept.
+    ["jumps beyond the end", 0, 900_000],
+  ])("end for whoever watches when the clock says so, also where it %s", async (_, passedMs, leftMs) => {
+    const authority = await createAuthority(org, root);
+    const branch = await open();
+    const issuedAt = Math.floor(now / 1_000);
+    now = issuedAt * 1_000 + passedMs;
+    const head = { issuedAt, expiresAt: issuedAt + 900 };
+    await branch.receive("policy", await authority.sign("policy", 4, policyFor({ ada: "Admin" }), head));
+    let hasEnded = false;
+    branch.onCurrent("policy", () => {
+      hasEnded ||= branch.current("policy") === undefined;
+    });
+    await sleep(200);
+    // The control: nothing has ended before the clock is there.
+    expect(hasEnded).toBe(false);
+    now += leftMs;
+    const within = { withinMs: 30_000, what: "The end being told" };
+    await eventually(
+      async () => hasEnded,
+      (ended) => ended,
+      within,
+    );
   });
 
   test("never go stale at home, which signs them again", async () => {

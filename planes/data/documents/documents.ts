@@ -57,8 +57,8 @@ export interface Issued {
 }
 
 const retryMs = second;
-/** Longer ones come at once. */
-const timerMsMax = 2 ** 31 - 1;
+/** Timers know nothing of a clock that was set forward, or of a machine that slept: who waits for an end looks at least so often. */
+const endCheckMs = second;
 const table = "signed_documents";
 
 export class Documents {
@@ -259,10 +259,12 @@ export class Documents {
 
   #tellOfEnd(kind: DocumentKind, endsAtMs: number): void {
     const tell = () => {
+      // A timer may be early, and the clock may have been set back: it has ended when the clock says so.
+      if (this.#options.clock.now() < endsAtMs) return this.#tellOfEnd(kind, endsAtMs);
       for (const watcher of this.#watchers) watcher(kind);
     };
     clearTimeout(this.#expiries.get(kind));
-    const delayMs = Math.min(Math.max(endsAtMs - this.#options.clock.now(), 0), timerMsMax);
+    const delayMs = Math.min(Math.max(endsAtMs - this.#options.clock.now(), 0), endCheckMs);
     this.#expiries.set(kind, setTimeout(tell, delayMs).unref());
   }
 

@@ -1,9 +1,12 @@
 /** Watches that are open when somebody is shut out: they end then, and others go on (claim IAM-1). */
+import { rpcTable } from "@biplane/classification";
 import { flyte, identity, policy } from "@biplane/data-wire";
 import { eventually } from "@biplane/verify/frame/eventually";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startTestPlane, type TestClient, type TestPlane, testOrg } from "../plane.testing.ts";
+import type { Call } from "./call.ts";
+import { whileAllowed } from "./lasting.ts";
 
 const place = { project: "flights", domain: "development" };
 const method = "flyteidl2.workflow.RunService/WatchRuns";
@@ -81,4 +84,32 @@ test("a watch ends with the credentials that it was begun with, and with the rol
   expect(decisions(revoked.id)).toEqual(["allowed", "unauthenticated"]);
   expect(decisions(demoted.id)).toEqual(["allowed", "denied"]);
   expect(decisions(other.id)).toEqual(["allowed"]);
+});
+
+/** A watch that the router has let in; it begins when the first message is asked for. */
+async function letIn({ token }: TestClient): Promise<AsyncGenerator<string>> {
+  const entrance = { kind: "public", address: "" } as const;
+  const principal = await plane.stores.identity.authenticator.authenticate(`Bearer ${token}`, entrance);
+  const call: Call = {
+    ...{ method, row: rpcTable[method]!, org: principal.org, principal, entrance },
+    ...{ requestId: "r", clientRequestId: undefined, address: "", resource: { org: testOrg, ...place } },
+  };
+  const audit = { decided: async () => {}, refused: async () => {} };
+  return whileAllowed({ policy: plane.stores.identity.policy, audit }, call, endless());
+}
+
+async function* endless(): AsyncGenerator<string> {
+  yield "news";
+  await new Promise(() => {});
+}
+
+test("a watch that was let in just before its credentials ended says nothing (claim IAM-1)", async () => {
+  const [revoked, other] = [await plane.client("Viewer"), await plane.client("Viewer")];
+  const watches = { revoked: await letIn(revoked), other: await letIn(other) };
+  const keys = createClient(identity.ApiKeyService, plane.transport(admin.token));
+  await keys.deleteApiKey({ id: revoked.id });
+  await expect(watches.revoked.next()).rejects.toMatchObject({ code: "unauthenticated" });
+  // The control: the policy has changed, and said nothing of this one.
+  expect(await watches.other.next()).toMatchObject({ value: "news" });
+  await watches.other.return(undefined);
 });

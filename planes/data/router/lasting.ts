@@ -23,10 +23,13 @@ export async function* whileAllowed<T>(
   const iterator = messages[Symbol.asyncIterator]();
   let refusal: unknown;
   let interrupt: (reason: unknown) => void = () => {};
-  const stop = parts.policy.onChange(() => {
+  const decideAgain = () => {
     refusal ??= refusalOf(parts, call);
     if (refusal !== undefined) interrupt(refusal);
-  });
+  };
+  const stop = parts.policy.onChange(decideAgain);
+  // Changes between the first decision and this moment told nobody here.
+  decideAgain();
   try {
     for (;;) {
       const next = await new Promise<IteratorResult<T>>((resolve, reject) => {
