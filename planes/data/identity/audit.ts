@@ -14,7 +14,7 @@ export type IdentityAudit = (
 
 export function createIdentityAudit(
   log: Pick<AuditLog, "record">,
-  /** For what strangers are refused: they can't fill the log. */
+  /** For what is refused: strangers can't fill the log, also not under the name of a client that they merely know. */
   refusals: Pick<RefusalRecorder, "record">,
   org: OrgId,
   addressFrom: "edge" | "peer",
@@ -22,7 +22,7 @@ export function createIdentityAudit(
 ): IdentityAudit {
   return (code, decision, details, request) => {
     const subject = details.subject ?? "";
-    const recorder = subject === "" && decision !== "allowed" ? refusals : log;
+    const recorder = decision === "allowed" ? log : refusals;
     return recorder.record({
       atMs: clock.now(),
       code,

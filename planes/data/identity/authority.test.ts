@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ClusterId, type OrgId, Secret } from "@biplane/base";
 import { authorityUri } from "@biplane/identity";
+import type { AuditInput } from "@biplane/kit/audit-log";
 import { createRootAuthority, issueCertificate } from "@biplane/kit/certificates";
 import { systemClock } from "@biplane/kit/clock";
 import { newKey } from "@biplane/kit/crypto";
@@ -33,6 +34,8 @@ let server: Server;
 let issuer: string;
 let rootPem: string;
 let browser: Browser;
+/** What went by the recorder that strangers can't fill the log through. */
+const bounded: AuditInput[] = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "authority-"));
@@ -60,7 +63,12 @@ beforeAll(async () => {
     systemKey,
     database,
     audit,
-    refusals: audit,
+    refusals: {
+      record: async (refusal) => {
+        bounded.push(refusal);
+        await audit.record(refusal);
+      },
+    },
     certificates: new OwnCertificates(join(folder, "certificates.sealed"), systemKey, {
       root,
       intermediate: await createIntermediate(root, "home", 3_600_000, [authorityUri(org)]),
@@ -185,6 +193,17 @@ describe("client credentials", () => {
     const answer = await token({ grant_type: "client_credentials" }, basic({ ...client, secret: "no" }));
     expect(answer.status).toBe(401);
     expect(answer.json["error"]).toBe("invalid_client");
+  });
+
+  test("can't fill the log in the name of a client that they know the name of", async () => {
+    const client = await machineClient();
+    await token({ grant_type: "client_credentials" }, basic({ ...client, secret: "no" }));
+    await token({ grant_type: "refresh_token", refresh_token: "no", client_id: "biplane-cli" });
+    await token({ grant_type: "client_credentials" }, basic(client));
+    const about = (code: string) => bounded.filter((one) => one.code === code).map(({ subject }) => subject);
+    expect(about("TOKEN_REFUSED").slice(-2)).toEqual([client.id, "biplane-cli"]);
+    // The control: what was given to whoever has the secret is on record each time.
+    expect(about("TOKEN_ISSUED")).toEqual([]);
   });
 });
 

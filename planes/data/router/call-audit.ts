@@ -21,8 +21,9 @@ export function createCallAudit(
   clock: Clock,
 ): CallAudit {
   return {
+    // Whoever is known is recorded each time; strangers can't fill the log, not by what everybody may ask either.
     decided: (call, decision) =>
-      log.record({
+      (call.principal === undefined ? refusals : log).record({
         ...base(call),
         code: call.row.audit,
         ...(decision.kind === "stale"
@@ -34,7 +35,6 @@ export function createCallAudit(
         ...reasonOf(decision),
       }),
     refused: (seen, error) => {
-      // Whoever is known is recorded each time; strangers can't fill the log.
       const recorder = "principal" in seen && seen.principal !== undefined ? log : refusals;
       return recorder.record({
         ...base(seen),
