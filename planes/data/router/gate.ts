@@ -40,6 +40,11 @@ export function createGate(parts: GateParts): Gate {
       return undefined;
     }
     if (request.method !== "POST") {
+      // Pages take people's tokens, which are good at the public entrance alone.
+      if (entrance.kind === "sandbox") {
+        send(response, 404, { "content-type": "text/plain" }, "There are no pages here.\n");
+        return undefined;
+      }
       await parts.pages(request, response, address);
       return undefined;
     }

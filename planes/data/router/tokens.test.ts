@@ -139,20 +139,43 @@ function atRouter(token: string | undefined): Promise<Code | "ok"> {
   return codeOf(createClient(flyte.auth.IdentityService, plane.transport(token)).userInfo({}));
 }
 
-async function inSandbox(inside: AttemptId | undefined, token: string): Promise<Code | "ok"> {
+function inSandbox(inside: AttemptId | undefined, token: string): Promise<Code | "ok"> {
+  return withSandbox(inside, (socketPath) => {
+    const transport = createClientTransport({
+      baseUrl: plane.config.addresses.router,
+      tls: { authorityPem: plane.rootPem },
+      socketPath,
+      interceptors: [bearer(token)],
+    });
+    return codeOf(createClient(flyte.auth.IdentityService, transport).userInfo({}));
+  });
+}
+
+async function withSandbox<T>(
+  inside: AttemptId | undefined,
+  work: (socketPath: string) => Promise<T>,
+): Promise<T> {
   const path = join(await mkdtemp(join(tmpdir(), "sandbox-")), "router.sock");
   const entrance = await plane.routing.router.openSandbox(path, () => inside);
-  const transport = createClientTransport({
-    baseUrl: plane.config.addresses.router,
-    tls: { authorityPem: plane.rootPem },
-    socketPath: path,
-    interceptors: [bearer(token)],
-  });
   try {
-    return await codeOf(createClient(flyte.auth.IdentityService, transport).userInfo({}));
+    return await work(path);
   } finally {
     entrance.close();
   }
+}
+
+/** The status of a GET request. */
+function statusOf(url: string, headers: Record<string, string>, socketPath?: string): Promise<number> {
+  const way = socketPath === undefined ? {} : { socketPath };
+  const options = { headers, ca: plane.rootPem, servername: "localhost", agent: false, ...way } as const;
+  return new Promise((resolve, reject) => {
+    const outgoing = request(url, options, (response) => {
+      response.resume();
+      resolve(response.statusCode!);
+    });
+    outgoing.on("error", reject);
+    outgoing.end();
+  });
 }
 
 function bearer(token: string): Interceptor {
@@ -252,6 +275,15 @@ describe("at a sandbox's entrance (claim IAM-4)", () => {
     expect(await inSandbox(attempt, unsigned(await own(), "none"))).toBe(Code.Unauthenticated);
   });
 
+  test("neither is a person's for the pages and files that the public entrance has", async () => {
+    const url = `${plane.config.addresses.router}/audit/data/checkpoint`;
+    const headers = { authorization: `Bearer ${admin.token}` };
+    expect(await statusOf(url, headers)).toBe(200);
+    await withSandbox(attempt, async (socketPath) => {
+      expect(await statusOf(url, headers, socketPath)).toBe(404);
+    });
+  });
+
   test("an ended attempt's is not, and it is not asked to sign in again", async () => {
     const ended = { ...attempt, run: "r2" } as AttemptId;
     const token = await revealed(plane.stores.identity.tokens.taskToken(ended, admin.id));
@@ -262,17 +294,6 @@ describe("at a sandbox's entrance (claim IAM-4)", () => {
 });
 
 describe("what a control plane has seen (claim TRUST-1)", () => {
-  function statusOf(url: string, headers: Record<string, string>): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const outgoing = request(url, { headers, ca: plane.rootPem, servername: "localhost" }, (response) => {
-        response.resume();
-        resolve(response.statusCode!);
-      });
-      outgoing.on("error", reject);
-      outgoing.end();
-    });
-  }
-
   test("opens nothing of the data plane: no token that ever went to it is good anywhere else", async () => {
     const sent = vi.spyOn(plane.stores.identity.tokens, "controlToken");
     const projects = createClient(flyte.project.ProjectService, plane.transport(admin.token));
