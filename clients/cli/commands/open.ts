@@ -8,6 +8,7 @@ import { flyte } from "@biplane/data-wire";
 import { type Connection, RemoteClient } from "@biplane/sdk/remote";
 import { Command } from "commander";
 import { openInBrowser } from "../browser.ts";
+import { reportPage } from "../output/report-page.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
 
 interface OpenOptions extends CommonOptions {
@@ -31,10 +32,14 @@ async function open(runName: string, action: string, options: OpenOptions): Prom
   const run = new RemoteClient(connection).getRun(runName);
   if (options.run === true) return openInBrowser(run.url);
   const html = await fetchReport(connection, run.id, action);
-  const path = options.save ?? join(await mkdtemp(join(tmpdir(), "biplane-report-")), "report.html");
-  await writeFile(path, html, { mode: 0o600 });
-  if (options.save === undefined) await openInBrowser(pathToFileURL(path).href);
-  else process.stderr.write(`Saved ${path}.\n`);
+  if (options.save !== undefined) {
+    await writeFile(options.save, html, { mode: 0o600 });
+    process.stderr.write(`Saved ${options.save}.\n`);
+    return;
+  }
+  const path = join(await mkdtemp(join(tmpdir(), "biplane-report-")), "report.html");
+  await writeFile(path, reportPage(html.toString("utf8")), { mode: 0o600 });
+  await openInBrowser(pathToFileURL(path).href);
 }
 
 export async function fetchReport(

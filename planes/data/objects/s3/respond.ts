@@ -4,7 +4,20 @@ import type { HttpResponse } from "@biplane/kit";
 import type { S3Error } from "./s3-error.ts";
 import { renderError, renderXml, type Xml } from "./xml.ts";
 
-const safeHeaders = { "content-security-policy": "sandbox", "x-content-type-options": "nosniff" } as const;
+/** A report is a task's own page: it runs nothing, and loads nothing that could carry its data to a host of its choice. */
+const contentPolicy = [
+  "sandbox",
+  "default-src 'none'",
+  ...["img-src", "font-src", "media-src"].map((kind) => `${kind} data:`),
+  "style-src 'unsafe-inline' data:",
+  "form-action 'none'",
+  "base-uri 'none'",
+].join("; ");
+const safeHeaders = {
+  "content-security-policy": contentPolicy,
+  "x-content-type-options": "nosniff",
+  "x-dns-prefetch-control": "off",
+} as const;
 
 export type Headers = Readonly<Record<string, string | number>>;
 
