@@ -1,9 +1,21 @@
-/** The test projects: fast ones beside the source, slow ones that start real processes under tests/. */
-import { defineConfig } from "vitest/config";
+/**
+ * The test projects: fast ones beside the source, slow ones that start real processes under tests/. Two files run at a
+ * time; those of a project's `-alone` half run after all others, one by one.
+ */
+import { configDefaults, defineConfig } from "vitest/config";
 
 const inline = [/@biplane\//, /@flyteorg\/flyteidl2/];
 /** Built programs and code bundles are loaded as Node loads them: hooks that they set must see their imports. */
 const external = [/\/dist\/[^/]+\.mjs$/, /\/biplane-bundle-[^/]+\//];
+
+/** What neighbours disturb, or what disturbs them: seconds, memory, a thousand connections, mounts. */
+const alone = {
+  contract: ["tests/contract/tunnel*.test.ts", "tests/contract/objects/disk-full.test.ts"],
+  e2e: ["tests/e2e/{clusters,half-open,sizes,smuggling,verify}.test.ts"],
+  faults: ["tests/faults/syncs.test.ts"],
+};
+
+const slow = { testTimeout: 300_000, exclude: [...configDefaults.exclude, ...Object.values(alone).flat()] };
 
 export default defineConfig({
   test: {
@@ -15,20 +27,16 @@ export default defineConfig({
       project("unit", [
         "{contracts,kit,planes,tunnel,worker,clients,examples,verify,tools,bench,tests/support}/**/*.test.ts",
       ]),
-      project("boundary", ["tests/boundary/**/*.test.ts"]),
-      project("policy", ["tests/policy/**/*.test.ts"]),
-      project("contract", ["tests/contract/**/*.test.ts"]),
-      project("conformance", ["tests/conformance/**/*.test.ts"]),
-      project("e2e", ["tests/e2e/**/*.test.ts"]),
-      project("faults", ["tests/faults/**/*.test.ts"]),
+      ...["boundary", "policy", "contract", "conformance", "e2e", "faults"].map((name) =>
+        project(name, [`tests/${name}/**/*.test.ts`], slow),
+      ),
+      ...Object.entries(alone).map(([name, files]) =>
+        project(`${name}-alone`, files, { testTimeout: slow.testTimeout, fileParallelism: false }),
+      ),
     ],
   },
 });
 
-function project(name: string, include: string[]) {
-  const slow = name !== "unit";
-  return {
-    extends: true as const,
-    test: { name, include, ...(slow ? { testTimeout: 300_000, fileParallelism: false } : {}) },
-  };
+function project(name: string, include: string[], settings: object = {}) {
+  return { extends: true as const, test: { name, include, ...settings } };
 }

@@ -337,7 +337,7 @@ describe("frames of HTTP/2", () => {
       );
     }
     for (const service of ["router", "objects"] as const) {
-      const answer = await exchange(target(service), "h2", Buffer.concat(frames), 3_000);
+      const answer = await exchange(target(service), "h2", Buffer.concat(frames), 20_000);
       const goneAway = framesIn(answer).some(({ type }) => type === frameTypes.goAway);
       expect(answer.ended || goneAway, service).toBe(true);
     }

@@ -1,6 +1,6 @@
 /**
- * `npm test [PROJECT [NAME]] [-- --seeds N]`: checks, then every Vitest project one after the other, then each skip with its
- * reason and one line of counts. Projects run apart, since slow ones start whole systems and measure memory and time.
+ * `npm test [PROJECT [NAME]] [-- --seeds N]`: checks, then every Vitest project, then each skip with its reason and one
+ * line of counts. Those that start whole systems run together, so that one waits while another one works.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -9,7 +9,11 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { ProjectSummary } from "./reporter.ts";
 
-const projects = ["unit", "boundary", "policy", "contract", "conformance", "e2e", "faults"];
+const groups = [
+  ["unit", "boundary", "policy"],
+  ["contract", "conformance", "e2e", "faults"],
+];
+const projects = groups.flat();
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { seeds: { type: "string" }, seed: { type: "string" }, questions: { type: "string" } },
@@ -31,20 +35,24 @@ if (project === undefined) {
     if (!run(`Check: ${program.join(" ")}`, program)) failures.push(program.join(" "));
   }
 }
-for (const name of project === undefined ? projects : [project]) {
-  if (!runProject(name)) failures.push(`project ${name}`);
+for (const group of project === undefined ? groups : [[project]]) {
+  if (!runProjects(group)) failures.push(`a project of ${group.join(", ")}`);
 }
 const clean = report();
 rmSync(folder, { recursive: true, force: true });
 process.exit(clean && failures.length === 0 ? 0 : 1);
 
-function runProject(name: string): boolean {
-  const pattern = name === "unit" ? "**/*.test.ts" : `tests/${name}/**/*.test.ts`;
-  const files = globSync(pattern, { exclude: ["**/node_modules/**"] });
-  if (files.length === 0) throw new Error(`Project ${name} has no test: ${pattern} matches nothing.`);
-  const filters = names.map((part) => (existsSync(part) ? part : `tests/${name}/${part}`));
+function runProjects(group: readonly string[]): boolean {
+  for (const name of group) {
+    const pattern = name === "unit" ? "**/*.test.ts" : `tests/${name}/**/*.test.ts`;
+    const files = globSync(pattern, { exclude: ["**/node_modules/**"] });
+    if (files.length === 0) throw new Error(`Project ${name} has no test: ${pattern} matches nothing.`);
+  }
+  // The `-alone` half of a project goes with it.
+  const chosen = group.map((name) => `--project=${name}*`);
+  const filters = names.map((part) => (existsSync(part) ? part : `tests/${group[0]}/${part}`));
   const reporters = ["--reporter=default", "--reporter=./tools/testing/reporter.ts"];
-  return run(`Tests: ${name}`, ["vitest", "run", "--project", name, ...reporters, ...filters]);
+  return run(`Tests: ${group.join(", ")}`, ["vitest", "run", ...chosen, ...reporters, ...filters]);
 }
 
 function run(title: string, program: readonly string[]): boolean {
