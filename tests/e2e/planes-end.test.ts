@@ -13,7 +13,9 @@ let folder = "";
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "biplane-planes-end-"));
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
+/** Of planes that run: what they write in the middle of it would make it fail. */
+const removal = { recursive: true, force: true, maxRetries: 20 };
+afterEach(() => rm(folder, removal));
 
 test("planes end with the process that started them, however it ends", async () => {
   const { child, planes, ended } = await startDev();
@@ -24,7 +26,7 @@ test("planes end with the process that started them, however it ends", async () 
 
 test("planes end when their state is deleted, and it is said why", async () => {
   const { planes, ended } = await startDev();
-  await rm(join(folder, "state", "data"), { recursive: true, force: true });
+  await rm(join(folder, "state", "data"), removal);
   const { code, errors } = await ended;
   expect(code).not.toBe(0);
   expect(errors).toContain("ended by itself");
