@@ -1,7 +1,7 @@
 /** The worker's end of the control socket, inherited as file descriptor 3. */
 import { Socket } from "node:net";
 import { limits } from "@biplane/base";
-import { worker } from "@biplane/data-wire";
+import * as worker from "@biplane/data-wire/gen/biplane/worker/v1/worker_pb.js";
 import { frameMessage, MessageSplitter } from "@biplane/kit/framing";
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 

@@ -2,7 +2,7 @@
 import { types } from "node:util";
 import { limits } from "@biplane/base";
 import { FailureKind } from "@biplane/control-wire";
-import { worker } from "@biplane/data-wire";
+import * as worker from "@biplane/data-wire/gen/biplane/worker/v1/worker_pb.js";
 import { create } from "@bufbuild/protobuf";
 
 /** What user code threw where the SDK could not catch it, e.g. while its bundle was imported. */

@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BiplaneError, limits } from "@biplane/base";
-import { children, worker } from "@biplane/data-wire";
+import * as children from "@biplane/data-wire/gen/biplane/data/v1/children_pb.js";
+import * as worker from "@biplane/data-wire/gen/biplane/worker/v1/worker_pb.js";
 import { type PreparedTransport, prepareClientTransport } from "@biplane/kit/connect-client";
 import type { StoreAccess, StoreRequest, StoreResponse, WorkerHost } from "@biplane/sdk/host";
 import { create } from "@bufbuild/protobuf";

@@ -16,6 +16,12 @@ warmUp().catch((error: unknown) => {
   process.exit(1);
 });
 
+// The bundle may have renamed a class, such as the one that is called as a global of Node is.
+for (const [name, value] of Object.entries(sdk)) {
+  if (typeof value === "function" && value.name !== name)
+    Object.defineProperty(value, "name", { value: name });
+}
+
 startupSnapshot.setDeserializeMainFunction(() => {
   const [installation] = process.argv.slice(1);
   if (installation === "trial") return;

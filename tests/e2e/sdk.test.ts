@@ -49,6 +49,15 @@ test("a sub-action's failure is a typed error that its parent can handle", async
   expect(exit).not.toBe("fine");
 });
 
+test("what a worker loads late is there: languages of schemas, Node's own headers, names of classes", async () => {
+  expect(await outputOf("library")).toEqual({
+    told: expect.stringContaining("Zu klein"),
+    file: "File",
+    folder: "Dir",
+    header: "1",
+  });
+});
+
 test.for([1_000, 200_000, 3_000_000])("%i characters go to a sub-action and back", async (characters) => {
   expect(await outputOf("large", { characters })).toBe(characters);
 });

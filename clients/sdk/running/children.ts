@@ -1,7 +1,7 @@
 /** The sub-actions of one attempt: enqueued in batches, awaited over one stream, found again after a crash. */
 import { createHash } from "node:crypto";
 import { MiB } from "@biplane/base";
-import { children } from "@biplane/data-wire";
+import * as children from "@biplane/data-wire/gen/biplane/data/v1/children_pb.js";
 import { create } from "@bufbuild/protobuf";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { Batches } from "./batches.ts";

@@ -1,6 +1,6 @@
 /** What a task's code threw, as the record of its attempt. */
 import { limits } from "@biplane/base";
-import { children } from "@biplane/data-wire";
+import * as children from "@biplane/data-wire/gen/biplane/data/v1/children_pb.js";
 import { create } from "@bufbuild/protobuf";
 import { NonRecoverableError, TaskFailedError, ValidationError } from "../tasks/errors.ts";
 

@@ -3,7 +3,8 @@
  * the ones that have ended. The scheme is Flyte's; names are opaque to everyone else.
  */
 import { createHash } from "node:crypto";
-import { flyte } from "@biplane/data-wire";
+import * as flyteCore from "@biplane/data-wire/flyte/core";
+import type * as flyteTask from "@biplane/data-wire/flyte/task";
 import { toBinary } from "@bufbuild/protobuf";
 import { fullName, type TaskDefinition } from "../tasks/definition.ts";
 import { interfaceOf } from "../tasks/interface.ts";
@@ -15,7 +16,7 @@ const identities = new WeakMap<TaskDefinition, string>();
 export function taskIdentity(definition: TaskDefinition): string {
   let identity = identities.get(definition);
   if (identity === undefined) {
-    const interfaceHash = sha256(toBinary(flyte.core.TypedInterfaceSchema, interfaceOf(definition)));
+    const interfaceHash = sha256(toBinary(flyteCore.TypedInterfaceSchema, interfaceOf(definition)));
     // Flyte's scheme ends in a cache version, which these tasks don't have.
     identity = sha256(`${fullName(definition)}-${interfaceHash}-`);
     identities.set(definition, identity);
@@ -24,12 +25,12 @@ export function taskIdentity(definition: TaskDefinition): string {
 }
 
 /** Values with a hash of their own count by it, so that a file written again elsewhere is the same input. */
-export function inputsHash(inputs: flyte.task.Inputs): string {
+export function inputsHash(inputs: flyteTask.Inputs): string {
   const hash = createHash("sha256");
   for (const { name, value } of inputs.literals) {
     hash.update(`${name}:`);
     if (value === undefined) continue;
-    hash.update(value.hash === "" ? toBinary(flyte.core.LiteralSchema, value) : value.hash);
+    hash.update(value.hash === "" ? toBinary(flyteCore.LiteralSchema, value) : value.hash);
     hash.update(";");
   }
   return hash.digest("base64");

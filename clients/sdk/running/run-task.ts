@@ -1,5 +1,6 @@
 /** Runs one attempt of a task for the worker: decodes, calls, encodes. Internal. */
-import { flyte, worker } from "@biplane/data-wire";
+import * as flyteTask from "@biplane/data-wire/flyte/task";
+import * as worker from "@biplane/data-wire/gen/biplane/worker/v1/worker_pb.js";
 import { create, fromBinary } from "@bufbuild/protobuf";
 import type { RunTask, WorkerDone, WorkerHost, WorkerStart } from "../host.ts";
 import { withObjectAccess } from "../storage/object-access.ts";
@@ -41,7 +42,7 @@ function failed(error: unknown): WorkerDone {
 }
 
 async function attempt(start: WorkerStart, host: WorkerHost, ended: AbortSignal): Promise<Uint8Array> {
-  const template = fromBinary(flyte.task.TaskSpecSchema, start.taskSpec).taskTemplate;
+  const template = fromBinary(flyteTask.TaskSpecSchema, start.taskSpec).taskTemplate;
   const commandLine = template?.target.case === "container" ? template.target.value.args : [];
   const definition = findDefinition(commandLine);
   const access = new S3Access({

@@ -1,6 +1,7 @@
 /** What `hello(…)`, `step(…)`, `group(…)` and `report` do inside a running task. */
 import { KiB } from "@biplane/base";
-import { children, flyte } from "@biplane/data-wire";
+import * as flyteTask from "@biplane/data-wire/flyte/task";
+import * as children from "@biplane/data-wire/gen/biplane/data/v1/children_pb.js";
 import { objectUri, parseObjectUri } from "@biplane/layout";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
@@ -75,7 +76,7 @@ export class RunningScope implements Scope {
       name,
       group: this.group,
       taskSpec: this.#specification(definition),
-      inputs: await this.#deliver(name, toBinary(flyte.task.InputsSchema, inputs)),
+      inputs: await this.#deliver(name, toBinary(flyteTask.InputsSchema, inputs)),
     });
     return this.#result(definition, update);
   }
@@ -125,7 +126,7 @@ export class RunningScope implements Scope {
   #specification(definition: TaskDefinition): Uint8Array {
     let bytes = specifications.get(definition);
     if (bytes === undefined) {
-      bytes = toBinary(flyte.task.TaskSpecSchema, specificationOf(definition, this.#surroundings.place));
+      bytes = toBinary(flyteTask.TaskSpecSchema, specificationOf(definition, this.#surroundings.place));
       specifications.set(definition, bytes);
     }
     return bytes;

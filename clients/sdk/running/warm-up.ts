@@ -2,7 +2,11 @@
  * Runs a task that does what most tasks do, against a router in this process, so that the code on its way is compiled
  * before a snapshot of the memory is taken: a worker that starts from it compiles none of it again. Internal.
  */
-import { children, flyte, worker } from "@biplane/data-wire";
+
+import * as flyteCommon from "@biplane/data-wire/flyte/common";
+import * as flyteTask from "@biplane/data-wire/flyte/task";
+import * as children from "@biplane/data-wire/gen/biplane/data/v1/children_pb.js";
+import * as worker from "@biplane/data-wire/gen/biplane/worker/v1/worker_pb.js";
 import { create, fromBinary, isMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { z } from "zod";
@@ -70,8 +74,8 @@ function startOf(definition: TaskDefinition): WorkerStart {
   return create(worker.StartSchema, {
     ...{ org: place.org, project: place.project, domain: place.domain },
     ...{ run: "warm-up", action: "a0", attempt: 1, runStartTime: "2026-01-01T00:00:00.000Z" },
-    taskSpec: toBinary(flyte.task.TaskSpecSchema, specificationOf(definition, place)),
-    inputs: toBinary(flyte.task.InputsSchema, encodeInputs(inputFields(definition), value)),
+    taskSpec: toBinary(flyteTask.TaskSpecSchema, specificationOf(definition, place)),
+    inputs: toBinary(flyteTask.InputsSchema, encodeInputs(inputFields(definition), value)),
     ...{ outputsPrefix: "s3://b/a0/1", rawDataPrefix: "s3://b/a0/1/raw", runBase: "s3://b/r" },
   });
 }
@@ -96,7 +100,7 @@ function router(outputs: Uint8Array): Transport {
     const result = { case: "outputs", value: outputs } as const;
     const told = (await enqueued.promise).map((name) => ({
       name,
-      phase: flyte.common.ActionPhase.SUCCEEDED as number,
+      phase: flyteCommon.ActionPhase.SUCCEEDED as number,
       result,
     }));
     yield create(children.WatchResponseSchema, { updates: told });

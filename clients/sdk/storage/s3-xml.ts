@@ -1,11 +1,17 @@
 /** The few XML documents of S3 that a client reads. */
 import { XMLParser } from "fast-xml-parser";
 
-const parser = new XMLParser({
-  parseTagValue: false,
-  isArray: (name) => name === "Contents",
-  processEntities: true,
-});
+let parser: XMLParser | undefined;
+
+/** Made when it is first needed: most tasks list nothing. */
+function parse(document: string): unknown {
+  parser ??= new XMLParser({
+    parseTagValue: false,
+    isArray: (name) => name === "Contents",
+    processEntities: true,
+  });
+  return parser.parse(document);
+}
 
 interface ListingDocument {
   readonly ListBucketResult?: {
@@ -22,7 +28,7 @@ export interface Listing {
 }
 
 export function readListing(document: string): Listing {
-  const result = (parser.parse(document) as ListingDocument).ListBucketResult;
+  const result = (parse(document) as ListingDocument).ListBucketResult;
   if (result === undefined) throw new Error("The object store's list can't be read.");
   const objects = (result.Contents ?? []).map((entry) => ({
     key: entry.Key ?? "",
@@ -32,7 +38,7 @@ export function readListing(document: string): Listing {
 }
 
 export function readUploadId(document: string): string {
-  const parsed = parser.parse(document) as { InitiateMultipartUploadResult?: { UploadId?: string } };
+  const parsed = parse(document) as { InitiateMultipartUploadResult?: { UploadId?: string } };
   const id = parsed.InitiateMultipartUploadResult?.UploadId;
   if (id === undefined) throw new Error("The object store's answer names no upload.");
   return id;

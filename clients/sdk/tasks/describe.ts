@@ -1,6 +1,6 @@
 /** The exported tasks of a module as bytes, so that a client with another copy of this SDK can read them. Internal. */
 
-import { flyte } from "@biplane/data-wire";
+import * as flyteTask from "@biplane/data-wire/flyte/task";
 import { toBinary } from "@bufbuild/protobuf";
 import { fullName } from "./definition.ts";
 import { specificationOf, type TaskPlace } from "./specification.ts";
@@ -21,7 +21,7 @@ export function describeTasks(
   return Object.entries(module).flatMap(([exportName, value]) => {
     if (!isTask(value)) return [];
     const definition = definitionOf(value);
-    const spec = toBinary(flyte.task.TaskSpecSchema, specificationOf(definition, place));
+    const spec = toBinary(flyteTask.TaskSpecSchema, specificationOf(definition, place));
     return [{ name: fullName(definition), exportName, spec }];
   });
 }

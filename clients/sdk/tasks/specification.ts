@@ -1,14 +1,13 @@
 /** A task as Flyte's `TaskSpec`: everything that a data plane needs to run it. */
 
-import { flyte } from "@biplane/data-wire";
+import * as flyteCore from "@biplane/data-wire/flyte/core";
+import * as flyteTask from "@biplane/data-wire/flyte/task";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { literalTypeOf } from "../types/literal-type.ts";
 import { type ObjectField, resolveType } from "../types/value-type.ts";
 import { encodeValue } from "../values/encode.ts";
 import { fullName, inputFields, type TaskDefinition, type TaskSettings } from "./definition.ts";
 import { interfaceOf } from "./interface.ts";
-
-const { Resources_ResourceName: ResourceName } = flyte.core;
 
 export interface TaskPlace {
   readonly org: string;
@@ -23,12 +22,12 @@ export interface TaskPlace {
 export const taskArgument = "--task";
 export const bundleArgument = "--tgz";
 
-export function specificationOf(definition: TaskDefinition, place: TaskPlace): flyte.task.TaskSpec {
+export function specificationOf(definition: TaskDefinition, place: TaskPlace): flyteTask.TaskSpec {
   const name = fullName(definition);
-  return create(flyte.task.TaskSpecSchema, {
+  return create(flyteTask.TaskSpecSchema, {
     taskTemplate: {
       id: {
-        resourceType: flyte.core.ResourceType.TASK,
+        resourceType: flyteCore.ResourceType.TASK,
         org: place.org,
         project: place.project,
         domain: place.domain,
@@ -50,9 +49,9 @@ export function specificationOf(definition: TaskDefinition, place: TaskPlace): f
   });
 }
 
-function metadataOf(settings: TaskSettings): MessageInitShape<typeof flyte.core.TaskMetadataSchema> {
+function metadataOf(settings: TaskSettings): MessageInitShape<typeof flyteCore.TaskMetadataSchema> {
   return {
-    runtime: { type: flyte.core.RuntimeMetadata_RuntimeType.OTHER, version: "0.1.0", flavor: "typescript" },
+    runtime: { type: flyteCore.RuntimeMetadata_RuntimeType.OTHER, version: "0.1.0", flavor: "typescript" },
     retries: { retries: settings.retries ?? 0 },
     generatesDeck: true,
     ...(settings.timeout === undefined ? {} : { timeout: wholeSeconds(settings.timeout.seconds) }),
@@ -68,7 +67,7 @@ function containerOf(
   name: string,
   settings: TaskSettings,
   place: TaskPlace,
-): MessageInitShape<typeof flyte.core.ContainerSchema> {
+): MessageInitShape<typeof flyteCore.ContainerSchema> {
   return {
     args: commandLine(name, place.bundleUri),
     env: Object.entries(settings.env ?? {}).map(([key, value]) => ({ key, value })),
@@ -86,17 +85,17 @@ function commandLine(name: string, bundleUri: string): string[] {
   ];
 }
 
-function resourcesOf(settings: TaskSettings): MessageInitShape<typeof flyte.core.ResourcesSchema> {
+function resourcesOf(settings: TaskSettings): MessageInitShape<typeof flyteCore.ResourcesSchema> {
   const { cpu, memory } = settings.resources ?? {};
   const entries = [
-    ...(cpu === undefined ? [] : [{ name: ResourceName.CPU, value: String(cpu) }]),
-    ...(memory === undefined ? [] : [{ name: ResourceName.MEMORY, value: memory }]),
+    ...(cpu === undefined ? [] : [{ name: flyteCore.Resources_ResourceName.CPU, value: String(cpu) }]),
+    ...(memory === undefined ? [] : [{ name: flyteCore.Resources_ResourceName.MEMORY, value: memory }]),
   ];
   return { requests: entries, limits: entries };
 }
 
 /** Tells other clients which inputs they may leave out. */
-function parameter(field: ObjectField): MessageInitShape<typeof flyte.task.NamedParameterSchema> {
+function parameter(field: ObjectField): MessageInitShape<typeof flyteTask.NamedParameterSchema> {
   const variable = { type: literalTypeOf(field.type), description: field.description ?? field.name };
   const isOptional = resolveType(field.type).kind === "optional";
   const fallback = typeof field.defaultValue === "function" ? field.defaultValue() : field.defaultValue;

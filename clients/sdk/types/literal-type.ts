@@ -1,26 +1,25 @@
 /** Our description of a type as Flyte's, and back. Variants of unions carry the tags that Python's SDK looks for. */
 
-import { flyte } from "@biplane/data-wire";
+import * as flyteCore from "@biplane/data-wire/flyte/core";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { jsonSchema } from "./json-schema.ts";
 import { resolveType, type SimpleKind, type ValueType } from "./value-type.ts";
 
-const { LiteralTypeSchema, SimpleType } = flyte.core;
-export type LiteralType = flyte.core.LiteralType;
+export type LiteralType = flyteCore.LiteralType;
 const structureName = "flyteidl2.core.TypeStructure";
-type Init = MessageInitShape<typeof LiteralTypeSchema>;
+type Init = MessageInitShape<typeof flyteCore.LiteralTypeSchema>;
 
-const simpleTypes: Partial<Record<SimpleKind, flyte.core.SimpleType>> = {
-  none: SimpleType.NONE,
-  string: SimpleType.STRING,
-  integer: SimpleType.INTEGER,
-  bigint: SimpleType.INTEGER,
-  float: SimpleType.FLOAT,
-  boolean: SimpleType.BOOLEAN,
-  datetime: SimpleType.DATETIME,
-  duration: SimpleType.DURATION,
-  bytes: SimpleType.BINARY,
-  any: SimpleType.STRUCT,
+const simpleTypes: Partial<Record<SimpleKind, flyteCore.SimpleType>> = {
+  none: flyteCore.SimpleType.NONE,
+  string: flyteCore.SimpleType.STRING,
+  integer: flyteCore.SimpleType.INTEGER,
+  bigint: flyteCore.SimpleType.INTEGER,
+  float: flyteCore.SimpleType.FLOAT,
+  boolean: flyteCore.SimpleType.BOOLEAN,
+  datetime: flyteCore.SimpleType.DATETIME,
+  duration: flyteCore.SimpleType.DURATION,
+  bytes: flyteCore.SimpleType.BINARY,
+  any: flyteCore.SimpleType.STRUCT,
 };
 
 /** Names of the transformers in Python's SDK, by which it finds a union's variant. */
@@ -49,13 +48,13 @@ const packedAnnotation = {
 };
 
 export function literalTypeOf(type: ValueType): LiteralType {
-  return create(LiteralTypeSchema, initOf(type));
+  return create(flyteCore.LiteralTypeSchema, initOf(type));
 }
 
 /** The type as one of a union's variants. */
 export function variantTypeOf(type: ValueType): LiteralType {
   const tag = pythonTags[resolveType(type).kind] ?? "";
-  return create(LiteralTypeSchema, {
+  return create(flyteCore.LiteralTypeSchema, {
     ...initOf(type),
     structure: { $typeName: structureName, tag, dataclassType: {} },
   });
@@ -95,13 +94,13 @@ function initOf(type: ValueType): Init {
 }
 
 function simpleInit(kind: SimpleKind): Init {
-  const init: Init = { type: { case: "simple", value: simpleTypes[kind] ?? SimpleType.NONE } };
+  const init: Init = { type: { case: "simple", value: simpleTypes[kind] ?? flyteCore.SimpleType.NONE } };
   return kind === "any" ? { ...init, annotation: packedAnnotation.annotations } : init;
 }
 
 function structureInit(type: Extract<ValueType, { kind: "object" }>): Init {
   return {
-    type: { case: "simple", value: SimpleType.STRUCT },
+    type: { case: "simple", value: flyteCore.SimpleType.STRUCT },
     metadata: jsonSchema(type),
     annotation: packedAnnotation.annotations,
     structure: { tag: pythonTags["object"] ?? "" },
@@ -120,15 +119,15 @@ function distinctVariants(type: ValueType): LiteralType[] {
 }
 
 const kindsOfSimpleTypes: Readonly<Record<number, SimpleKind>> = {
-  [SimpleType.NONE]: "none",
-  [SimpleType.STRING]: "string",
-  [SimpleType.INTEGER]: "integer",
-  [SimpleType.FLOAT]: "float",
-  [SimpleType.BOOLEAN]: "boolean",
-  [SimpleType.DATETIME]: "datetime",
-  [SimpleType.DURATION]: "duration",
-  [SimpleType.BINARY]: "bytes",
-  [SimpleType.STRUCT]: "any",
+  [flyteCore.SimpleType.NONE]: "none",
+  [flyteCore.SimpleType.STRING]: "string",
+  [flyteCore.SimpleType.INTEGER]: "integer",
+  [flyteCore.SimpleType.FLOAT]: "float",
+  [flyteCore.SimpleType.BOOLEAN]: "boolean",
+  [flyteCore.SimpleType.DATETIME]: "datetime",
+  [flyteCore.SimpleType.DURATION]: "duration",
+  [flyteCore.SimpleType.BINARY]: "bytes",
+  [flyteCore.SimpleType.STRUCT]: "any",
 };
 
 /** For tasks that are known by their interface alone, whoever wrote them. Structures become plain data. */

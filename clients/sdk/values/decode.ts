@@ -1,6 +1,6 @@
 /** Flyte literals as values, whoever wrote them. */
 
-import { flyte } from "@biplane/data-wire";
+import * as flyteCore from "@biplane/data-wire/flyte/core";
 import { equals } from "@bufbuild/protobuf";
 import { variantsOf, variantTypeOf } from "../types/literal-type.ts";
 import { resolveType, type SimpleKind, type ValueType } from "../types/value-type.ts";
@@ -12,8 +12,7 @@ import { File } from "./file.ts";
 import { mismatch } from "./mismatch.ts";
 import { unpackBytes } from "./packed.ts";
 
-const { LiteralTypeSchema, SimpleType } = flyte.core;
-type Scalar = flyte.core.Scalar["value"];
+type Scalar = flyteCore.Scalar["value"];
 
 export function decodeValue(type: ValueType, literal: Literal, place: string): unknown {
   const resolved = resolveType(type);
@@ -48,14 +47,15 @@ function isNone(literal: Literal): boolean {
   return literal.value.case === "scalar" && literal.value.value.value.case === "noneType";
 }
 
-function fromUnion(type: ValueType, union: flyte.core.Union, place: string): unknown {
+function fromUnion(type: ValueType, union: flyteCore.Union, place: string): unknown {
   const inner = union.value;
   if (inner === undefined) throw mismatch(place, type, undefined);
   if (type.kind === "optional" && isNone(inner)) return type.empty;
   if (type.kind === "any") return fromAnything(inner, place);
   const candidates = variantsOf(type);
   const named = candidates.find(
-    (variant) => union.type !== undefined && equals(LiteralTypeSchema, variantTypeOf(variant), union.type),
+    (variant) =>
+      union.type !== undefined && equals(flyteCore.LiteralTypeSchema, variantTypeOf(variant), union.type),
   );
   return named === undefined ? fromFirstFit(candidates, inner, place) : decodeValue(named, inner, place);
 }
@@ -99,7 +99,7 @@ function fromPacked(type: ValueType, literal: Literal, place: string): unknown {
   throw mismatch(place, type, literal.value.case);
 }
 
-type Primitive = flyte.core.Primitive["value"];
+type Primitive = flyteCore.Primitive["value"];
 
 function fromPrimitive(type: ValueType, primitive: Primitive, place: string): unknown {
   const accepted = type.kind === "enum" ? "stringValue" : primitiveCases[type.kind as SimpleKind];
@@ -141,7 +141,7 @@ function millisecondsOf(span: { seconds: bigint; nanos: number }): number {
   return Number(span.seconds) * 1_000 + span.nanos / 1_000_000;
 }
 
-function fromBlob(type: ValueType, blob: flyte.core.Blob, hash: string, place: string): unknown {
+function fromBlob(type: ValueType, blob: flyteCore.Blob, hash: string, place: string): unknown {
   const format = blob.metadata?.type?.format ?? "";
   const isMany = blob.metadata?.type?.dimensionality === 1;
   if (type.kind === "file" && !isMany) return new File(blob.uri, hash === "" ? { format } : { format, hash });
@@ -149,7 +149,7 @@ function fromBlob(type: ValueType, blob: flyte.core.Blob, hash: string, place: s
   throw mismatch(place, type, "blob");
 }
 
-function tableFrom(table: flyte.core.StructuredDataset): DataFrame {
+function tableFrom(table: flyteCore.StructuredDataset): DataFrame {
   const type = table.metadata?.structuredDatasetType;
   const columns = (type?.columns ?? []).flatMap((column): Column[] => {
     const simple = column.literalType?.type.case === "simple" ? column.literalType.type.value : undefined;
@@ -161,12 +161,12 @@ function tableFrom(table: flyte.core.StructuredDataset): DataFrame {
 }
 
 const columnNames: Readonly<Record<number, Column["type"] | undefined>> = {
-  [SimpleType.INTEGER]: "integer",
-  [SimpleType.FLOAT]: "float",
-  [SimpleType.STRING]: "string",
-  [SimpleType.BOOLEAN]: "boolean",
-  [SimpleType.DATETIME]: "datetime",
-  [SimpleType.DURATION]: "duration",
+  [flyteCore.SimpleType.INTEGER]: "integer",
+  [flyteCore.SimpleType.FLOAT]: "float",
+  [flyteCore.SimpleType.STRING]: "string",
+  [flyteCore.SimpleType.BOOLEAN]: "boolean",
+  [flyteCore.SimpleType.DATETIME]: "datetime",
+  [flyteCore.SimpleType.DURATION]: "duration",
 };
 
 /** A literal read without knowing its type: as what it says of itself. */

@@ -1,6 +1,6 @@
 /** Values as Flyte literals, byte for byte what Python's SDK writes for the same value. */
 
-import { flyte } from "@biplane/data-wire";
+import * as flyteCore from "@biplane/data-wire/flyte/core";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { variantsOf, variantTypeOf } from "../types/literal-type.ts";
 import { resolveType, type ValueType } from "../types/value-type.ts";
@@ -12,14 +12,13 @@ import { matches } from "./matches.ts";
 import { mismatch } from "./mismatch.ts";
 import { packBytes } from "./packed.ts";
 
-const { LiteralSchema, SimpleType } = flyte.core;
-export type Literal = flyte.core.Literal;
-type LiteralInit = MessageInitShape<typeof LiteralSchema>;
-type PrimitiveInit = MessageInitShape<typeof flyte.core.PrimitiveSchema>;
+export type Literal = flyteCore.Literal;
+type LiteralInit = MessageInitShape<typeof flyteCore.LiteralSchema>;
+type PrimitiveInit = MessageInitShape<typeof flyteCore.PrimitiveSchema>;
 
 /** `place` names the value in errors, as in `input.names`. */
 export function encodeValue(type: ValueType, value: unknown, place: string): Literal {
-  return create(LiteralSchema, initOf(type, value, place));
+  return create(flyteCore.LiteralSchema, initOf(type, value, place));
 }
 
 function initOf(type: ValueType, value: unknown, place: string): LiteralInit {
@@ -115,12 +114,12 @@ function blobInit(uri: string, format: string, dimensionality: 0 | 1): LiteralIn
 }
 
 const columnTypes = {
-  integer: SimpleType.INTEGER,
-  float: SimpleType.FLOAT,
-  string: SimpleType.STRING,
-  boolean: SimpleType.BOOLEAN,
-  datetime: SimpleType.DATETIME,
-  duration: SimpleType.DURATION,
+  integer: flyteCore.SimpleType.INTEGER,
+  float: flyteCore.SimpleType.FLOAT,
+  string: flyteCore.SimpleType.STRING,
+  boolean: flyteCore.SimpleType.BOOLEAN,
+  datetime: flyteCore.SimpleType.DATETIME,
+  duration: flyteCore.SimpleType.DURATION,
 } as const;
 
 function tableInit(table: DataFrame): LiteralInit {
@@ -135,6 +134,6 @@ function tableInit(table: DataFrame): LiteralInit {
   });
 }
 
-function scalar(value: MessageInitShape<typeof flyte.core.ScalarSchema>["value"]): LiteralInit {
+function scalar(value: MessageInitShape<typeof flyteCore.ScalarSchema>["value"]): LiteralInit {
   return { value: { case: "scalar", value: { value } } } as LiteralInit;
 }

@@ -169,3 +169,12 @@ export const surroundings = env.task(
     };
   },
 );
+
+/** What a worker's start leaves out until it is asked for. */
+export const library = env.task({ output: z.record(z.string(), z.string()) }, async () => {
+  z.config(z.locales.de());
+  const told = z.string().min(3).safeParse("ab").error?.message ?? "";
+  z.config(z.locales.en());
+  const response = new Response("", { headers: new Headers({ "X-One": "1" }) });
+  return { told, file: File.name, folder: Dir.name, header: response.headers.get("x-one") ?? "" };
+});
