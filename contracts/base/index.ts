@@ -6,4 +6,5 @@ export * from "./limits.ts";
 export * from "./log-fields.ts";
 export * from "./regions.ts";
 export * from "./secret.ts";
+export * from "./text.ts";
 export * from "./units.ts";

@@ -49,6 +49,8 @@ export const limits = {
   bundleBytesMax: 64 * MiB,
   reportBytesMax: 64 * MiB,
   errorMessageBytesMax: 64 * KiB,
+  /** A failure's code, as a program gave it. */
+  errorCodeBytesMax: 128,
   handshakeMs: 10 * second,
   handshakesHalfOpenMax: 1_024,
   connectionsMax: 10_000,

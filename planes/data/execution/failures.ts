@@ -1,5 +1,5 @@
 /** The ways an attempt can end without a result of its own, in words. Codes may cross the border; texts do not. */
-import { type BiplaneError, limits } from "@biplane/base";
+import { type BiplaneError, cutText, limits } from "@biplane/base";
 import type { ActionFailure, AttemptOutcome } from "../runs/types.ts";
 import type { SandboxEnd } from "./sandbox/types.ts";
 
@@ -13,7 +13,9 @@ export type AttemptResult =
   | { readonly kind: "ended" };
 
 export function failed(failure: ActionFailure): AttemptResult {
-  return { kind: "failure", failure: { ...failure, message: cutMessage(failure.message) }, timedOut: false };
+  const code = cutText(failure.code, limits.errorCodeBytesMax);
+  const message = cutText(failure.message, limits.errorMessageBytesMax);
+  return { kind: "failure", failure: { ...failure, code, message }, timedOut: false };
 }
 
 export function userFailure(code: string, message: string, recoverable = true): AttemptResult {
@@ -76,12 +78,6 @@ const signals: Readonly<Record<number, string>> = {
 /** The sandbox's first process passes a signal on as 128 and its number. */
 function signalOf(exitCode: number | undefined): string | undefined {
   return exitCode === undefined ? undefined : signals[exitCode - 128];
-}
-
-export function cutMessage(message: string): string {
-  const bytes = Buffer.from(message, "utf8");
-  if (bytes.length <= limits.errorMessageBytesMax) return message;
-  return `${bytes.subarray(0, limits.errorMessageBytesMax).toString("utf8")}…`;
 }
 
 /** As the queue takes it. */

@@ -1,5 +1,5 @@
 /** Sub-actions and traces that a running attempt reports. Idempotent by name, refused from an attempt that is over. */
-import { type ActionId, type AttemptId, BiplaneError, limits, type RunId } from "@biplane/base";
+import { type ActionId, type AttemptId, BiplaneError, cutText, KiB, limits, type RunId } from "@biplane/base";
 import { isTerminal } from "@biplane/control-wire";
 import type { ProjectKey } from "../keys/types.ts";
 import { attemptUri } from "../store/attempt-column.ts";
@@ -7,8 +7,12 @@ import { digestOf } from "../store/document-rows.ts";
 import type { Engine } from "./engine.ts";
 import { noRetries } from "./specs.ts";
 import { ActionState } from "./state.ts";
+import { requireTime } from "./times.ts";
 import { newTaskAction } from "./transitions.ts";
 import type { ActionRecord, NewChild, NewTrace, RecordedFailure } from "./types.ts";
+
+/** A group or a step may be called anything; this much of it is held while the run is open. */
+const titleBytesMax = KiB;
 
 type SealedTrace = Omit<NewTrace, "failure"> & { readonly failure: RecordedFailure | undefined };
 
@@ -34,7 +38,7 @@ export class Children {
       const record = newTaskAction({
         id: { ...idOf(parent), action: child.name },
         parent: parent.action,
-        group: child.group,
+        group: cutText(child.group, titleBytesMax),
         inputUri: child.inputUri,
         createdBy: owner.record.createdBy,
         task,
@@ -52,7 +56,7 @@ export class Children {
     const sealed = await Promise.all(traces.map((trace) => this.#sealFailure(parent, trace)));
     engine.requireUsable();
     const owner = this.#requireRunning(parent);
-    for (const trace of traces) requireTerminal(trace);
+    for (const trace of traces) requireEnded(trace);
     const fresh = this.#withoutKnown(owner, sealed);
     this.#requireRoom(owner, fresh);
     for (const trace of fresh) this.#add(owner, this.#traceRecord(owner, trace, key), noRetries);
@@ -119,17 +123,18 @@ export class Children {
     const engine = this.#engine;
     const specDigest = trace.spec === undefined ? undefined : digestOf(trace.spec);
     if (specDigest !== undefined) engine.storeDocument(key, owner.record.project, specDigest, trace.spec!);
+    const title = cutText(trace.functionName, titleBytesMax);
     const ended = { phase: trace.phase, atMs: trace.endedAtMs };
     return {
       ...idOf(owner.record),
       action: trace.name,
       parent: owner.record.action,
       kind: "trace",
-      group: trace.group,
-      taskName: trace.functionName,
+      group: cutText(trace.group, titleBytesMax),
+      taskName: title,
       taskVersion: "",
       taskType: "",
-      shortName: trace.functionName,
+      shortName: title,
       environmentName: owner.record.environmentName,
       specDigest,
       inputUri: "",
@@ -166,7 +171,9 @@ function idOf({ org, project, domain, run, action }: ActionId): ActionId {
   return { org, project, domain, run, action };
 }
 
-function requireTerminal(trace: NewTrace): void {
+function requireEnded(trace: NewTrace): void {
+  requireTime(trace.startedAtMs, `The start of ${trace.name}`);
+  requireTime(trace.endedAtMs, `The end of ${trace.name}`);
   if (isTerminal(trace.phase)) return;
   throw new BiplaneError("invalid_argument", `The trace ${trace.name} has not ended.`);
 }

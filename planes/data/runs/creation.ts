@@ -17,6 +17,7 @@ import { type Bound, runDocumentOf } from "./run-document.ts";
 import { parseRunRef } from "./run-ref.ts";
 import { type RunSpecSummary, summarizeRunSpec, type TaskSummary } from "./specs.ts";
 import { ActionState, type RunState } from "./state.ts";
+import { requireTime } from "./times.ts";
 import { aborted, newTaskAction } from "./transitions.ts";
 import type { NewRun, RunRecord } from "./types.ts";
 
@@ -44,6 +45,7 @@ export class RunCreation {
   }
 
   async createRun(run: NewRun): Promise<RunRecord> {
+    requireTime(run.runStartTimeMs, "The run's start time");
     const earlier = await this.#findRepeat(run.repeatKey);
     if (earlier !== undefined) return this.#resume(earlier);
     const key = this.#engine.documents.keyOf(run.scope.project);

@@ -1,10 +1,11 @@
 /** Whether a failed attempt is followed by another one, and when. */
-import { limits, minute, second } from "@biplane/base";
+import { day, limits, minute, second } from "@biplane/base";
 import type { RetryPolicy } from "./specs.ts";
 import type { AttemptRecord, RecordedFailure } from "./types.ts";
 
 export type RetryDecision = { readonly kind: "end" } | { readonly kind: "retry"; readonly delayMs: number };
 
+const delayMsMax = 30 * day;
 const systemDelay = { baseMs: second, factor: 2, capMs: minute } as const;
 
 /**
@@ -23,7 +24,7 @@ export function decideRetry(
   return { kind: "retry", delayMs: delayMs(used, failure.kind === "system" ? systemDelay : policy) };
 }
 
-/** Before retry n (from 0): min(base × factor^n, cap). */
+/** Before retry n (from 0): min(base × factor^n, cap), and never later than a clock can say. */
 function delayMs(retry: number, delay: Pick<RetryPolicy, "baseMs" | "factor" | "capMs">): number {
-  return Math.round(Math.min(delay.baseMs * delay.factor ** retry, delay.capMs));
+  return Math.round(Math.min(delay.baseMs * delay.factor ** retry, delay.capMs, delayMsMax));
 }

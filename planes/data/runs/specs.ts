@@ -33,6 +33,9 @@ export interface RunSpecSummary {
 }
 
 const summariesMax = 10_000;
+const factorMax = 1_000;
+/** What a column takes. */
+const concurrencyMax = 2 ** 31 - 1;
 
 /** Parses each specification once; a fan-out sends the same one with every child. */
 export class TaskSummaries {
@@ -81,18 +84,29 @@ function summarizeTask(taskSpec: Uint8Array, digest: Digest): TaskSummary {
     // Both go to the control plane, which takes names only: any other text would end the link for all.
     name: parseTaskName(name),
     version: version === "" ? "" : parseTaskVersion(version),
-    type: template.type,
-    shortName: spec.shortName,
-    environmentName: spec.environment?.name ?? "",
+    type: requireName(template.type, "type"),
+    shortName: requireName(spec.shortName, "short name"),
+    environmentName: requireName(spec.environment?.name ?? "", "environment's name"),
     retry: retryPolicy(template.metadata?.retries),
   };
+}
+
+/** Text without bounds would be held as long as its runs are; one with a zero byte would fail everybody's transaction. */
+function requireName(text: string, what: string): string {
+  if (text.length <= limits.nameCharactersMax && !text.includes("\0")) return text;
+  throw new BiplaneError("invalid_argument", {
+    what: `The ${what} in the task's specification can't be taken.`,
+    why: `It has at most ${limits.nameCharactersMax} characters, and no zero byte.`,
+    next: "Shorten it.",
+  });
 }
 
 function retryPolicy(strategy: flyte.core.RetryStrategy | undefined): RetryPolicy {
   return {
     retries: Math.min(strategy?.retries ?? 0, limits.retriesMax),
     baseMs: milliseconds(strategy?.backoff?.base),
-    factor: Math.max(1, strategy?.backoff?.factor ?? 1),
+    // Not a number where a client says so: then as if it had said nothing.
+    factor: Math.min(Math.max(1, strategy?.backoff?.factor || 1), factorMax),
     capMs: milliseconds(strategy?.backoff?.cap) || Number.POSITIVE_INFINITY,
   };
 }
@@ -100,7 +114,8 @@ function retryPolicy(strategy: flyte.core.RetryStrategy | undefined): RetryPolic
 export function summarizeRunSpec(runSpec: Uint8Array): RunSpecSummary {
   const spec = parse(() => fromBinary(flyte.task.RunSpecSchema, runSpec), "run");
   const { maxActionConcurrency } = readSupplement(spec, supplement.RunSpecSupplementSchema);
-  return { labels: spec.labels?.values ?? {}, actionConcurrencyMax: maxActionConcurrency };
+  const actionConcurrencyMax = Math.min(maxActionConcurrency, concurrencyMax);
+  return { labels: spec.labels?.values ?? {}, actionConcurrencyMax };
 }
 
 function milliseconds(duration: Duration | undefined): number {

@@ -3,7 +3,7 @@
  * the project's key before they enter a record, and opened for whoever reads details, so that records, their lists and
  * their watches do not depend on the customer's key (claim CMK-1).
  */
-import type { RunId } from "@biplane/base";
+import { cutText, limits, type RunId } from "@biplane/base";
 import type { ProjectPlace, ProjectSealer } from "../store/project-sealing.ts";
 import type {
   AbortInfo,
@@ -25,7 +25,9 @@ export class Texts {
   }
 
   async sealFailure(run: RunId, failure: ActionFailure): Promise<RecordedFailure> {
-    return { ...failure, message: await this.#seal(run, "failure", failure.message) };
+    const code = cutText(failure.code, limits.errorCodeBytesMax);
+    const message = cutText(failure.message, limits.errorMessageBytesMax);
+    return { ...failure, code, message: await this.#seal(run, "failure", message) };
   }
 
   async sealAbort(run: RunId, abort: AbortInfo): Promise<RecordedAbort> {
