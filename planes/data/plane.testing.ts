@@ -222,7 +222,7 @@ function openLink(enrollmentFolder: string, stores: Stores): Promise<Link> {
     enrollmentFolder,
     outbox,
     intents,
-    records: createLinkRecords(stores.audit),
+    records: createLinkRecords(stores.audit, stores.refusals),
     tokens: stores.identity.tokens,
     ledger: stores.ledger,
     documents: stores.identity.documents,

@@ -111,7 +111,7 @@ function openLink({ options, paths, config }: OpenParts, stores: Stores): Promis
     enrollmentFolder: paths.link,
     outbox,
     intents,
-    records: createLinkRecords(stores.audit),
+    records: createLinkRecords(stores.audit, stores.refusals),
     witness: stores.witness,
     tokens: stores.identity.tokens,
     ledger: stores.ledger,

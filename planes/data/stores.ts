@@ -89,7 +89,7 @@ export async function openStores(parts: OpenParts, closers: Closers): Promise<St
     await openLedger({
       folder: paths.ledger,
       key: ledgerKey(systemKey),
-      onDrop: createLinkRecords(audit).sealed,
+      onDrop: createLinkRecords(audit, refusals).sealed,
       onFailure: (error) => options.log.error({ event: "ledger_not_shortened", error }, "the ledger grows"),
     }),
   );

@@ -15,6 +15,6 @@ export class NotedAudit {
   }
 
   linkRecords(): LinkRecords {
-    return createLinkRecords(this);
+    return createLinkRecords(this, this);
   }
 }

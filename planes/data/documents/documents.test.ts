@@ -41,12 +41,15 @@ describeOnBothDatabases("documents in a data plane", (fresh) => {
   let database: Database<DataSchema>;
   let now: number;
   let audited: AuditInput[];
+  /** What went by the recorder that nobody can fill the log through. */
+  let bounded: AuditInput[];
   let opened: Documents[];
 
   beforeEach(async () => {
     database = await openDatabase<DataSchema>(await fresh(), dataMigrations);
     now = Date.now();
     audited = [];
+    bounded = [];
     opened = [];
   });
   afterEach(async () => {
@@ -64,6 +67,12 @@ describeOnBothDatabases("documents in a data plane", (fresh) => {
       database,
       sealing: createSealing(org, key),
       audit: { record: async (record) => void audited.push(record) },
+      refusals: {
+        record: async (record) => {
+          bounded.push(record);
+          audited.push(record);
+        },
+      },
       signer,
       lifetimeMs: 900_000,
       clock: { now: () => now },
@@ -204,6 +213,7 @@ describeOnBothDatabases("documents in a data plane", (fresh) => {
       "DOCUMENT_REFUSED document_wrong_organization",
       "DOCUMENT_REFUSED document_expired",
     ]);
+    expect(bounded).toEqual(audited.slice(1));
     // Control: the authority's own next version is taken.
     await branch.receive("policy", await authority.sign("policy", 5, all));
     expect(branch.newest("policy")?.content).toEqual(all);

@@ -37,6 +37,8 @@ export interface DocumentsOptions {
   readonly database: Database<DataSchema>;
   readonly sealing: Sealing;
   readonly audit: Pick<AuditLog, "record">;
+  /** For documents that are refused: a control plane can't fill the log with them. */
+  readonly refusals: Pick<AuditLog, "record">;
   /** In the home cluster only. */
   readonly signer: DocumentSigner | undefined;
   readonly lifetimeMs: number;
@@ -337,9 +339,9 @@ export class Documents {
   }
 
   async #record(code: AuditCode, reason: string | undefined, kind: DocumentKind): Promise<void> {
-    const { audit, log } = this.#options;
+    const { audit, refusals, log } = this.#options;
     log.info({ event: code.toLowerCase(), kind, reason: reason ?? "" }, "a document came over the link");
-    await audit.record(
+    await (reason === undefined ? audit : refusals).record(
       eventOf(code, {
         decision: reason === undefined ? "allowed" : "refused",
         method: "biplane.control.v1.LinkService/Connect",

@@ -186,6 +186,7 @@ async function openDocuments(options: IdentityOptions, sealing: Sealing): Promis
     database,
     sealing,
     audit,
+    refusals: options.refusals,
     signer: options.isHome ? await DocumentSigner.open(signing) : undefined,
     lifetimeMs: documentMs,
     clock,

@@ -24,9 +24,16 @@ interface Details {
 
 const method = `${LinkService.typeName}/Connect`;
 
-export function createLinkRecords(log: { record(event: AuditInput): Promise<void> }): LinkRecords {
+interface Recorder {
+  record(event: AuditInput): Promise<void>;
+}
+
+/** `refusals`: for what the control plane may send without end, so that it can't fill the log. */
+export function createLinkRecords(log: Recorder, refusals: Recorder): LinkRecords {
   const write = (code: AuditCode, decision: AuditDecision, { run, ...details }: Details = {}) =>
-    log.record(eventOf(code, { decision, method, ...details, ...runFields(run) }));
+    (decision === "allowed" ? log : refusals).record(
+      eventOf(code, { decision, method, ...details, ...runFields(run) }),
+    );
   return {
     connected: () => write("LINK_CONNECTED", "allowed"),
     disconnected: (reason) => write("LINK_DISCONNECTED", "allowed", { reason }),

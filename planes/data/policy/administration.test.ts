@@ -47,6 +47,7 @@ describeOnBothDatabases("the policy", (fresh) => {
     documents = await Documents.open({
       ...{ org, rootPem: root.certificatePem, database, sealing, signer, clock, log: quiet },
       audit: { record: async () => {} },
+      refusals: { record: async () => {} },
       lifetimeMs: 900_000,
     });
     directory = new Directory(org, database, sealing, clock);
