@@ -16,6 +16,8 @@ export async function keepRunning(
   credentials: MachineCredentials,
   run: RemoteRun,
 ): Promise<void> {
+  // Before anything is said of Ctrl-C: it may come at once.
+  const asked = untilAskedToEnd();
   const store = new ConfigStore();
   await addProfile(profileName, system.profilePath, project);
   await store.saveCredentials(profileName, { kind: "client", ...credentials });
@@ -41,7 +43,7 @@ export async function keepRunning(
     `\nCtrl-C stops it. Its states, ${size(await folderBytes(folder))}, stay in ${folder} until you remove them:`,
   );
   say(`  ${removal(folder)}`);
-  await untilAskedToEnd();
+  await asked;
 }
 
 /** Said once more where it ends: nothing else on this machine knows of the folder. */

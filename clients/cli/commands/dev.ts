@@ -58,8 +58,10 @@ async function dev(options: DevOptions): Promise<void> {
   });
   try {
     await makeUsable(system, profileName, project);
+    // Before it is announced: Ctrl-C may come at once.
+    const end = untilEnd(system);
     announce(system, profileName);
-    await untilEnd(system);
+    await end;
   } finally {
     process.stderr.write("stopping…\n");
     await system.close();
