@@ -27,6 +27,21 @@ test("appends of one turn share a write, up to its bound, in their order", async
   expect(writer.waitingBytes).toBe(0);
 });
 
+test("items that need no result share a promise for each group, and its failure", async () => {
+  const { groups, writer } = recorded(async (items) => {
+    if (items.includes("bad")) throw new Error("the disk is full");
+  });
+  const [first, second] = [writer.join("a", 4), writer.join("b", 4)];
+  const own = writer.append("c", 2);
+  const next = writer.join("bad", 4);
+  expect(second).toBe(first);
+  expect(next).not.toBe(first);
+  await expect(next).rejects.toMatchObject({ message: "cleaned up" });
+  await first;
+  expect(await own).toBe("c written");
+  expect(groups).toEqual([["a", "b", "c"], ["bad"]]);
+});
+
 test("an item larger than the bound goes alone", async () => {
   const { groups, writer } = recorded();
   await Promise.all([writer.append("large", 100), writer.append("small", 1)]);

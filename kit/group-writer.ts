@@ -12,16 +12,18 @@ export interface GroupWriterOptions<Item, Result> {
   readonly cleanUp: (cause: unknown) => Promise<unknown>;
 }
 
-interface Waiting<Item, Result> {
-  readonly item: Item;
-  readonly bytes: number;
-  resolve(result: Result): void;
-  reject(error: unknown): void;
+interface Group<Item, Result> {
+  readonly items: Item[];
+  bytes: number;
+  readonly written: PromiseWithResolvers<void>;
+  /** Of each item, once it is written. */
+  results: readonly Result[];
 }
 
 export class GroupWriter<Item, Result> {
   readonly #options: GroupWriterOptions<Item, Result>;
-  #waiting: Waiting<Item, Result>[] = [];
+  /** That no write has begun for, in order; the last one takes more. */
+  readonly #waiting: Group<Item, Result>[] = [];
   #waitingBytes = 0;
   #writing: Promise<void> | undefined;
 
@@ -34,13 +36,18 @@ export class GroupWriter<Item, Result> {
     return this.#waitingBytes;
   }
 
-  /** Resolves once the item is durable. */
+  /** Resolves to the item's own result once it is durable. */
   append(item: Item, bytes: number): Promise<Result> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, bytes, resolve, reject });
-      this.#waitingBytes += bytes;
-      this.#writing ??= this.#writeAll();
-    });
+    const group = this.#groupFor(bytes);
+    const place = group.items.push(item) - 1;
+    return group.written.promise.then(() => group.results[place]!);
+  }
+
+  /** As `append`, for whoever needs no result: one promise for the whole group, since small items cost little else. */
+  join(item: Item, bytes: number): Promise<void> {
+    const group = this.#groupFor(bytes);
+    group.items.push(item);
+    return group.written.promise;
   }
 
   /** Resolves when nothing waits or is being written. */
@@ -48,34 +55,36 @@ export class GroupWriter<Item, Result> {
     await this.#writing;
   }
 
+  #groupFor(bytes: number): Group<Item, Result> {
+    let group = this.#waiting.at(-1);
+    if (group === undefined || group.bytes + bytes > this.#options.groupBytesMax) {
+      group = { items: [], bytes: 0, written: Promise.withResolvers(), results: [] };
+      this.#waiting.push(group);
+    }
+    group.bytes += bytes;
+    this.#waitingBytes += bytes;
+    this.#writing ??= this.#writeAll();
+    return group;
+  }
+
   async #writeAll(): Promise<void> {
     // Appends of the same turn of the event loop go into one group.
     await Promise.resolve();
-    while (this.#waiting.length > 0) await this.#settle(this.#takeGroup());
+    for (let group = this.#waiting.shift(); group !== undefined; group = this.#waiting.shift()) {
+      this.#waitingBytes -= group.bytes;
+      await this.#settle(group);
+    }
     this.#writing = undefined;
   }
 
-  async #settle(group: readonly Waiting<Item, Result>[]): Promise<void> {
+  async #settle(group: Group<Item, Result>): Promise<void> {
     const { write, cleanUp } = this.#options;
     try {
-      const results = await write(group.map(({ item }) => item));
-      for (const [index, { resolve }] of group.entries()) resolve(results[index]!);
+      group.results = await write(group.items);
+      group.written.resolve();
     } catch (cause) {
       // A clean-up that fails, too, must not leave anyone waiting.
-      const error = await cleanUp(cause).catch((failure: unknown) => failure);
-      for (const { reject } of group) reject(error);
+      group.written.reject(await cleanUp(cause).catch((failure: unknown) => failure));
     }
-  }
-
-  #takeGroup(): Waiting<Item, Result>[] {
-    let bytes = 0;
-    let count = 0;
-    for (const waiting of this.#waiting) {
-      if (count > 0 && bytes + waiting.bytes > this.#options.groupBytesMax) break;
-      bytes += waiting.bytes;
-      count += 1;
-    }
-    this.#waitingBytes -= bytes;
-    return this.#waiting.splice(0, count);
   }
 }

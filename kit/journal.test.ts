@@ -74,6 +74,44 @@ test("appends that come together share their syncs", async () => {
   expect(await contents(journal)).toHaveLength(1_000);
 });
 
+test("who looks at groups sees each while the disk syncs it, and once more before its appends resolve", async () => {
+  const events: string[] = [];
+  const journal = await openHere({
+    onSyncing: (records) => {
+      const name = records.map((record) => Buffer.from(record).toString()).join(" ");
+      events.push(`${name} syncing at ${journal.lastSequence}`);
+      return () => events.push(`${name} on disk at ${journal.lastSequence}`);
+    },
+  });
+  await Promise.all([
+    journal.keep(text("a")).then(() => events.push("a resolved")),
+    journal.appendMany([text("b"), text("c")]).then((last) => events.push(`c resolved to ${last}`)),
+  ]);
+  expect(await journal.append(text("d"))).toBe(4n);
+  expect(events).toEqual([
+    ...["a b c syncing at 0", "a b c on disk at 3", "a resolved", "c resolved to 3"],
+    ...["d syncing at 3", "d on disk at 4"],
+  ]);
+  expect(await contents(journal)).toEqual(["a", "b", "c", "d"]);
+});
+
+test("a group that the disk refused is not taken for one on disk, and the next one is", async () => {
+  const [seen, onDisk]: string[][] = [[], []];
+  let isFailing = true;
+  const journal = await openHere({
+    onSyncing: (records) => {
+      seen!.push(`${records.map((record) => Buffer.from(record).toString())}`);
+      if (isFailing) throw new Error("the disk failed");
+      return () => onDisk!.push(seen!.at(-1)!);
+    },
+  });
+  await expect(journal.keep(text("refused"))).rejects.toThrow("could not be written");
+  isFailing = false;
+  await journal.keep(text("taken"));
+  expect([seen, onDisk]).toEqual([["refused", "taken"], ["taken"]]);
+  expect([journal.lastSequence, await contents(journal)]).toEqual([1n, ["taken"]]);
+});
+
 test("a reader near the end of a long segment starts near the end", async () => {
   const journal = await openHere();
   const record = text("y".repeat(10_000));

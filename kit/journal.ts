@@ -22,8 +22,11 @@ export interface JournalOptions {
   readonly name: string;
   /** A segment that has reached this size is followed by a new one. */
   readonly segmentBytesMax?: number;
-  /** Called each time that the disk has begun to sync: what it does costs nobody time who waits for that. */
-  readonly onSyncing?: () => void;
+  /**
+   * Called with each group while the disk syncs it: what it does costs nobody time who waits for that. What it returns
+   * is called once the group is on disk, before any of its appends resolves.
+   */
+  readonly onSyncing?: (records: readonly Uint8Array[]) => () => void;
 }
 
 export interface JournalEntry {
@@ -42,6 +45,8 @@ export interface SegmentOnDisk {
 export const journalAppendBytesMax = 64 * MiB;
 const frameBytesMax = 4 * MiB;
 const waitingBytesMax = 128 * MiB;
+
+type Append = Uint8Array | readonly Uint8Array[];
 
 interface ActiveSegment extends Segment {
   readonly file: FileHandle;
@@ -67,10 +72,10 @@ export class Journal {
   readonly #key: Key;
   readonly #name: string;
   readonly #segmentBytesMax: number;
-  readonly #onSyncing: () => void;
+  readonly #onSyncing: (records: readonly Uint8Array[]) => () => void;
   readonly #segments: Segment[];
   readonly #waiters = new Set<() => void>();
-  readonly #writer: GroupWriter<readonly Uint8Array[], bigint>;
+  readonly #writer: GroupWriter<Append, bigint>;
   #last: bigint;
   #active: ActiveSegment | undefined;
   #closed = false;
@@ -82,7 +87,7 @@ export class Journal {
     this.#key = options.key;
     this.#name = options.name;
     this.#segmentBytesMax = options.segmentBytesMax ?? 16 * MiB;
-    this.#onSyncing = options.onSyncing ?? (() => {});
+    this.#onSyncing = options.onSyncing ?? (() => () => {});
     this.#segments = segments;
     this.#last = last;
     this.#writer = new GroupWriter({
@@ -105,6 +110,13 @@ export class Journal {
   /** Resolves to the record's sequence once it is on disk. Sequences follow the order of the calls. */
   append(record: Uint8Array): Promise<bigint> {
     return this.appendMany([record]);
+  }
+
+  /** As `append`, for whoever needs no sequence: that costs less where many small records come at once. */
+  keep(record: Uint8Array): Promise<void> {
+    const bytes = record.length + 4;
+    const refusal = this.#refusal(1, bytes);
+    return refusal === undefined ? this.#writer.join(record, bytes) : Promise.reject(refusal);
   }
 
   /** All or none of them survive a crash. Resolves to the last one's sequence. */
@@ -202,21 +214,23 @@ export class Journal {
     return undefined;
   }
 
-  async #writeGroup(appends: readonly (readonly Uint8Array[])[]): Promise<bigint[]> {
+  async #writeGroup(appends: readonly Append[]): Promise<bigint[]> {
     if (this.#broken !== undefined) throw this.#broken;
     const active = await this.#activeSegment();
     const first = this.#last + 1n;
-    const frame = encodeFrame(active.frameKey, first, appends.flat());
+    const records = appends.flat();
+    const frame = encodeFrame(active.frameKey, first, records);
     await writeFully(active.file, frame, active.size);
     const synced = active.file.datasync();
-    this.#onSyncing();
+    const onAppended = this.#onSyncing(records);
     await synced;
     noteLandmark(active, first);
     active.size += frame.length;
-    const lastOfEach = appends.map((records) => {
-      this.#last += BigInt(records.length);
+    const lastOfEach = appends.map((append) => {
+      this.#last += Array.isArray(append) ? BigInt(append.length) : 1n;
       return this.#last;
     });
+    onAppended();
     this.#wake();
     return lastOfEach;
   }

@@ -9,6 +9,7 @@ import {
   isConsistent,
   isIncluded,
   leafHash,
+  leafHashes,
   nodeHash,
   rootOf,
 } from "./merkle.ts";
@@ -41,7 +42,8 @@ function grow(size: number) {
   const edge = new TreeEdge();
   const tiles = new Map<string, readonly Hash[]>();
   for (const leaf of leaves.slice(0, size)) {
-    for (const { level, index, hashes } of edge.append(leaf)) tiles.set(`${level}/${index}`, hashes);
+    for (const { level, index, bytes } of edge.append(leaf))
+      tiles.set(`${level}/${index}`, decodeHashes(bytes));
   }
   const node = nodesFromTiles(async ({ level, index, width }) => {
     const hashes = edge.partial({ level, index }) ?? tiles.get(`${level}/${index}`) ?? [];
@@ -104,6 +106,24 @@ test("a record is shown to be in the tree at its place, and nowhere else", async
     }),
     { numRuns: 60 },
   );
+});
+
+test("leaves that come together fill the same tiles and make the same tree as one after the other", () => {
+  fc.assert(
+    fc.property(sizes, fc.nat(), (size, at) => {
+      const split = at % size;
+      const together = new TreeEdge();
+      const tiles = [leaves.slice(0, split), leaves.slice(split, size)].flatMap((part) =>
+        together.append(encodeHashes(part)),
+      );
+      const single = new TreeEdge();
+      expect(tiles).toEqual(leaves.slice(0, size).flatMap((leaf) => single.append(leaf)));
+      expect([together.size, together.root(), together.rows]).toEqual([size, single.root(), single.rows]);
+    }),
+    { numRuns: 40 },
+  );
+  const records = ["", "one", "x".repeat(20_000)].map((text) => new TextEncoder().encode(text));
+  expect(decodeHashes(leafHashes(records))).toEqual(records.map(leafHash).map((leaf) => Buffer.from(leaf)));
 });
 
 test("an edge put together from its rows goes on as the one that they were taken from", () => {

@@ -46,10 +46,7 @@ export const auditRecordBytesMax = 16_384;
 /** No name of Biplane is longer; what a stranger sends may be, and is cut so that it is recorded all the same. */
 const charactersMax = 256;
 
-/**
- * The class of each field (claim CLS-1); what is not here is not recorded. The order of these lines is the order of the
- * JSON's members.
- */
+/** The class of each field (claim CLS-1); what is not here is not recorded. */
 export const auditFields = {
   atMs: "platform",
   plane: "public",
@@ -73,23 +70,36 @@ export const auditFields = {
   count: "platform",
 } as const satisfies Readonly<Record<keyof AuditRecord, KnowableClass>>;
 
-const fieldNames = Object.keys(auditFields) as (keyof AuditRecord)[];
-const memberPrefixes = fieldNames.map((name) => [name, `,${JSON.stringify(name)}:`] as const);
-
-/** Written member by member: an object in between would be half of what a record costs. */
+/** Each member by its name: a loop over the names costs twice as much, and this is done for every request. */
 export function encodeAuditRecord(record: AuditRecord): Uint8Array {
-  let json = "";
-  for (const [name, prefix] of memberPrefixes) {
-    const value = record[name];
-    // What is undefined has no member.
-    if (value !== undefined)
-      json += prefix + (typeof value === "number" ? value : JSON.stringify(clip(value)));
-  }
-  return Buffer.from(`{${json.slice(1)}}`);
+  // What is undefined has no member.
+  const members = {
+    atMs: record.atMs,
+    plane: record.plane,
+    code: record.code,
+    decision: record.decision,
+    subject: clip(record.subject),
+    actingFor: clip(record.actingFor),
+    method: clip(record.method),
+    org: clip(record.org),
+    cluster: clip(record.cluster),
+    project: clip(record.project),
+    domain: clip(record.domain),
+    run: clip(record.run),
+    action: clip(record.action),
+    attempt: record.attempt,
+    phase: clip(record.phase),
+    requestId: clip(record.requestId),
+    address: clip(record.address),
+    addressFrom: record.addressFrom,
+    reason: clip(record.reason),
+    count: record.count,
+  } satisfies Readonly<Record<keyof AuditRecord, unknown>>;
+  return Buffer.from(JSON.stringify(members));
 }
 
-function clip(value: string): string {
-  return value.length <= charactersMax ? value : `${value.slice(0, charactersMax)}…`;
+function clip(value: string | undefined): string | undefined {
+  return value === undefined || value.length <= charactersMax ? value : `${value.slice(0, charactersMax)}…`;
 }
 
 export function decodeAuditRecord(bytes: Uint8Array): AuditRecord {

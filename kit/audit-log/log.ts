@@ -14,7 +14,7 @@ import {
   formatCheckpoint,
   type Hash,
   isSignedBy,
-  leafHash,
+  leafHashes,
   type NoteSignature,
   type NoteSigner,
   type NoteVerifier,
@@ -34,7 +34,7 @@ import { deriveKey, type Key } from "../crypto.ts";
 import { type Journal, openJournal } from "../journal.ts";
 import type { Logger } from "../logging.ts";
 import { readPromise, writePromise } from "./promise-file.ts";
-import { recoverTree } from "./recovery.ts";
+import { type RecoveredTree, recoverTree } from "./recovery.ts";
 import { TileStore } from "./tile-store.ts";
 
 export interface AuditLogOptions {
@@ -60,26 +60,34 @@ export type AuditInput = Omit<AuditRecord, "atMs" | "plane" | "org"> & {
 const checkpointMsDefault = 800;
 /** 2 MiB of hashes that wait for the next checkpoint; then it comes earlier. */
 const waitingTilesMax = 256;
-const unhashedMax = 4_096;
 
 export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> {
   const { folder, key, segmentBytesMax } = options;
-  let hashEarlier = () => {};
+  let log: AuditLog | undefined;
   const journal = await openJournal({
     folder,
     key,
     name: "audit",
-    onSyncing: () => hashEarlier(),
+    onSyncing: (records) => log?.hash(records) ?? (() => {}),
     ...(segmentBytesMax === undefined ? {} : { segmentBytesMax }),
   });
   const tiles = await TileStore.open(folder, deriveKey(key, "audit tiles"));
   const promised = await readPromise(promisePath(folder), promiseKey(key));
   const recovered = await recoverTree(journal, tiles, promised);
-  const log = new AuditLog(options, { journal, tiles, edge: recovered.edge });
-  hashEarlier = () => log.hashAll();
+  // Before the log takes part in appends: the tree has the hashes of what was lost already.
+  await markLost(journal, recovered.lost, options);
+  log = new AuditLog(options, { journal, tiles, edge: recovered.edge });
   if (promised !== undefined) log.adopt(promised.signed, promised.cosigned);
   await log.reportDamage(recovered);
   return log;
+}
+
+/** Marks what is missing in its own place, so that every later record keeps the index that it was promised. */
+async function markLost(journal: Journal, lost: number, { place, clock }: AuditLogOptions): Promise<void> {
+  for (let count = 0; count < lost; count += 1) {
+    const event = eventOf("AUDIT_RECORD_LOST", { count: Number(journal.lastSequence) });
+    await journal.append(encodeAuditRecord({ atMs: clock.now(), ...place, ...event }));
+  }
 }
 
 const promisePath = (folder: string) => `${folder}/promise.sealed`;
@@ -100,7 +108,8 @@ export class AuditLog {
   readonly #tiles: TileStore;
   readonly #edge: TreeEdge;
   readonly #listeners = new Set<() => void>();
-  #unhashed: Uint8Array[] = [];
+  /** Packed hashes of records on disk that the tree doesn't have yet. */
+  readonly #leaves: Uint8Array[] = [];
   #latest: SignedCheckpoint | undefined;
   #cosigned: SignedCheckpoint | undefined;
   #promisedCosignedSize = 0;
@@ -140,10 +149,8 @@ export class AuditLog {
   }
 
   /** Resolves once it is on disk; what can't be recorded must not happen. */
-  async record(input: AuditInput): Promise<void> {
-    const record = this.#encode(input, this.#options.clock.now());
-    await this.#journal.append(record);
-    this.#grow([record]);
+  record(input: AuditInput): Promise<void> {
+    return this.#journal.keep(this.#encode(input, this.#options.clock.now()));
   }
 
   /** All or none. */
@@ -151,18 +158,10 @@ export class AuditLog {
     const atMs = this.#options.clock.now();
     const records = inputs.map((input) => this.#encode(input, atMs));
     await this.#journal.appendMany(records);
-    this.#grow(records);
   }
 
   #encode(input: AuditInput, atMs: number): Uint8Array {
     return encodeAuditRecord({ atMs, ...this.#options.place, ...input });
-  }
-
-  /** Continuations run in the order in which appends were acknowledged, which is the records' order. */
-  #grow(records: readonly Uint8Array[]): void {
-    for (const record of records) this.#unhashed.push(record);
-    if (this.#unhashed.length > unhashedMax) this.hashAll();
-    this.#checkpointSoon();
   }
 
   /** The same, understood. */
@@ -185,7 +184,7 @@ export class AuditLog {
 
   /** As many hashes as the reference says; fewer where the tree has fewer. */
   async tile({ level, index, width }: TileRef): Promise<readonly Hash[]> {
-    this.hashAll();
+    this.#grow();
     const hashes = this.#edge.partial({ level, index }) ?? (await this.#tiles.read(level, index));
     return hashes.slice(0, width);
   }
@@ -270,25 +269,28 @@ export class AuditLog {
     this.#promisedCosignedSize = this.#cosigned?.size ?? 0;
   }
 
-  /** Marks what is missing in its own place, so that every later record keeps the index that it was promised. */
-  async reportDamage(found: Awaited<ReturnType<typeof recoverTree>>): Promise<void> {
-    const { lost, changed, hashesChanged } = found;
-    const { place, clock, log, origin } = this.#options;
-    const first = this.size;
-    for (let index = first; index < first + lost; index += 1) {
-      const event = eventOf("AUDIT_RECORD_LOST", { count: index });
-      await this.#journal.append(encodeAuditRecord({ atMs: clock.now(), ...place, ...event }));
-    }
-    const at = changed ?? (lost > 0 ? first : undefined);
+  async reportDamage({ lost, changed, hashesChanged }: RecoveredTree): Promise<void> {
+    const { log, origin } = this.#options;
+    const at = changed ?? (lost > 0 ? this.size - lost : undefined);
     if (at === undefined && !hashesChanged) return;
     const reason = changed !== undefined ? "record_changed" : lost > 0 ? "records_lost" : "hashes_changed";
     log.error({ event: "audit_log_damaged", origin, index: at ?? -1, reason }, "the audit log was changed");
     await this.record(eventOf("AUDIT_LOG_DAMAGED", { reason, ...(at === undefined ? {} : { count: at }) }));
   }
 
-  /** What is on disk so far. Best while later records are on their way there; at the latest for the checkpoint. */
-  hashAll(): void {
-    for (const record of this.#unhashed.splice(0)) this.#tiles.add(this.#edge.append(leafHash(record)));
+  /** For the journal, while the records are on their way to the disk; what it returns is called once they are there. */
+  hash(records: readonly Uint8Array[]): () => void {
+    this.#grow();
+    const leaves = leafHashes(records);
+    return () => {
+      this.#leaves.push(leaves);
+      this.#checkpointSoon();
+    };
+  }
+
+  /** By what is on disk so far. Best while later records are on their way there; at the latest for the checkpoint. */
+  #grow(): void {
+    for (const leaves of this.#leaves.splice(0)) this.#tiles.add(this.#edge.append(leaves));
     if (this.#tiles.waitingCount > waitingTilesMax) void this.checkpoint();
   }
 
@@ -303,7 +305,7 @@ export class AuditLog {
   async #promise(): Promise<void> {
     const { folder, key, log, origin } = this.#options;
     try {
-      this.hashAll();
+      this.#grow();
       const { size, rows } = this.#edge;
       const signed = signCheckpoint(size, this.#edge.root(), this.signer);
       await this.#tiles.flush();

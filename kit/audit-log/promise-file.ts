@@ -3,14 +3,7 @@
  * one that a witness signed, and the hashes at the tree's right edge. With the tiles it holds the hash of every record
  * up to the checkpoint, apart from the records: so a record that was changed or lost later is found by its number.
  */
-import {
-  decodeHashes,
-  encodeHashes,
-  type Hash,
-  parseCheckpoint,
-  type SignedCheckpoint,
-  tileWidth,
-} from "@biplane/audit";
+import { hashBytes, parseCheckpoint, type SignedCheckpoint, tileWidth } from "@biplane/audit";
 import { BiplaneError } from "@biplane/base";
 import { type Key, openRecord, sealRecord } from "../crypto.ts";
 import { readFileIfAny, writeFileDurably } from "../files.ts";
@@ -19,7 +12,8 @@ export interface LogPromise {
   /** As `formatCheckpoint` writes it. */
   readonly checkpoint: string;
   readonly cosigned: string | undefined;
-  readonly rows: readonly (readonly Hash[])[];
+  /** Packed hashes. */
+  readonly rows: readonly Uint8Array[];
 }
 
 const place = "audit log promise";
@@ -36,10 +30,10 @@ export async function readPromise(
     cosigned?: string;
     rows: string[];
   };
-  const decoded = rows.map((row) => decodeHashes(new Uint8Array(Buffer.from(row, "base64"))));
+  const decoded = rows.map((row) => new Uint8Array(Buffer.from(row, "base64")));
   const signed = parseCheckpoint(checkpoint);
   // The rows' lengths are the size's digits to the base of 256.
-  const inRows = decoded.reduce((sum, row, level) => sum + row.length * tileWidth ** level, 0);
+  const inRows = decoded.reduce((sum, row, level) => sum + (row.length / hashBytes) * tileWidth ** level, 0);
   if (inRows !== signed.size) {
     throw new BiplaneError("data_loss", "The audit log's promise does not fit its own checkpoint.");
   }
@@ -48,7 +42,7 @@ export async function readPromise(
 
 export async function writePromise(path: string, key: Key, promise: LogPromise): Promise<void> {
   const { checkpoint, cosigned } = promise;
-  const rows = promise.rows.map((row) => Buffer.from(encodeHashes(row)).toString("base64"));
+  const rows = promise.rows.map((row) => Buffer.from(row).toString("base64"));
   const text = JSON.stringify({ checkpoint, cosigned, rows });
   await writeFileDurably(path, sealRecord(key, place, Buffer.from(text, "utf8")));
 }

@@ -4,10 +4,12 @@
  * records since; where they don't fit, that is what is reported.
  */
 import {
+  encodeHashes,
+  hashBytes,
   leafHash,
   nodesFromTiles,
   rootOf,
-  rootOfHashes,
+  rootOfPacked,
   sameHash,
   TreeEdge,
   tileWidth,
@@ -57,18 +59,18 @@ export async function recoverTree(
 
 /** Every full tile, and of the levels above what is not full. */
 async function edgeOfTiles(tiles: TileStore): Promise<TreeEdge> {
-  const rows: Uint8Array[][] = [[]];
+  const rows: Uint8Array[] = [new Uint8Array(0)];
   for (let level = 1, below = tiles.countOf(0); below > 0; level += 1) {
     const row: Uint8Array[] = [];
     let count = tiles.countOf(level);
     for (let index = count * tileWidth; index < below; index += 1) {
-      row.push(rootOfHashes(await tiles.read(level - 1, index)));
+      row.push(rootOfPacked(encodeHashes(await tiles.read(level - 1, index))));
       if (row.length < tileWidth) continue;
       // A crash came between a tile and the one above it.
-      tiles.add([{ level, index: count, hashes: row.splice(0) }]);
+      tiles.add([{ level, index: count, bytes: encodeHashes(row.splice(0)) }]);
       count += 1;
     }
-    rows.push(row);
+    rows.push(encodeHashes(row));
     below = count;
   }
   return new TreeEdge(tiles.countOf(0) * tileWidth, rows);
@@ -77,7 +79,11 @@ async function edgeOfTiles(tiles: TileStore): Promise<TreeEdge> {
 function knownLeaves(promised: Promised): (index: number) => Uint8Array | undefined {
   if (promised === undefined) return () => undefined;
   const first = Math.floor(promised.signed.size / tileWidth) * tileWidth;
-  return (index) => (index < first ? undefined : promised.rows[0]?.[index - first]);
+  const leaves = promised.rows[0]!;
+  return (index) => {
+    const start = (index - first) * hashBytes;
+    return start < 0 || start >= leaves.length ? undefined : leaves.subarray(start, start + hashBytes);
+  };
 }
 
 async function keeps(edge: TreeEdge, tiles: TileStore, promised: Promised): Promise<boolean> {

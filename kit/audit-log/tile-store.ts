@@ -2,7 +2,7 @@
  * The tree's full tiles on disk, encrypted, one journal for each level: a tile's sequence is its index + 1. Tiles wait
  * in memory until the next checkpoint writes them; whatever a crash takes is made again from the records.
  */
-import { decodeHashes, encodeHashes, type FullTile, type Hash, tileLevels } from "@biplane/audit";
+import { decodeHashes, type FullTile, type Hash, tileLevels } from "@biplane/audit";
 import { BiplaneError, MiB } from "@biplane/base";
 import { deriveKey, type Key } from "../crypto.ts";
 import { type Journal, openJournal } from "../journal.ts";
@@ -11,14 +11,9 @@ import { type Journal, openJournal } from "../journal.ts";
 const segmentBytesMax = 2 * MiB;
 const cachedMax = 64;
 
-/** As it will be on disk: 256 hashes by themselves are as many objects, which live long enough to be a burden. */
-interface WaitingTile extends Omit<FullTile, "hashes"> {
-  readonly bytes: Uint8Array;
-}
-
 export class TileStore {
   readonly #levels: readonly Journal[];
-  #waiting: WaitingTile[] = [];
+  #waiting: FullTile[] = [];
   readonly #cache = new Map<string, readonly Hash[]>();
 
   private constructor(levels: readonly Journal[]) {
@@ -45,9 +40,7 @@ export class TileStore {
 
   /** On disk at the next `flush`. */
   add(tiles: readonly FullTile[]): void {
-    for (const { level, index, hashes } of tiles) {
-      this.#waiting.push({ level, index, bytes: encodeHashes(hashes) });
-    }
+    this.#waiting.push(...tiles);
   }
 
   /** The lower levels first, so that no tile is there without those that it stands for. */
