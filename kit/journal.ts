@@ -26,7 +26,7 @@ export interface JournalOptions {
    * Called with each group while the disk syncs it: what it does costs nobody time who waits for that. What it returns
    * is called once the group is on disk, before any of its appends resolves.
    */
-  readonly onSyncing?: (records: readonly Uint8Array[]) => () => void;
+  readonly onSyncing?: (records: readonly Uint8Array[]) => (() => void) | undefined;
 }
 
 export interface JournalEntry {
@@ -72,7 +72,7 @@ export class Journal {
   readonly #key: Key;
   readonly #name: string;
   readonly #segmentBytesMax: number;
-  readonly #onSyncing: (records: readonly Uint8Array[]) => () => void;
+  readonly #onSyncing: JournalOptions["onSyncing"];
   readonly #segments: Segment[];
   readonly #waiters = new Set<() => void>();
   readonly #writer: GroupWriter<Append, bigint>;
@@ -87,7 +87,7 @@ export class Journal {
     this.#key = options.key;
     this.#name = options.name;
     this.#segmentBytesMax = options.segmentBytesMax ?? 16 * MiB;
-    this.#onSyncing = options.onSyncing ?? (() => () => {});
+    this.#onSyncing = options.onSyncing;
     this.#segments = segments;
     this.#last = last;
     this.#writer = new GroupWriter({
@@ -222,7 +222,7 @@ export class Journal {
     const frame = encodeFrame(active.frameKey, first, records);
     await writeFully(active.file, frame, active.size);
     const synced = active.file.datasync();
-    const onAppended = this.#onSyncing(records);
+    const onAppended = this.#onSyncing?.(records);
     await synced;
     noteLandmark(active, first);
     active.size += frame.length;
@@ -230,7 +230,7 @@ export class Journal {
       this.#last += Array.isArray(append) ? BigInt(append.length) : 1n;
       return this.#last;
     });
-    onAppended();
+    onAppended?.();
     this.#wake();
     return lastOfEach;
   }

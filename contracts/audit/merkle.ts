@@ -61,7 +61,10 @@ export const emptyRoot: Hash = bytesOf(sha256(new Uint8Array(0)));
 /** As many as a tile has; used again for each root. */
 const folding = Buffer.allocUnsafeSlow(256 * hashBytes);
 
-/** As `rootOfHashes`, of packed hashes, at most a tile of them. Their number is a power of two. */
+/**
+ * The root of packed hashes of neighbouring subtrees of one height, at most a tile of them. Their number is a power of
+ * two.
+ */
 export function rootOfPacked(hashes: Uint8Array): Hash {
   folding.set(hashes);
   for (let pairs = hashes.length / hashBytes / 2; pairs >= 1; pairs /= 2) {
@@ -71,13 +74,6 @@ export function rootOfPacked(hashes: Uint8Array): Hash {
     }
   }
   return new Uint8Array(folding.subarray(0, hashBytes));
-}
-
-/** The root of hashes of neighbouring subtrees of one height; there is at least one. */
-export function rootOfHashes(hashes: readonly Hash[]): Hash {
-  if (hashes.length === 1) return hashes[0]!;
-  const split = splitOf(hashes.length);
-  return nodeHash(rootOfHashes(hashes.slice(0, split)), rootOfHashes(hashes.slice(split)));
 }
 
 export async function rootOf(size: number, node: NodeReader): Promise<Hash> {

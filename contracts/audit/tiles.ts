@@ -3,7 +3,7 @@
  * many, and the paths under which both are served.
  */
 import { BiplaneError } from "@biplane/base";
-import { type Hash, hashBytes, type NodeReader, rootOfHashes } from "./merkle.ts";
+import { type Hash, hashBytes, type NodeReader, rootOfPacked } from "./merkle.ts";
 
 /** Height 8. */
 export const tileWidth = 256;
@@ -68,7 +68,7 @@ export function nodesFromTiles(tile: (ref: TileRef) => Promise<readonly Hash[]>)
     const hashes = await tile({ level, index: Math.floor(first / tileWidth), width });
     const wanted = hashes.slice(offset, width);
     if (wanted.length !== count) throw new BiplaneError("data_loss", "A tile of the log has too few hashes.");
-    return rootOfHashes(wanted);
+    return rootOfPacked(encodeHashes(wanted));
   };
 }
 

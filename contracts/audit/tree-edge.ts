@@ -73,7 +73,9 @@ export class TreeEdge {
   partial({ level, index }: Pick<TileRef, "level" | "index">): readonly Hash[] | undefined {
     const current = Math.floor(this.#size / tileWidth ** (level + 1));
     const row = this.#rows[level];
-    return row === undefined || index !== current ? undefined : decodeHashes(row.bytes.slice(0, row.filled));
+    return row === undefined || index !== current
+      ? undefined
+      : decodeHashes(row.bytes.subarray(0, row.filled));
   }
 
   root(): Hash {

@@ -68,7 +68,7 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
     folder,
     key,
     name: "audit",
-    onSyncing: (records) => log?.hash(records) ?? (() => {}),
+    onSyncing: (records) => log?.hash(records),
     ...(segmentBytesMax === undefined ? {} : { segmentBytesMax }),
   });
   const tiles = await TileStore.open(folder, deriveKey(key, "audit tiles"));

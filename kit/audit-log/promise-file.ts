@@ -3,7 +3,7 @@
  * one that a witness signed, and the hashes at the tree's right edge. With the tiles it holds the hash of every record
  * up to the checkpoint, apart from the records: so a record that was changed or lost later is found by its number.
  */
-import { hashBytes, parseCheckpoint, type SignedCheckpoint, tileWidth } from "@biplane/audit";
+import { decodeHashes, parseCheckpoint, type SignedCheckpoint, tileWidth } from "@biplane/audit";
 import { BiplaneError } from "@biplane/base";
 import { type Key, openRecord, sealRecord } from "../crypto.ts";
 import { readFileIfAny, writeFileDurably } from "../files.ts";
@@ -33,7 +33,7 @@ export async function readPromise(
   const decoded = rows.map((row) => new Uint8Array(Buffer.from(row, "base64")));
   const signed = parseCheckpoint(checkpoint);
   // The rows' lengths are the size's digits to the base of 256.
-  const inRows = decoded.reduce((sum, row, level) => sum + (row.length / hashBytes) * tileWidth ** level, 0);
+  const inRows = decoded.reduce((sum, row, level) => sum + decodeHashes(row).length * tileWidth ** level, 0);
   if (inRows !== signed.size) {
     throw new BiplaneError("data_loss", "The audit log's promise does not fit its own checkpoint.");
   }
