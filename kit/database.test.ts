@@ -2,6 +2,7 @@ import { fdatasyncSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { minute } from "@biplane/base";
 import { type Kysely, sql } from "kysely";
 import { afterEach, expect, test, vi } from "vitest";
 import { describeOnBothDatabases } from "../tests/support/postgres.ts";
@@ -86,6 +87,26 @@ test("transactions that come together take turns and each keeps its own rows", a
   expect(outcomes.filter((one) => one.status === "fulfilled")).toHaveLength(10);
   const rows = await database.asOrg("acme", (t) => t.selectFrom("thing").select("name").execute());
   expect(rows.map((row) => row.name).sort()).toEqual(names.filter((_, index) => index % 2 === 0).sort());
+  await database.close();
+});
+
+test("the embedded database looks after its tables every minute", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  const database = await openThings();
+  await database.asOrg("acme", (t) =>
+    sql`insert into thing select 'acme', 'n' || number from generate_series(1, 2000) as number`.execute(t),
+  );
+  const analyzed = sql<{ times: number }>`
+    select analyze_count as times from pg_stat_user_tables where relname = 'thing'`;
+  const times = async () => (await analyzed.execute(database.kysely)).rows[0]!.times;
+  expect(await times(), "control: not without a minute having passed").toBe(0);
+  for (let minutes = 0; (await times()) === 0; minutes += 1) {
+    // What was written reaches the statistics within seconds.
+    expect(minutes).toBeLessThan(100);
+    vi.advanceTimersByTime(minute);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  vi.useRealTimers();
   await database.close();
 });
 

@@ -1,6 +1,7 @@
 /** Kysely's way to the embedded database in its thread. One connection, used by one transaction at a time. */
 import { mkdir } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
+import { minute } from "@biplane/base";
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -13,6 +14,7 @@ import {
 } from "kysely";
 import type { ThreadAnswer, ThreadFailure, ThreadRequest } from "./embedded-database-thread.ts";
 import type { Statement, StatementResult } from "./embedded-session.ts";
+import { keepUp } from "./embedded-upkeep.ts";
 
 export interface EmbeddedDatabase {
   readonly dialect: Dialect;
@@ -146,15 +148,18 @@ function detached({ sql, parameters }: Statement): Statement {
 }
 
 const begin = CompiledQuery.raw("begin");
+const upkeepEveryMs = minute;
 
 class EmbeddedDriver implements Driver {
   readonly #thread: DatabaseThread;
   readonly #connection: EmbeddedConnection;
   readonly #turns = new Turns();
+  readonly #upkeep: NodeJS.Timeout;
 
   constructor(thread: DatabaseThread) {
     this.#thread = thread;
     this.#connection = new EmbeddedConnection(thread);
+    this.#upkeep = setInterval(() => void this.#keepUp(), upkeepEveryMs).unref();
   }
 
   async init(): Promise<void> {}
@@ -197,7 +202,21 @@ class EmbeddedDriver implements Driver {
   }
 
   destroy(): Promise<void> {
+    clearInterval(this.#upkeep);
     return this.#thread.close();
+  }
+
+  /** One table in a turn, so that transactions wait for one at most. What fails is tried again a minute later. */
+  async #keepUp(): Promise<void> {
+    const kept = new Set<string>();
+    for (;;) {
+      await this.#turns.take();
+      const name = await keepUp((statement) => this.#thread.query([statement]))
+        .catch(() => undefined)
+        .finally(() => this.#turns.pass());
+      if (name === undefined || kept.has(name)) return;
+      kept.add(name);
+    }
   }
 }
 

@@ -53,7 +53,7 @@ const countingTags: ReadonlySet<string> = new Set(["INSERT", "UPDATE", "DELETE",
 /** What follows any other tag may mean something else than what was prepared before it: tables have changed. */
 const harmlessTags: ReadonlySet<string> = new Set([
   ...countingTags,
-  ...["SELECT", "BEGIN", "COMMIT", "ROLLBACK", "SET", "SHOW"],
+  ...["SELECT", "BEGIN", "COMMIT", "ROLLBACK", "SET", "SHOW", "VACUUM", "ANALYZE"],
 ]);
 
 export class EmbeddedSession {
