@@ -321,20 +321,26 @@ describeOnBothDatabases("the link", (fresh) => {
     const peer = await openPeer();
     const withdrawn = (sequence: number, name: string) =>
       event(sequence, { case: "runWithdrawn", value: ref(name) });
-    peer.events([runCreated(3, "r-withdrawn"), runCreated(4, "r-begun")]);
+    peer.events([runCreated(3, "r-withdrawn"), runCreated(4, "r-begun"), runCreated(5, "r-granted")]);
     await peer.next("ack");
-    for (let count = 0; count < 2; count += 1) {
+    for (let count = 0; count < 3; count += 1) {
       const { run, fence } = await peer.next("intent");
-      if (run?.name !== "r-begun") continue;
-      peer.send({ case: "intentAnswer", value: { run, fence, outcome: IntentOutcome.ACCEPTED } });
+      if (run?.name === "r-withdrawn") continue;
+      peer.send({ case: "intentAnswer", value: { run: run!, fence, outcome: IntentOutcome.ACCEPTED } });
     }
+    peer.events([actionUpdated(6, "r-begun", "a0", { phase: Phase.QUEUED })]);
+    await peer.next("ack");
     peer.events([
-      withdrawn(5, "r-withdrawn"),
-      withdrawn(6, "r-begun"),
-      runCreated(7, "r-withdrawn", { documentDigest: digestOf(3) }),
+      withdrawn(7, "r-withdrawn"),
+      withdrawn(8, "r-begun"),
+      // Admitted when nobody waited for it any more, and asked for by nobody since.
+      withdrawn(9, "r-granted"),
+      runCreated(10, "r-withdrawn", { documentDigest: digestOf(3) }),
+      runCreated(11, "r-granted", { documentDigest: digestOf(4) }),
     ]);
     const { admissions } = await peer.next("ack");
-    expect(admissions.map((one) => one.outcome)).toEqual([AdmissionOutcome.ADMITTED]);
+    const admitted = AdmissionOutcome.ADMITTED;
+    expect(admissions.map((one) => one.outcome)).toEqual([admitted, admitted]);
     expect((await index().getRun({ run: ref("r-begun") })).run?.run?.name).toBe("r-begun");
   });
 

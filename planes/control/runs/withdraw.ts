@@ -1,10 +1,10 @@
-import { IntentOutcome } from "@biplane/control-wire";
+import { rootAction } from "@biplane/base";
 import type { AdmissionContext } from "./admit.ts";
 import type { RunKey } from "./rows.ts";
 
 /**
- * A pending run was never admitted in time: its name is free again (rule of state 3). A run whose intent was accepted
- * has begun, and a late withdrawal of its name must not erase it.
+ * A pending run was never admitted in time: its name is free again (rule of state 3). One whose intent was accepted
+ * may still be pending over there; one whose root action is known has begun, and a withdrawal must not erase it.
  */
 export async function withdrawRun(
   { transaction, org, cluster }: AdmissionContext,
@@ -13,9 +13,19 @@ export async function withdrawRun(
   await transaction
     .deleteFrom("run")
     .where((where) => where.and({ org_id: org, cluster, ...key }))
-    .where((where) =>
-      where.or([where("intent_outcome", "is", null), where("intent_outcome", "!=", IntentOutcome.ACCEPTED)]),
-    )
     .where("fence", "is not", null)
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom("action")
+            .select("action.name")
+            .whereRef("action.org_id", "=", "run.org_id")
+            .whereRef("action.project", "=", "run.project")
+            .whereRef("action.domain", "=", "run.domain")
+            .whereRef("action.run", "=", "run.name")
+            .where("action.name", "=", rootAction),
+        ),
+      ),
+    )
     .execute();
 }
