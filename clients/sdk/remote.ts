@@ -3,7 +3,6 @@ export {
   connect,
   errorTextOf,
   inputFieldsOf,
-  type LogLine,
   RemoteClient,
   RemoteRun,
   type RunSummary,
@@ -19,6 +18,7 @@ export {
 } from "./remote/config-store.ts";
 export { type Connection, type ConnectOptions, openConnection, requireProject } from "./remote/connection.ts";
 export { KnownServers } from "./remote/known-servers.ts";
+export type { LogLine } from "./remote/logs.ts";
 export { phaseName, phaseNumber } from "./remote/phase-names.ts";
 export { PinnedHttp } from "./remote/pinned-http.ts";
 export { type Profile, parseProfile, readProfile } from "./remote/profile.ts";

@@ -166,6 +166,35 @@ test("an action that printed nothing is told from one whose lines are shown", as
   expect(errors).toContain("No lines of attempt 1 of a0: it printed none");
 });
 
+describe("a run that is tried three times", () => {
+  const linesOf = (...attempts: number[]) => attempts.map((attempt) => `line of ${attempt}`);
+  const printed = (text: string) => text.split("\n").filter((line) => line.startsWith("line of"));
+  let name: string;
+
+  test("shows the log of each attempt as it comes, and why there is a next one", async () => {
+    const { code, output, errors } = await biplane("run", workflow, "retry", "--follow");
+    expect({ code, output }).toEqual({ code: 0, output: "3\n" });
+    expect(printed(errors)).toEqual(linesOf(1, 2, 3));
+    expect(errors).toContain("[biplane] Attempt 1 failed, attempt 2 follows. Error: no luck in 1\n");
+    name = /^Run (\S+)/m.exec(errors)?.[1] ?? "";
+  });
+
+  test("shows the newest attempt's afterwards, any other on demand, and all of them to programs", async () => {
+    const newest = await biplane("logs", name);
+    expect(printed(newest.output)).toEqual(linesOf(3));
+    expect(newest.errors).toContain("--attempt 1 to 2");
+    expect(printed((await biplane("logs", "-f", name)).output)).toEqual(linesOf(3));
+    expect((await biplane("logs", name, "--attempt", "2")).output).toBe("line of 2\n");
+    const asJson = await biplane("logs", name, "--attempt", "2", "-o", "json");
+    expect(JSON.parse(asJson.output)).toMatchObject({ attempt: 2, text: "line of 2", originator: "user" });
+    const lines = [];
+    for await (const { attempt, text, originator } of (await system.connect()).getRun(name).logs()) {
+      if (originator === "user") lines.push({ attempt, text });
+    }
+    expect(lines).toEqual([1, 2, 3].map((attempt) => ({ attempt, text: `line of ${attempt}` })));
+  });
+});
+
 test("a domain that a project lacks takes no runs and no tasks, whatever client asks", async () => {
   const elsewhere = { BIPLANE_DOMAIN: "nowhere" };
   for (const words of [
@@ -183,7 +212,7 @@ test("a domain that a project lacks takes no runs and no tasks, whatever client 
 
 test.for([
   ["an unknown command", ["gte"], 2, "get"],
-  ["an unknown task of a module", ["run", workflow, "nothing"], 3, "fail, greet, measure, sleep"],
+  ["an unknown task of a module", ["run", workflow, "nothing"], 3, "fail, greet, measure, retry, sleep"],
   ["a missing input", ["run", workflow, "greet"], 2, "--names"],
   ["a wrong choice", ["run", workflow, "greet", "--names", "a", "--salute", "hey"], 2, "hello, goodbye"],
   ["a wrong number", ["run", workflow, "greet", "--names", "a", "--times", "two"], 2, "integer"],

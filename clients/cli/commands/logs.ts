@@ -1,8 +1,8 @@
-/** `biplane logs`: the lines that an action's attempt printed, from the data plane, as they come with `-f`. */
+/** `biplane logs`: the lines that an action printed, from the data plane: of its newest attempt, and of each next one with `-f`. */
 import { rootAction } from "@biplane/base";
 import { type LogLine, RemoteClient } from "@biplane/sdk/remote";
 import { Command, Option } from "commander";
-import { yamlItem } from "../output/print.ts";
+import { logText, yamlItem } from "../output/print.ts";
 import { type CommonOptions, connectWith, interruptSignal, parseCount, withCommonOptions } from "./common.ts";
 
 interface LogsOptions extends CommonOptions {
@@ -20,9 +20,13 @@ export function logsCommand(): Command {
       .description("print an action's log")
       .argument("<run>")
       .argument("[action]", "the root action by default", rootAction)
-      .option("-f, --follow", "go on until the attempt ends")
+      .option("-f, --follow", "go on, with each next attempt, until the action ends")
       .option("-t, --timestamps", "begin each line with its time")
-      .addOption(new Option("--attempt <number>", "from 1; the newest by default").argParser(parseCount)),
+      .addOption(
+        new Option("--attempt <number>", "this one alone, from 1; the newest by default").argParser(
+          parseCount,
+        ),
+      ),
   ).action(logs);
 }
 
@@ -30,13 +34,15 @@ async function logs(runName: string, action: string, options: LogsOptions): Prom
   const connection = await connectWith(options);
   const run = new RemoteClient(connection).getRun(runName);
   const attempt = options.attempt ?? (await newestAttempt(connection, run.id, action));
+  const which = options.follow === true && options.attempt === undefined ? { from: attempt } : { attempt };
   const interrupted = interruptSignal();
   const quiet = new AbortController();
   const signal = AbortSignal.any([interrupted, quiet.signal]);
   let timer = options.follow === true ? undefined : setTimeout(() => quiet.abort(), quietMs * 4);
   let count = 0;
+  if (options.attempt === undefined && attempt > 1) process.stderr.write(earlierOnes(attempt));
   try {
-    for await (const line of run.logs({ action, attempt, signal })) {
+    for await (const line of run.logs({ action, ...which, signal })) {
       process.stdout.write(`${textOf(line, options)}\n`);
       count += 1;
       if (timer === undefined) continue;
@@ -55,8 +61,12 @@ async function logs(runName: string, action: string, options: LogsOptions): Prom
 function textOf(line: LogLine, { output, timestamps }: LogsOptions): string {
   if (output === "json") return JSON.stringify(line);
   if (output === "yaml") return yamlItem(line);
-  const time = timestamps === true ? `${line.at?.toISOString() ?? ""} ` : "";
-  return `${time}${line.originator === "system" ? "[biplane] " : ""}${line.text}`;
+  return `${timestamps === true ? `${line.at?.toISOString() ?? ""} ` : ""}${logText(line)}`;
+}
+
+function earlierOnes(attempt: number): string {
+  const earlier = attempt === 2 ? "--attempt 1 shows the one" : `--attempt 1 to ${attempt - 1} show those`;
+  return `Attempt ${attempt}; ${earlier} before.\n`;
 }
 
 /** Of an attempt all of whose lines were dropped nothing tells that it ever printed. */

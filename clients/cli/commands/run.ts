@@ -22,7 +22,7 @@ import { encodeInputs } from "@biplane/sdk/values/inputs-outputs";
 import { Command } from "commander";
 import { exitCodes } from "../exit-codes.ts";
 import { addInputOptions, readInputs } from "../inputs.ts";
-import { plain, printRecord, printValue } from "../output/print.ts";
+import { logText, plain, printRecord, printValue } from "../output/print.ts";
 import { showProgress } from "../output/progress.ts";
 import {
   type CommonOptions,
@@ -62,7 +62,7 @@ function withOwnOptions(command: Command): Command {
   const collect = (text: string, before?: readonly string[]) => [...(before ?? []), text];
   return withCommonOptions(command)
     .option("-w, --wait", "wait for the end; show progress, then the outputs")
-    .option("-f, --follow", "like --wait, with the root action's log")
+    .option("-f, --follow", "like --wait, with the root action's log in place of the progress")
     .option("--run-name <name>", "name of the run; chosen for you by default")
     .option("--env <NAME=VALUE>", "environment variable for all of its tasks", collect)
     .option("--label <NAME=VALUE>", "label of the run", collect)
@@ -222,5 +222,5 @@ async function followToEnd(
 }
 
 async function printLogs(run: RemoteRun, signal: AbortSignal): Promise<void> {
-  for await (const line of run.logs({ signal })) process.stderr.write(`${line.text}\n`);
+  for await (const line of run.logs({ signal })) process.stderr.write(`${logText(line)}\n`);
 }

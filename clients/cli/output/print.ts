@@ -1,4 +1,5 @@
 /** What commands print: tables for people, JSON or YAML for programs, always the same records. */
+import type { LogLine } from "@biplane/sdk/remote";
 import { stringify } from "yaml";
 import { type Column, table } from "./table.ts";
 
@@ -39,6 +40,11 @@ export function printValue(value: unknown, format: OutputFormat): void {
 /** One of many records that are printed as they come: all of them together are one YAML list. */
 export function yamlItem(value: unknown): string {
   return stringify([plain(value)]).trimEnd();
+}
+
+/** A line of a log, with what is the platform's word and not the task's marked as such. */
+export function logText({ originator, text }: Pick<LogLine, "originator" | "text">): string {
+  return `${originator === "system" ? "[biplane] " : ""}${text}`;
 }
 
 /** The value with everything that JSON lacks in a readable form. */

@@ -3,7 +3,6 @@ import { BiplaneError, rootAction } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
 import { sleep } from "@biplane/kit/backoff";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import { Code } from "@connectrpc/connect";
 import { isSuccess, isTerminal } from "../running/phases.ts";
 import { typeOfLiteralType } from "../types/literal-type.ts";
 import type { ObjectField } from "../types/value-type.ts";
@@ -11,16 +10,11 @@ import { decodeValue } from "../values/decode.ts";
 import { encodeInputs } from "../values/inputs-outputs.ts";
 import { bundleModule } from "./bundle.ts";
 import { type Connection, type ConnectOptions, openConnection, requireProject } from "./connection.ts";
+import { type LogLine, linesOfAction, linesOfAttempt } from "./logs.ts";
 import { phaseName } from "./phase-names.ts";
-import { isCutConnection } from "./router-transport.ts";
+import { reopening } from "./reopening.ts";
 import { chooseTask, createRun, placeRun, type RunOptions, uploadModule } from "./submit.ts";
 import { Uploader } from "./upload.ts";
-
-export interface LogLine {
-  readonly at: Date | undefined;
-  readonly text: string;
-  readonly originator: "user" | "system";
-}
 
 export interface RunSummary {
   readonly name: string;
@@ -167,22 +161,12 @@ export class RemoteRun {
     return { phase: phaseName(phase), succeeded: isSuccess(phase), error: errorTextOf(details) };
   }
 
-  /** A stream that ends early is opened again: servers are restarted while runs go on. */
   async #lastDetails(signal?: AbortSignal): Promise<flyte.workflow.ActionDetails> {
-    for (let awaySinceMs: number | undefined; ; ) {
-      try {
-        const watch = this.#connection.runs.watchActionDetails(
-          { actionId: this.#action() },
-          signal === undefined ? {} : { signal },
-        );
-        for await (const { details } of watch) {
-          awaySinceMs = undefined;
-          if (details !== undefined && isTerminal(details.status?.phase ?? 0)) return details;
-        }
-      } catch (error) {
-        awaySinceMs ??= Date.now();
-        const isOver = Date.now() - awaySinceMs > awayMsMax;
-        if (isOver || signal?.aborted || !isPassing(error)) throw error;
+    const given = signal === undefined ? {} : { signal };
+    const open = () => this.#connection.runs.watchActionDetails({ actionId: this.#action() }, given);
+    for (;;) {
+      for await (const { details } of reopening(open, signal)) {
+        if (details !== undefined && isTerminal(details.status?.phase ?? 0)) return details;
       }
       await sleep(500, signal);
     }
@@ -207,21 +191,18 @@ export class RemoteRun {
     return decodeValue(typeOfLiteralType(variable.value?.type), literal, "output");
   }
 
-  /** Lines as they come; ends with the attempt. */
-  async *logs(
-    options: { action?: string; attempt?: number; signal?: AbortSignal } = {},
-  ): AsyncGenerator<LogLine> {
-    const request = { actionId: this.#action(options.action), attempt: options.attempt ?? 1 };
-    const signal = options.signal === undefined ? {} : { signal: options.signal };
-    for await (const { logs } of this.#connection.data.tailLogs(request, signal)) {
-      for (const line of logs.flatMap((batch) => batch.lines)) {
-        yield {
-          at: line.timestamp === undefined ? undefined : timestampDate(line.timestamp),
-          text: line.message.replace(/\n$/, ""),
-          originator: line.originator === 2 ? "system" : "user",
-        };
-      }
-    }
+  /**
+   * Lines as they come: of all attempts, one after the other, until the action ends; from attempt `from` on, or of
+   * `attempt` alone.
+   */
+  logs(
+    options: { action?: string; attempt?: number; from?: number; signal?: AbortSignal } = {},
+  ): AsyncGenerator<LogLine, void> {
+    const { action, attempt, from = 1, signal } = options;
+    const given = signal === undefined ? {} : { signal };
+    return attempt === undefined
+      ? linesOfAction(this.#connection, this.#action(action), from, given)
+      : linesOfAttempt(this.#connection, this.#action(action), attempt, given);
   }
 
   async abort(reason = ""): Promise<void> {
@@ -231,20 +212,6 @@ export class RemoteRun {
   #action(name: string = rootAction): { run: RemoteRun["id"]; name: string } {
     return { run: this.id, name };
   }
-}
-
-/** How long a data plane may be out of reach before waiting for its run is given up: a restart takes seconds. */
-const awayMsMax = 120_000;
-const passingCodes: ReadonlySet<unknown> = new Set([
-  Code.Unavailable,
-  Code.DeadlineExceeded,
-  Code.Canceled,
-  Code.Internal,
-]);
-
-/** Whether a stream's end may be the network's or a restart's doing. */
-function isPassing(error: unknown): boolean {
-  return passingCodes.has((error as { code?: unknown }).code) || isCutConnection(error);
 }
 
 export function inputFieldsOf(spec: flyte.task.TaskSpec): readonly ObjectField[] {

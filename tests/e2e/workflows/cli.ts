@@ -1,5 +1,15 @@
 /** Small tasks for the command line's tests. */
-import { Duration, duration, environment, File, file, NonRecoverableError, report, z } from "@biplane/sdk";
+import {
+  context,
+  Duration,
+  duration,
+  environment,
+  File,
+  file,
+  NonRecoverableError,
+  report,
+  z,
+} from "@biplane/sdk";
 
 const env = environment("cli");
 
@@ -46,4 +56,12 @@ export const fail = env.task({ input: z.object({ final: z.boolean().default(true
 export const sleep = env.task({ output: z.string() }, async () => {
   await new Promise((resolve) => setTimeout(resolve, 120_000));
   return "awake";
+});
+
+/** Fails twice. */
+export const retry = env.task({ output: z.int(), retries: 3 }, () => {
+  const { attempt } = context();
+  console.log(`line of ${attempt}`);
+  if (attempt < 3) throw new Error(`no luck in ${attempt}`);
+  return attempt;
 });
