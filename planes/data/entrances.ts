@@ -61,7 +61,12 @@ async function dialEdge(parts: OpenParts, stores: Stores, servers: Servers): Pro
         () => true,
         () => false,
       ),
-    close: () => connector.close(),
+    close: async () => {
+      const drained = connector.close();
+      // They listen nowhere: this says good-bye to clients that ask for nothing at the moment.
+      for (const server of Object.values(servers)) server.close();
+      await drained;
+    },
   };
 }
 

@@ -125,6 +125,22 @@ describe("bytes", () => {
   });
 });
 
+test("a request that takes too long to be said ends as it would at a port of its own", async () => {
+  const times = { headersTimeout: 200, requestTimeout: 200, connectionsCheckingInterval: 100 };
+  await start({
+    consumer: tlsServer((identity) =>
+      createHttpsServer({ ...serverTlsOptions({ identity }), ...times }, (_, res) => res.end("control")),
+    ),
+  });
+  const fast = await dialTls();
+  fast.write("GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+  expect(await text(fast)).toContain("control");
+  const slow = await dialTls();
+  slow.write("GET / HTTP/1.1\r\nhost: localhost\r\n");
+  slow.on("error", () => {}).resume();
+  await new Promise((resolve) => slow.once("close", resolve));
+});
+
 describe("HTTP/2 through the tunnel", () => {
   test("trailers arrive, and each message of an endless stream arrives when it is sent", async () => {
     await start({ consumer: tlsServer((identity) => streamingServer(identity)) });

@@ -1,4 +1,6 @@
-/** Short-lived certificates rotate under load, and nobody notices (claim TLS-3). */
+/** Short-lived certificates rotate under load, and nobody notices (claim TLS-3); a plane that stops tells its clients. */
+import { once } from "node:events";
+import { connect as connectHttp2, constants } from "node:http2";
 import { flyte } from "@biplane/data-wire";
 import { knock } from "@biplane/verify/wire/knocking";
 import { createClient } from "@connectrpc/connect";
@@ -31,4 +33,14 @@ test("router, authority and object store change their certificates under load wi
   expect(failures).toEqual([]);
   for (const [name, seen] of serials) expect(seen.size, name).toBeGreaterThan(rotationsMin);
   expect(requests).toBeGreaterThan(100);
+});
+
+test("a data plane that stops says good-bye to clients that ask for nothing at the moment", async () => {
+  const { router, rootPem } = system.profile;
+  const session = connectHttp2(router, { ca: rootPem });
+  await once(session, "connect");
+  const goodBye = once(session, "goaway");
+  await system.data.stop();
+  // A connection that is cut when the time for good-byes is over has none.
+  expect((await goodBye)[0]).toBe(constants.NGHTTP2_NO_ERROR);
 });

@@ -19,5 +19,7 @@ export function feedTlsServer(server: Server): ConnectionConsumer {
       remotePort: { value: client.remotePort, configurable: true },
     });
   });
+  // HTTP servers watch over their connections from this event on: slow requests end, and idle ones when the server closes.
+  server.emit("listening");
   return (socket) => origin.run(socket, () => server.emit("connection", socket));
 }
