@@ -35,10 +35,16 @@ export async function rehearseImport(importModule: ImportModule, folder: string)
   await rm(target, { recursive: true });
 }
 
+/** What is unpacked may lie in a longer buffer, whose rest is anything: this library would read on in it. */
+export function entriesOf(tar: Uint8Array) {
+  const isWhole = tar.byteLength === tar.buffer.byteLength;
+  return parseTar(isWhole ? tar : Uint8Array.from(tar));
+}
+
 async function unpack(bytes: Uint8Array, target: string): Promise<void> {
   const tar = gunzipSync(bytes, { maxOutputLength: unpackedBytesMax });
   await mkdir(target, { recursive: true });
-  for (const entry of parseTar(tar)) {
+  for (const entry of entriesOf(tar)) {
     const name = normalize(entry.name);
     if (name.startsWith("..") || name.startsWith("/")) throw outside(entry.name);
     const path = join(target, name);
