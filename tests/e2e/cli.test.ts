@@ -124,6 +124,10 @@ test("a failed run ends with 6 and shows the error", async () => {
   const ended = await biplane("run", workflow, "fail", "--wait");
   expect(ended.code).toBe(6);
   expect(ended.errors).toContain("it can't be done");
+  const frames = ended.errors.split("\n").filter((line) => /^\s+at /.test(line));
+  expect(frames, "only the task's own, by its file's name").toEqual([
+    expect.stringMatching(/ \(cli\.ts:\d+:\d+\)$/),
+  ]);
 });
 
 test("a deployed task runs by its name", async () => {

@@ -30,16 +30,28 @@ function describe(error: Error, depth: number): string {
   const text = error.stack?.includes(error.message)
     ? ownFrames(error.stack)
     : `${error.name}: ${error.message}`;
-  if (!(error.cause instanceof Error) || depth >= 8) return text;
-  return `${text}\nCaused by: ${describe(error.cause, depth + 1)}`;
+  const told = error instanceof TaskFailedError ? withAction(text, error) : text;
+  if (!(error.cause instanceof Error) || depth >= 8) return told;
+  return `${told}\nCaused by: ${describe(error.cause, depth + 1)}`;
 }
 
-const foreignFrame = /^\s+at .*(?:node:|\/(?:sdk|worker)\.mjs:|\/clients\/sdk\/|\/worker\/)/;
+/** Of a thousand sub-actions, whoever reads this has to find the one. */
+function withAction(text: string, { name, action }: TaskFailedError): string {
+  return text.startsWith(`${name}: `)
+    ? `${name}: in sub-action ${action}: ${text.slice(name.length + 2)}`
+    : text;
+}
 
-/** The frames of the task's own code: how this SDK called it helps nobody. */
+const foreignFrame =
+  /^\s+at .*(?:node:|\/(?:sdk\.mjs|worker\.mjs|worker-snapshot\.cjs):|\/clients\/sdk\/|\/worker\/)/;
+/** Where this attempt's sandbox has the code bundle. */
+const bundleFolder = /(?:file:\/\/)?\/[^\s()]*\/bundle-[0-9a-f]{16}\//;
+
+/** The frames of the task's own code, by the names of its files: how this SDK called it helps nobody. */
 function ownFrames(stack: string): string {
   return stack
     .split("\n")
+    .map((line) => (/^\s+at /.test(line) ? line.replace(bundleFolder, "") : line))
     .filter((line) => !foreignFrame.test(line))
     .join("\n");
 }

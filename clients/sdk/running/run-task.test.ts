@@ -112,6 +112,11 @@ test("a stream that ends is opened again and nothing is lost", async () => {
     }
   });
   expect(await outputOf(cluster, parent, {})).toBe("OOMKilled system");
+  const careless = task({ name: "careless", output: z.int() }, () => double({ n: 1 }));
+  const { result } = await cluster.run(careless as unknown as Task, new Uint8Array());
+  expect(result).toMatchObject({ case: "error", value: { code: "ChildFailed", recoverable: false } });
+  const named = `TaskFailedError: in sub-action ${cluster.enqueued.at(-1)?.name}: too much`;
+  expect(result.case === "error" && result.value.message.split("\n")[0]).toBe(named);
 });
 
 test("a step's result is recorded, and taken up by the next attempt without running again", async () => {
