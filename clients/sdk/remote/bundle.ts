@@ -4,7 +4,7 @@ import { access } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { BiplaneError, limits } from "@biplane/base";
-import { type BuildFailure, build } from "esbuild";
+import type { BuildFailure } from "esbuild";
 import { createTar } from "nanotar";
 
 export interface CodeBundle {
@@ -44,6 +44,7 @@ export async function bundleModule(path: string, external: readonly string[] = [
 
 async function compile(entry: string, external: string[]): Promise<Uint8Array> {
   const from = JSON.stringify(entry);
+  const { build } = await loadBundler();
   const result = await build({
     stdin: {
       // Tasks without a name take their export's.
@@ -72,6 +73,20 @@ async function compile(entry: string, external: string[]): Promise<Uint8Array> {
   const [output] = result.outputFiles;
   if (output === undefined) throw new BiplaneError("internal", "The bundler gave no output.");
   return output.contents;
+}
+
+/** Only when it is needed: programs that run deployed tasks need not have it. */
+function loadBundler(): Promise<typeof import("esbuild")> {
+  return import("esbuild").catch((cause: unknown) => {
+    throw new BiplaneError(
+      "failed_precondition",
+      {
+        what: "This program has no esbuild, which makes code bundles.",
+        next: "Install esbuild beside the program; or deploy the module by `biplane deploy`, and run its tasks by name.",
+      },
+      { cause },
+    );
+  });
 }
 
 function compileFailure(entry: string, cause: BuildFailure): BiplaneError {

@@ -2,9 +2,9 @@
 
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { registerHooks, setSourceMapsSupport } from "node:module";
+import { createRequire, registerHooks, setSourceMapsSupport } from "node:module";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { BiplaneError, isBiplaneError } from "@biplane/base";
 import type { describeTasks, TaskDescription } from "../tasks/describe.ts";
@@ -21,7 +21,7 @@ export async function tasksOfBundle(
   bundle: CodeBundle,
   place: TaskPlace,
 ): Promise<readonly TaskDescription[]> {
-  const sdkUrl = pathToFileURL(builtSdkFile()).href;
+  const sdkUrl = pathToFileURL(builtSdkFile(bundle.entry)).href;
   const folder = await mkdtemp(join(tmpdir(), "biplane-bundle-"));
   const file = join(folder, "main.mjs");
   const hooks = registerHooks({
@@ -68,14 +68,27 @@ function nameless(entry: string, places: readonly string[]): BiplaneError {
   });
 }
 
-/** Beside this program where it is built, in `dist` where it runs from sources. */
-function builtSdkFile(): string {
+/** Beside this program where it is built, in `dist` where it runs from sources, or of the checkout that has the module. */
+function builtSdkFile(entry: string): string {
   const here = fileURLToPath(import.meta.url);
-  const candidates = [join(here, "../sdk.mjs"), join(here, "../../../../dist/sdk.mjs")];
+  const sources = resolved(entry, "@biplane/sdk");
+  const candidates = [
+    join(here, "../sdk.mjs"),
+    join(here, "../../../../dist/sdk.mjs"),
+    ...(sources === undefined ? [] : [join(dirname(sources), "../../dist/sdk.mjs")]),
+  ];
   const found = candidates.find((candidate) => existsSync(candidate));
   if (found !== undefined) return found;
   throw new BiplaneError("failed_precondition", {
-    what: "The built SDK (dist/sdk.mjs) is missing.",
-    next: "Run `npm run build`.",
+    what: `The tasks of ${entry} can't be read: the SDK's build is neither beside this program nor where the module finds @biplane/sdk.`,
+    next: "Run `npm run build` in the checkout that has it; or deploy the module by `biplane deploy`, and run its tasks by name.",
   });
+}
+
+function resolved(from: string, specifier: string): string | undefined {
+  try {
+    return createRequire(from).resolve(specifier);
+  } catch {
+    return undefined;
+  }
 }
