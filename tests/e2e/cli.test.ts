@@ -215,6 +215,31 @@ test("a domain that a project lacks takes no runs and no tasks, whatever client 
 });
 
 test.for([
+  ["does not parse", "export const a =\n  1 +;", ':2:6: Unexpected ";"   1 +;'],
+  ["imports what is not there", 'import "left-out";', "Install the package"],
+  ["throws on import", "export const a = 1;\nthrow new Error('no luck');", "no luck (throws.ts:2:7)"],
+  ["exports no task", "export const a = 1;", "Export what task(…) returns."],
+  [
+    "gives two tasks a name",
+    'export const a = task({ name: "x" }, () => {}), b = task({ name: "x" }, () => {});',
+    "The tasks a and b are both named x.",
+  ],
+  [
+    "has a value that can't cross",
+    "export const a = task({ output: z.map(z.int(), z.int()) }, () => {});",
+    "Task a: ",
+  ],
+] as const)("a module that %s is refused with the place and the reason", async ([what, text, reason]) => {
+  const path = join(folder, `${what.split(" ")[0]}.ts`);
+  writeFileSync(path, `import { task, z } from "@biplane/sdk"; ${text}`);
+  for (const command of ["run", "deploy"]) {
+    const { code, output, errors } = await biplane(command, path);
+    expect({ code, output }).toEqual({ code: 2, output: "" });
+    expect(errors).toContain(reason);
+  }
+});
+
+test.for([
   ["an unknown command", ["gte"], 2, "get"],
   ["an unknown task of a module", ["run", workflow, "nothing"], 3, "fail, greet, measure, retry, sleep"],
   ["a missing input", ["run", workflow, "greet"], 2, "--names"],

@@ -26,7 +26,12 @@ export function deployCommand(): Command {
 
 async function deploy(path: string, options: DeployOptions): Promise<void> {
   const { bundle, tasks: found } = await inspectModule(path, options.external ?? []);
-  if (found.length === 0) throw new BiplaneError("invalid_argument", `${path} exports no task.`);
+  if (found.length === 0) {
+    throw new BiplaneError("invalid_argument", {
+      what: `${path} exports no task.`,
+      next: "Export what task(…) returns.",
+    });
+  }
   const connection = await connectWith(options);
   const place = await placeRun(connection);
   const client = createClient(flyte.task.TaskService, place.router);

@@ -4,7 +4,7 @@ import { access } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { BiplaneError, limits } from "@biplane/base";
-import type { BuildFailure } from "esbuild";
+import type { BuildFailure, Message } from "esbuild";
 import { createTar } from "nanotar";
 
 export interface CodeBundle {
@@ -90,17 +90,24 @@ function loadBundler(): Promise<typeof import("esbuild")> {
 }
 
 function compileFailure(entry: string, cause: BuildFailure): BiplaneError {
-  const problems = (cause.errors ?? []).slice(0, 5).map((error) => {
-    const place = error.location === null ? "" : `${error.location?.file}:${error.location?.line}: `;
-    return `${place}${error.text}`;
-  });
+  const errors = cause.errors ?? [];
+  const isUnresolved = errors.some(({ text }) => text.startsWith("Could not resolve"));
   return new BiplaneError(
     "invalid_argument",
     {
       what: `${entry} can't be bundled.`,
-      why: problems.join("; ") || String(cause),
-      next: "Correct the module; packages with native code need --external NAME.",
+      why: errors.slice(0, 5).map(problemText).join("\n        ") || String(cause),
+      next: isUnresolved
+        ? "Install the package beside the module; one that only the cluster has needs --external NAME."
+        : "Correct the module; packages with native code need --external NAME.",
     },
     { cause },
   );
+}
+
+/** `orders.ts:3:12: Unexpected ";"   return n +;` */
+function problemText({ location, text }: Message): string {
+  if (location === null) return text;
+  const { file, line, column, lineText } = location;
+  return `${file}:${line}:${column + 1}: ${text}${lineText.trim() === "" ? "" : `   ${lineText.trim().slice(0, 80)}`}`;
 }

@@ -38,7 +38,7 @@ export async function tasksOfBundle(
     const sdk = (await import(sdkUrl)) as BuiltSdk;
     const unnamedBefore = sdk.unnamedTasks().length;
     setSourceMapsSupport(true);
-    const module = (await import(pathToFileURL(file).href)) as Readonly<Record<string, unknown>>;
+    const module = await load(bundle.entry, file);
     const unnamed = sdk.unnamedTasks().slice(unnamedBefore);
     if (unnamed.length > 0) throw nameless(bundle.entry, unnamed);
     return sdk.describeTasks(module, place);
@@ -47,9 +47,8 @@ export async function tasksOfBundle(
     throw new BiplaneError(
       "invalid_argument",
       {
-        what: `${bundle.entry} can't be loaded.`,
+        what: `${bundle.entry} has a task that can't be run.`,
         why: cause instanceof Error ? cause.message : String(cause),
-        next: "The module is loaded to learn its tasks; what it does on import has to work on this machine too.",
       },
       { cause },
     );
@@ -57,6 +56,32 @@ export async function tasksOfBundle(
     hooks.deregister();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function load(entry: string, file: string): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    return (await import(pathToFileURL(file).href)) as Readonly<Record<string, unknown>>;
+  } catch (cause) {
+    throw new BiplaneError(
+      "invalid_argument",
+      {
+        what: `${entry} can't be loaded.`,
+        why: `${cause}${placeIn(cause, file)}.`,
+        next: "It is loaded to learn its tasks: what it does on import has to work on this machine too.",
+      },
+      { cause },
+    );
+  }
+}
+
+/** Where in the module, by its own lines. */
+function placeIn(cause: unknown, file: string): string {
+  const folder = `${dirname(file)}/`;
+  const frame = (cause instanceof Error ? (cause.stack ?? "") : "")
+    .split("\n")
+    .find((line) => line.trimStart().startsWith("at ") && line.includes(folder));
+  const place = frame?.slice(frame.indexOf(folder) + folder.length).replace(/\)$/, "");
+  return place === undefined ? "" : ` (${place})`;
 }
 
 function nameless(entry: string, places: readonly string[]): BiplaneError {

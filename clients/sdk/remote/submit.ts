@@ -77,14 +77,17 @@ export function chooseTask<T extends Pick<TaskDescription, "name" | "exportName"
     tasks.find((task) => task.name === wanted) ?? tasks.find((task) => task.exportName === wanted);
   if (found !== undefined) return found;
   const names = tasks.map((task) => task.exportName).join(", ");
-  throw new BiplaneError("not_found", {
-    what:
-      wanted === undefined
-        ? `${place} has several tasks.`
-        : `${place} has no task ${JSON.stringify(wanted)}.`,
-    why: names === "" ? "It exports no task." : `It exports: ${names}.`,
-    next: names === "" ? "Export what task(…) returns." : "Name one of them.",
-  });
+  if (names === "") {
+    throw new BiplaneError("invalid_argument", {
+      what: `${place} exports no task.`,
+      next: "Export what task(…) returns.",
+    });
+  }
+  const why = `It exports: ${names}.`;
+  const next = "Name one of them.";
+  if (wanted === undefined)
+    throw new BiplaneError("invalid_argument", { what: `${place} has several tasks.`, why, next });
+  throw new BiplaneError("not_found", { what: `${place} has no task ${JSON.stringify(wanted)}.`, why, next });
 }
 
 export interface RunOptions {
