@@ -65,6 +65,7 @@ test("what has a default or is optional may be left out, the rest may not", asyn
 
 test.for([
   ["integer", { kind: "integer" }, "1.5"],
+  ["too large integer", { kind: "integer" }, "9007199254740993"],
   ["number", { kind: "float" }, "many"],
   ["boolean", { kind: "boolean" }, "maybe"],
   ["date", { kind: "datetime" }, "yesterday"],
@@ -72,6 +73,11 @@ test.for([
   ["map", { kind: "map", of: { kind: "string" } }, "{a"],
 ] as const)("a wrong %s is refused by the option's name", async ([, type, text]) => {
   await expect(parse([field("value", type)], ["--value", text])).rejects.toThrow("--value has to be");
+});
+
+test("a file elsewhere is refused before anything is submitted", async () => {
+  const parsed = parse([field("value", { kind: "file" })], ["--value", "https://example.com/a.csv"]);
+  await expect(parsed).rejects.toThrow("s3://");
 });
 
 test("durations are written in units, one or more", () => {

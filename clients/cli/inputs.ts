@@ -93,7 +93,8 @@ type Parser = (text: string, uploader: Uploader) => unknown;
 const parsers: Readonly<Record<string, Parser | undefined>> = {
   string: (text) => text,
   enum: (text) => text,
-  integer: (text) => (/^[+-]?\d+$/.test(text) ? Number(text) : undefined),
+  integer: (text) =>
+    /^[+-]?\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : undefined,
   bigint: (text) => (/^[+-]?\d+$/.test(text) ? BigInt(text) : undefined),
   float: (text) => (text.trim() === "" || Number.isNaN(Number(text)) ? undefined : Number(text)),
   boolean: (text) => ({ true: true, false: false })[text],
@@ -115,6 +116,12 @@ const parsers: Readonly<Record<string, Parser | undefined>> = {
   none: () => undefined,
 };
 
+const hints: Readonly<Record<string, string | undefined>> = {
+  duration: "Write it like 90s, 1.5h or 500ms.",
+  datetime: "Write it like 2026-01-31 or 2026-01-31T08:00:00Z.",
+  integer: "It is a whole number of at most 15 digits; tasks take larger ones as z.bigint().",
+};
+
 async function parseValue(
   type: ValueType,
   text: string,
@@ -126,13 +133,19 @@ async function parseValue(
   const value = await parser(text, uploader);
   if (value !== undefined || type.kind === "none") return value;
   throw new BiplaneError("invalid_argument", {
-    what: `${place} has to be ${describeType(type)}, not ${JSON.stringify(text)}.`,
-    ...(type.kind === "duration" ? { next: "Write it like 90s, 1.5h or 500ms." } : {}),
+    what: `${place} has to be of type ${describeType(type)}, not ${JSON.stringify(text)}.`,
+    ...(hints[type.kind] === undefined ? {} : { next: hints[type.kind] }),
   });
 }
 
+/** Whether it is the address of something stored already. */
 function isUri(text: string): boolean {
-  return /^[a-z][a-z0-9+.-]*:\/\//.test(text);
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//.exec(text)?.[1];
+  if (scheme === undefined || scheme === "s3") return scheme === "s3";
+  throw new BiplaneError("invalid_argument", {
+    what: `${JSON.stringify(text)} is neither a path on this machine nor an s3:// address that the data plane holds.`,
+    next: "Download it first, and give its path.",
+  });
 }
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -3,6 +3,7 @@ import { BiplaneError, rootAction } from "@biplane/base";
 import { phaseName, RemoteClient } from "@biplane/sdk/remote";
 import { isTerminal } from "@biplane/sdk/running/phases";
 import { Command } from "commander";
+import { printRecord } from "../output/print.ts";
 import { type CommonOptions, connectWith, withCommonOptions } from "./common.ts";
 
 export function abortCommand(): Command {
@@ -23,7 +24,8 @@ export function abortCommand(): Command {
     if (isTerminal(phase)) throw hasEnded(what, phaseName(phase), name);
     if (action === undefined) await run.abort(reason);
     else await connection.runs.abortAction({ actionId, reason });
-    process.stderr.write(`${what} is aborted.\n`);
+    if (options.output === "table") process.stderr.write(`${what} is aborted.\n`);
+    else printRecord({ run: name, action: actionId.name, phase: "aborted" }, options.output);
   });
 }
 

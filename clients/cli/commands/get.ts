@@ -68,10 +68,14 @@ async function getRun([name]: readonly (string | undefined)[], options: GetOptio
   });
   if (runs.runs.length === 0) await requirePlace(connection);
   const actions = runs.runs.flatMap((run) => (run.action === undefined ? [] : [run.action]));
-  const records = actions.map((action) => ({ run: action.id?.run?.name ?? "", ...actionRecord(action) }));
+  // The list knows of runs what both planes know: no attempts of their root actions.
+  const records = actions.map((action) => {
+    const { attempts: _, ...record } = actionRecord(action);
+    return { run: action.id?.run?.name ?? "", ...record };
+  });
   printRecords(
     records,
-    [{ title: "RUN", value: (one) => one.run }, ...actionColumns],
+    [{ title: "RUN", value: (one) => one.run }, ...columns],
     options.output,
     `No runs in project ${requireProject(connection)}, domain ${connection.domain}. Projects: biplane get project`,
   );
@@ -96,7 +100,7 @@ async function getAction([run, action]: readonly (string | undefined)[], options
     records.push(...page.actions.map(actionRecord));
     ({ token } = page);
   } while (token !== "" && records.length < options.limit);
-  printRecords(records.slice(0, options.limit), [nameColumn, ...actionColumns], options.output);
+  printRecords(records.slice(0, options.limit), actionColumns, options.output);
 }
 
 type ActionRow = ReturnType<typeof actionRecord>;
@@ -117,13 +121,19 @@ function actionRecord(action: flyte.workflow.Action) {
   };
 }
 
-const nameColumn: Column<ActionRow> = { title: "ACTION", value: (one) => one.action };
-const actionColumns: readonly Column<ActionRow>[] = [
+const columns = [
   { title: "TASK", value: (one) => one.task },
   { title: "PHASE", value: (one) => one.phase },
-  { title: "ATTEMPTS", value: (one) => one.attempts, align: "right" },
   { title: "STARTED", value: (one) => one.started },
   { title: "TOOK", value: (one) => one.took, align: "right" },
+] as const satisfies readonly Column<Omit<ActionRow, "attempts">>[];
+const [taskColumn, phaseColumn, ...timeColumns] = columns;
+const actionColumns: readonly Column<ActionRow>[] = [
+  { title: "ACTION", value: (one) => one.action },
+  taskColumn,
+  phaseColumn,
+  { title: "ATTEMPTS", value: (one) => one.attempts, align: "right" },
+  ...timeColumns,
 ];
 
 async function showAction(

@@ -18,6 +18,7 @@ import {
   uploadModule,
   withDefaults,
 } from "@biplane/sdk/remote";
+import type { ObjectField } from "@biplane/sdk/types/value-type";
 import { encodeInputs } from "@biplane/sdk/values/inputs-outputs";
 import { Command } from "commander";
 import { exitCodes } from "../exit-codes.ts";
@@ -126,15 +127,21 @@ function parseInputs(
   words: readonly string[],
   own: OwnOptions,
 ): Given {
-  const inner = explainErrors(new Command(title).usage("[options]"));
+  const inner = explainErrors(new Command(`biplane ${title}`).usage("[options]"));
   if (spec.documentation?.shortDescription) inner.description(spec.documentation.shortDescription);
   addInputOptions(inner, inputFieldsOf(spec));
   const names = new Set(inner.options.map((option) => option.attributeName()));
+  const hidden: string[] = [];
   for (const option of withOwnOptions(new Command()).options) {
-    if (names.has(option.attributeName())) continue;
+    if (names.has(option.attributeName())) {
+      hidden.push(option.flags);
+      continue;
+    }
     option.defaultValue = undefined;
     inner.addOption(option);
   }
+  if (hidden.length > 0)
+    inner.addHelpText("after", `\nBefore the module, as they are inputs here: ${hidden.join("; ")}`);
   inner.parse(words, { from: "user" });
   const values = inner.opts<Record<string, string>>();
   const ownGiven = Object.entries(values).filter(([name]) => !names.has(name));
@@ -146,12 +153,7 @@ async function submit(place: Place, spec: flyte.task.TaskSpec, { options, values
   const { connection } = place;
   const uploader = new Uploader(place.router, connection.http, place);
   const inputs = await readInputs(fields, values, uploader);
-  const id = await createRun(
-    place,
-    spec,
-    encodeInputs(fields, withDefaults(fields, inputs)),
-    runOptions(options),
-  );
+  const id = await createRun(place, spec, encode(fields, inputs), runOptions(options));
   const started = new RemoteRun(connection, id);
   if (options.wait !== true && options.follow !== true) {
     announce(started, options);
@@ -159,6 +161,15 @@ async function submit(place: Place, spec: flyte.task.TaskSpec, { options, values
   }
   process.stderr.write(`Run ${started.name}  ${started.url}\n`);
   await follow(connection, started, options);
+}
+
+function encode(fields: readonly ObjectField[], inputs: Record<string, unknown>): flyte.task.Inputs {
+  try {
+    return encodeInputs(fields, withDefaults(fields, inputs));
+  } catch (cause) {
+    if (!(cause instanceof TypeError)) throw cause;
+    throw new BiplaneError("invalid_argument", cause.message, { cause });
+  }
 }
 
 function announce(run: RemoteRun, options: OwnOptions): void {

@@ -73,10 +73,10 @@ test.for([
   expect(size(bytes)).toBe(text);
 });
 
-test("progress counts recovered actions as done, and timed out and aborted ones as failed", () => {
+test("progress counts recovered actions as done, timed out ones as failed, aborted ones apart", () => {
   const totals = [1, 4, 5, 6, 7, 8, 10].map((phase) => ({ phase, count: 2n }));
   const tasks = [{ taskName: "t", totals }] as unknown as Parameters<typeof countActions>[0];
-  expect(countActions(tasks)).toEqual({ total: 14, done: 4, failed: 6, running: 2 });
+  expect(countActions(tasks)).toEqual({ total: 14, done: 4, failed: 4, aborted: 2, running: 2 });
 });
 
 test("the rate is that of the newest seconds, not of the whole run", () => {

@@ -7,7 +7,8 @@ const plainIntervalMs = 2_000;
 const failuresMax = 20;
 const rateWindowMs = 5_000;
 const succeeded = new Set([5, 10]);
-const failed = new Set([6, 7, 8]);
+const failed = new Set([6, 8]);
+const aborted = new Set([7]);
 const running = new Set([3, 4]);
 
 export function countActions(tasks: readonly progress.TaskProgress[]) {
@@ -16,7 +17,13 @@ export function countActions(tasks: readonly progress.TaskProgress[]) {
       .flatMap((task) => task.totals)
       .filter((total) => phases === undefined || phases.has(total.phase))
       .reduce((count, total) => count + Number(total.count), 0);
-  return { total: sum(undefined), done: sum(succeeded), failed: sum(failed), running: sum(running) };
+  return {
+    total: sum(undefined),
+    done: sum(succeeded),
+    failed: sum(failed),
+    aborted: sum(aborted),
+    running: sum(running),
+  };
 }
 
 export interface RunRef {
@@ -49,13 +56,15 @@ export async function showProgress(connection: Connection, run: RunRef, signal?:
 
 function describe(state: progress.RunProgress, rate: Rate, elapsedMs: number): string {
   const counts = countActions(state.tasks);
-  const perSecond = rate.after(counts.done + counts.failed, elapsedMs);
-  const waiting = counts.total - counts.done - counts.failed - counts.running;
+  const ended = counts.done + counts.failed + counts.aborted;
+  const perSecond = rate.after(ended, elapsedMs);
+  const waiting = counts.total - ended - counts.running;
   const parts = [
     `${bar(counts.done, counts.total)} ${counts.done}/${counts.total} actions done`,
     `${counts.running} running`,
     `${waiting} waiting`,
     ...(counts.failed > 0 ? [`${counts.failed} failed`] : []),
+    ...(counts.aborted > 0 ? [`${counts.aborted} aborted`] : []),
     ...(perSecond > 0 ? [`${perSecond.toFixed(1)}/s`] : []),
   ];
   return `${parts.join(", ")}  [${phaseName(state.phase)}, ${(elapsedMs / 1_000).toFixed(0)} s]`;

@@ -80,7 +80,7 @@ export class S3Access implements ObjectAccess {
     const request = await sign(this.#options.access(), method, path, query, body);
     const response = await this.#options.send(request);
     if (response.status < 300) return response;
-    throw await refusal(response, method);
+    throw await refusal(response, method, decodeURIComponent(path));
   }
 }
 
@@ -126,12 +126,12 @@ const codes: Readonly<Record<number, "not_found" | "permission_denied" | "alread
   409: "already_exists",
 };
 
-async function refusal(response: StoreResponse, method: string): Promise<BiplaneError> {
+async function refusal(response: StoreResponse, method: string, path: string): Promise<BiplaneError> {
   const detail = await text(response);
   const reason = /<Code>([A-Za-z0-9]+)<\/Code>/.exec(detail)?.[1] ?? `HTTP ${response.status}`;
   const fallback = response.status >= 500 ? "unavailable" : "failed_precondition";
   return new BiplaneError(codes[response.status] ?? fallback, {
-    what: `The object store refused a ${method}: ${reason}.`,
+    what: `The object store refused ${method} s3:/${path}: ${reason}.`,
   });
 }
 
