@@ -25,7 +25,7 @@ import {
   type RawTarget,
   statusesIn,
 } from "../support/raw-http.ts";
-import { org, type System, startSystem } from "./system.ts";
+import { type System, startSystem } from "./system.ts";
 
 const whoAmI = "/flyteidl2.auth.IdentityService/UserInfo";
 const listProjects = "/flyteidl2.project.ProjectService/ListProjects";
@@ -90,7 +90,7 @@ describe("framing over HTTP/1.1", () => {
       bytes(...lines.map((line) => line.replace("HOST", hostOf(service)))),
     );
 
-  test.each(["router", "authority"] as const)(
+  test.concurrent.each(["router", "authority"] as const)(
     "control: two honest requests on one connection to the %s are two answers",
     async (service) => {
       const first = ["GET /healthz HTTP/1.1", "Host: HOST", ""];
@@ -99,18 +99,21 @@ describe("framing over HTTP/1.1", () => {
     },
   );
 
-  test.each(Object.keys(attacks))("%s ends the connection, and nothing behind it is read", async (name) => {
-    for (const service of services) {
-      const path = service === "router" ? whoAmI : "/claim";
-      const head = [`POST ${path} HTTP/1.1`, "Host: HOST", "Content-Type: application/proto"];
-      const answer = await send(service, [...head, ...attacks[name]!, ...second]);
-      expect(statusesIn(answer).length, service).toBeLessThanOrEqual(1);
-      expect(statusesIn(answer), service).not.toContain(200);
-      expect(answer.ended, service).toBe(true);
-    }
-  });
+  test.concurrent.each(Object.keys(attacks))(
+    "%s ends the connection, and nothing behind it is read",
+    async (name) => {
+      for (const service of services) {
+        const path = service === "router" ? whoAmI : "/claim";
+        const head = [`POST ${path} HTTP/1.1`, "Host: HOST", "Content-Type: application/proto"];
+        const answer = await send(service, [...head, ...attacks[name]!, ...second]);
+        expect(statusesIn(answer).length, service).toBeLessThanOrEqual(1);
+        expect(statusesIn(answer), service).not.toContain(200);
+        expect(answer.ended, service).toBe(true);
+      }
+    },
+  );
 
-  test.each([
+  test.concurrent.each([
     ["no host", ["GET /healthz HTTP/1.1", "", ""]],
     ["two hosts", ["GET /healthz HTTP/1.1", "Host: HOST", "Host: evil.example", "", ""]],
     ["another host", ["GET /healthz HTTP/1.1", "Host: evil.example", "", ""]],
@@ -158,7 +161,7 @@ describe("paths and headers", () => {
     expect(await post(anonymous, {})).toBe(200);
   });
 
-  test.each([
+  test.concurrent.each([
     `/${whoAmI}`,
     `/.${whoAmI}`,
     `/x/..${whoAmI}`,
@@ -180,7 +183,7 @@ describe("paths and headers", () => {
     expect([400, 404, 421, 501]).toContain(await post(path, authorization()));
   });
 
-  test.each<Record<string, string>>([
+  test.concurrent.each<Record<string, string>>([
     { "X-HTTP-Method-Override": "GET" },
     { "X-Original-URL": anonymous },
     { "X-Rewrite-URL": anonymous },
@@ -197,7 +200,7 @@ describe("paths and headers", () => {
     expect(await post(`${whoAmI}?x=${anonymous}`, {})).toBe(401);
   });
 
-  test.each([
+  test.concurrent.each([
     "/audit/data/../../config.json",
     "/audit/data/%2e%2e/%2e%2e/config.json",
     "/audit/data/tile/0/..%2f..%2fconfig.json",
@@ -263,7 +266,7 @@ describe("frames of HTTP/2", () => {
     expect(http2StatusesIn(await send(honest()))).toContain(200);
   });
 
-  test.each<readonly [string, () => Fields]>([
+  test.concurrent.each<readonly [string, () => Fields]>([
     ["another authority", () => changed(":authority", "evil.example")],
     ["another host beside the authority", () => [...honest(), ["host", "evil.example"]]],
     ["a user in the authority", () => changed(":authority", `ada@${hostOf("router")}`)],
@@ -292,7 +295,7 @@ describe("frames of HTTP/2", () => {
     expect(http2StatusesIn(await send(fields()))).not.toContain(200);
   });
 
-  test.each<readonly [string, (bearer: string) => Fields]>([
+  test.concurrent.each<readonly [string, (bearer: string) => Fields]>([
     ["in a value", (bearer) => [["x-a", `b\r\nauthorization: ${bearer}`]]],
     ["in a name", (bearer) => [["x-a: b\r\nauthorization", bearer]]],
     ["behind a NUL", (bearer) => [["x-a", `b\0authorization: ${bearer}`]]],
@@ -337,9 +340,11 @@ describe("frames of HTTP/2", () => {
       );
     }
     for (const service of ["router", "objects"] as const) {
-      const answer = await exchange(target(service), "h2", Buffer.concat(frames), 20_000);
-      const goneAway = framesIn(answer).some(({ type }) => type === frameTypes.goAway);
-      expect(answer.ended || goneAway, service).toBe(true);
+      const saysGoAway = (bytes: Buffer) =>
+        framesIn({ bytes }).some(({ type }) => type === frameTypes.goAway);
+      const patiently = { silenceMs: 20_000, isEnough: saysGoAway };
+      const answer = await exchange(target(service), "h2", Buffer.concat(frames), patiently);
+      expect(answer.ended || saysGoAway(answer.bytes), service).toBe(true);
     }
   });
 
@@ -479,11 +484,8 @@ describe("bodies", () => {
   test("control: a compressed body within the bound is read", async () => {
     const body = gzipSync(Buffer.from([]));
     const status = await new Promise<number>((resolve, reject) => {
-      const headers = {
-        authorization: `Bearer ${token}`,
-        "content-type": "application/proto",
-        "content-encoding": "gzip",
-      };
+      const encoding = { "content-type": "application/proto", "content-encoding": "gzip" };
+      const headers = { authorization: `Bearer ${token}`, ...encoding };
       const url = `${system.profile.router}${listProjects}`;
       const outgoing = request(url, { method: "POST", headers, ca: system.profile.rootPem }, (response) => {
         response.resume();
@@ -493,6 +495,5 @@ describe("bodies", () => {
       outgoing.end(body);
     });
     expect(status).toBe(200);
-    expect(org).toBe("acme");
   });
 });

@@ -24,12 +24,19 @@ export async function openRaw({ port, rootPem }: RawTarget, protocol: string): P
   return socket;
 }
 
-/** Sends the bytes as they are; resolves when the server ends the connection, or has said nothing for a while. */
+export interface Listening {
+  /** How long the server may say nothing before it counts as all that it says. */
+  readonly silenceMs?: number;
+  /** Whether it has said what one waits for. */
+  readonly isEnough?: (bytes: Buffer) => boolean;
+}
+
+/** Sends the bytes as they are; resolves when the server ends the connection, has said enough, or nothing for a while. */
 export async function exchange(
   target: RawTarget,
   protocol: "http/1.1" | "h2",
   bytes: Buffer,
-  silenceMs = 700,
+  { silenceMs = 700, isEnough }: Listening = {},
 ): Promise<RawAnswer> {
   const socket = await openRaw(target, protocol);
   const chunks: Buffer[] = [];
@@ -43,6 +50,7 @@ export async function exchange(
     socket.on("data", (chunk: Buffer) => {
       chunks.push(chunk);
       timer.refresh();
+      if (isEnough?.(Buffer.concat(chunks))) finish(false);
     });
     socket.once("close", () => finish(true));
     socket.once("end", () => finish(true));
@@ -106,7 +114,7 @@ export interface Frame {
   readonly payload: Buffer;
 }
 
-export function framesIn({ bytes }: RawAnswer): Frame[] {
+export function framesIn({ bytes }: Pick<RawAnswer, "bytes">): Frame[] {
   const frames: Frame[] = [];
   for (let at = 0; at + 9 <= bytes.length; ) {
     const length = bytes.readUIntBE(at, 3);
