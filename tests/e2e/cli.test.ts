@@ -147,6 +147,22 @@ test("a run is aborted with all it started, once", async () => {
   expect(again.errors).toContain("It had ended before: aborted.");
 });
 
+test("Ctrl-C leaves the run going, and tells its name", async () => {
+  const child = spawn(process.execPath, [launcher, "run", workflow, "sleep", "--wait"], {
+    env: { ...process.env, BIPLANE_CONFIG_DIR: join(folder, "config") },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let errors = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    errors += chunk;
+    if (!child.killed && /^Run \S+ /m.test(errors)) child.kill("SIGINT");
+  });
+  expect(await new Promise((done) => child.once("close", done))).toBe(130);
+  const name = /The run goes on: biplane get run (\S+),/.exec(errors)?.[1] ?? "";
+  expect(errors).toContain(`Run ${name} `);
+  expect(await biplane("abort", name)).toMatchObject({ code: 0 });
+});
+
 test("audit records stand in columns that have titles, and are a list in YAML", async () => {
   const shown = await biplane("audit", "query", "--code", "PROJECT_CREATED");
   const [titles = "", first = ""] = shown.output.split("\n");

@@ -153,14 +153,21 @@ async function submit(place: Place, spec: flyte.task.TaskSpec, { options, values
   const { connection } = place;
   const uploader = new Uploader(place.router, connection.http, place);
   const inputs = await readInputs(fields, values, uploader);
-  const id = await createRun(place, spec, encode(fields, inputs), runOptions(options));
+  const encoded = encode(fields, inputs);
+  // From here on something may have begun: whoever presses Ctrl-C is told its name.
+  const signal = interruptSignal();
+  const told = () =>
+    process.stderr.write("\nLearning whether the run has begun; Ctrl-C again ends at once.\n");
+  signal.addEventListener("abort", told, { once: true });
+  const id = await createRun(place, spec, encoded, runOptions(options));
+  signal.removeEventListener("abort", told);
   const started = new RemoteRun(connection, id);
   if (options.wait !== true && options.follow !== true) {
     announce(started, options);
     return;
   }
   process.stderr.write(`Run ${started.name}  ${started.url}\n`);
-  await follow(connection, started, options);
+  await follow(connection, started, options, signal);
 }
 
 function encode(fields: readonly ObjectField[], inputs: Record<string, unknown>): flyte.task.Inputs {
@@ -201,8 +208,12 @@ function pairs(texts: readonly string[], option: string): Record<string, string>
   return Object.fromEntries(entries);
 }
 
-async function follow(connection: Connection, run: RemoteRun, options: OwnOptions): Promise<void> {
-  const signal = interruptSignal();
+async function follow(
+  connection: Connection,
+  run: RemoteRun,
+  options: OwnOptions,
+  signal: AbortSignal,
+): Promise<void> {
   try {
     await followToEnd(connection, run, options, signal);
   } catch (error) {

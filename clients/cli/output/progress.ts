@@ -2,9 +2,12 @@
 import type { progress } from "@biplane/data-wire";
 import { sleep } from "@biplane/kit/backoff";
 import { type Connection, phaseName } from "@biplane/sdk/remote";
+import { reopening } from "@biplane/sdk/remote/reopening";
+import { isTerminal } from "@biplane/sdk/running/phases";
+
+import { span } from "./text.ts";
 
 const plainIntervalMs = 2_000;
-const failuresMax = 20;
 const rateWindowMs = 5_000;
 const succeeded = new Set([5, 10]);
 const failed = new Set([6, 8]);
@@ -38,17 +41,34 @@ export async function showProgress(connection: Connection, run: RunRef, signal?:
   const line = new StatusLine();
   const rate = new Rate();
   const startedMs = Date.now();
-  for (let failures = 0; ; ) {
-    try {
-      const stream = connection.progress.watchProgress({ run }, signal === undefined ? {} : { signal });
-      for await (const state of stream) {
-        failures = 0;
-        line.show(describe(state, rate, Date.now() - startedMs));
-        if (state.phase >= 5 && state.phase !== 9) return line.end();
-      }
-    } catch (error) {
-      failures += 1;
-      if (failures >= failuresMax || signal?.aborted) throw error;
+  let newest: progress.RunProgress | undefined;
+  const draw = () => {
+    if (newest !== undefined) line.show(describe(newest, rate, Date.now() - startedMs));
+  };
+  // A line that stands still for minutes looks like a program that does.
+  const clock = process.stderr.isTTY ? setInterval(draw, 1_000) : undefined;
+  try {
+    await follow(connection, run, signal, (state) => {
+      newest = state;
+      draw();
+    });
+    line.end();
+  } finally {
+    clearInterval(clock);
+  }
+}
+
+async function follow(
+  connection: Connection,
+  run: RunRef,
+  signal: AbortSignal | undefined,
+  show: (state: progress.RunProgress) => void,
+): Promise<void> {
+  const open = () => connection.progress.watchProgress({ run }, signal === undefined ? {} : { signal });
+  for (;;) {
+    for await (const state of reopening(open, signal)) {
+      show(state);
+      if (isTerminal(state.phase)) return;
     }
     await sleep(300, signal);
   }
@@ -65,9 +85,10 @@ function describe(state: progress.RunProgress, rate: Rate, elapsedMs: number): s
     `${waiting} waiting`,
     ...(counts.failed > 0 ? [`${counts.failed} failed`] : []),
     ...(counts.aborted > 0 ? [`${counts.aborted} aborted`] : []),
-    ...(perSecond > 0 ? [`${perSecond.toFixed(1)}/s`] : []),
+    ...(perSecond > 0 && counts.total > 1 ? [`${perSecond.toFixed(1)}/s`] : []),
   ];
-  return `${parts.join(", ")}  [${phaseName(state.phase)}, ${(elapsedMs / 1_000).toFixed(0)} s]`;
+  // What a narrow terminal cuts off is what matters least.
+  return `${phaseName(state.phase)} ${span(elapsedMs)}  ${parts.join(", ")}`;
 }
 
 /** Actions that ended per second, over the newest few seconds. */
