@@ -130,6 +130,16 @@ test("a failed run ends with 6 and shows the error", async () => {
   ]);
 });
 
+test("lists are by phase on demand, and say when there is more", async () => {
+  const failed = await json<{ phase: string }[]>("get", "run", "--phase", "failed");
+  expect(new Set(failed.map((one) => one.phase))).toEqual(new Set(["failed"]));
+  expect((await json<object[]>("get", "run")).length).toBeGreaterThan(failed.length);
+  expect((await biplane("get", "run", "--limit", "1")).errors).toContain("more than these 1");
+  const none = await biplane("get", "run", "--phase", "timed-out");
+  expect(none).toMatchObject({ code: 0, output: "" });
+  expect(none.errors).toContain("No runs that are timed-out");
+});
+
 test("a deployed task runs by its name", async () => {
   expect(await biplane("deploy", workflow)).toMatchObject({ code: 0 });
   const tasks = await json<{ task: string }[]>("get", "task");

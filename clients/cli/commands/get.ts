@@ -2,7 +2,7 @@
 
 import { BiplaneError } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
-import { type Connection, phaseName, RemoteClient, requireProject } from "@biplane/sdk/remote";
+import { type Connection, phaseName, phaseNumber, RemoteClient, requireProject } from "@biplane/sdk/remote";
 import { Command, Option } from "commander";
 import { printRecord, printRecords } from "../output/print.ts";
 import type { Column } from "../output/table.ts";
@@ -18,6 +18,7 @@ import { getSessionCommand, getUserCommand } from "./users.ts";
 export interface GetOptions extends CommonOptions {
   readonly from: "data-plane" | "control-plane";
   readonly limit: number;
+  readonly phase?: string;
 }
 
 const { DESCENDING, ASCENDING } = flyte.common.Sort_Direction;
@@ -26,8 +27,9 @@ export function getCommand(): Command {
   const command = new Command("get").description(
     "list or show runs, actions, tasks, projects, clusters, users, keys, roles and assignments",
   );
-  command.addCommand(sub("run", "runs of the project, newest first; or one run", "[name]", getRun));
-  command.addCommand(sub("action", "actions of a run; or one action", "<run> [action]", getAction));
+  const runs = sub("run", "runs of the project, newest first; or one run", "[name]", getRun);
+  const actions = sub("action", "actions of a run; or one action", "<run> [action]", getAction);
+  for (const one of [runs, actions]) command.addCommand(one.addOption(phaseOption()));
   command.addCommand(sub("task", "deployed tasks", "[name]", getTask));
   command.addCommand(sub("project", "projects of the organization", "", getProject));
   command.addCommand(sub("cluster", "clusters of the organization", "", getCluster));
@@ -41,6 +43,27 @@ export function getCommand(): Command {
 /** People write both, as with other tools of this kind. */
 function pluralOf(name: string): string {
   return name.endsWith("y") ? `${name.slice(0, -1)}ies` : `${name}s`;
+}
+
+function phaseOption(): Option {
+  return new Option("--phase <phase>", "only those that are in it")
+    .choices(["queued", "waiting", "running", "succeeded", "failed", "aborted", "timed-out"])
+    .conflicts("from");
+}
+
+function phaseFilters({ phase }: GetOptions) {
+  if (phase === undefined) return [];
+  const values = [String(phaseNumber(phase))];
+  return [{ function: flyte.common.Filter_Function.EQUAL, field: "phase", values }];
+}
+
+function which({ phase }: GetOptions): string {
+  return phase === undefined ? "" : ` that are ${phase}`;
+}
+
+/** A list that was cut must not look like all there is. */
+function noteMore(token: string, shown: number): void {
+  if (token !== "") process.stderr.write(`\nThere are more than these ${shown}: --limit shows more.\n`);
 }
 
 type Getter = (names: readonly (string | undefined)[], options: GetOptions) => Promise<void>;
@@ -63,7 +86,11 @@ async function getRun([name]: readonly (string | undefined)[], options: GetOptio
   if (name !== undefined)
     return showAction(new RemoteClient(connection).getRun(name).id, "a0", connection, options);
   const runs = await connection.runs.listRuns({
-    request: { limit: options.limit, sortByFields: [{ key: "created_at", direction: DESCENDING }] },
+    request: {
+      limit: options.limit,
+      filters: phaseFilters(options),
+      sortByFields: [{ key: "created_at", direction: DESCENDING }],
+    },
     scopeBy: { case: "projectId", value: projectId(connection) },
   });
   if (runs.runs.length === 0) await requirePlace(connection);
@@ -77,8 +104,9 @@ async function getRun([name]: readonly (string | undefined)[], options: GetOptio
     records,
     [{ title: "RUN", value: (one) => one.run }, ...columns],
     options.output,
-    `No runs in project ${requireProject(connection)}, domain ${connection.domain}. Projects: biplane get project`,
+    `No runs${which(options)} in project ${requireProject(connection)}, domain ${connection.domain}. Projects: biplane get project`,
   );
+  noteMore(runs.token, records.length);
 }
 
 async function getAction([run, action]: readonly (string | undefined)[], options: GetOptions): Promise<void> {
@@ -93,6 +121,7 @@ async function getAction([run, action]: readonly (string | undefined)[], options
       request: {
         limit: Math.min(options.limit, 1_000),
         token,
+        filters: phaseFilters(options),
         sortByFields: [{ key: "created_at", direction: ASCENDING }],
       },
       runId: id,
@@ -100,7 +129,9 @@ async function getAction([run, action]: readonly (string | undefined)[], options
     records.push(...page.actions.map(actionRecord));
     ({ token } = page);
   } while (token !== "" && records.length < options.limit);
-  printRecords(records.slice(0, options.limit), actionColumns, options.output);
+  const shown = records.slice(0, options.limit);
+  printRecords(shown, actionColumns, options.output, `No actions${which(options)} in ${id.name}.`);
+  noteMore(token, shown.length);
 }
 
 type ActionRow = ReturnType<typeof actionRecord>;
@@ -114,18 +145,27 @@ function actionRecord(action: flyte.workflow.Action) {
     phase: phaseName(status?.phase ?? 0),
     attempts: status?.attempts ?? 0,
     group: metadata?.group ?? "",
-    started: time(status?.startTime),
-    ended: time(status?.endTime),
-    took: between(status?.startTime, status?.endTime),
+    ...times(status),
     age: age(status?.startTime),
+  };
+}
+
+/** What waits has a start time too on this wire: when it was submitted. */
+function times(status: flyte.workflow.ActionStatus | undefined) {
+  const hasBegun = (status?.phase ?? 0) > flyte.common.ActionPhase.WAITING_FOR_RESOURCES;
+  const started = hasBegun ? status?.startTime : undefined;
+  return {
+    started: time(started),
+    ended: time(status?.endTime),
+    took: between(started, status?.endTime),
   };
 }
 
 const columns = [
   { title: "TASK", value: (one) => one.task },
   { title: "PHASE", value: (one) => one.phase },
-  { title: "STARTED", value: (one) => one.started },
   { title: "TOOK", value: (one) => one.took, align: "right" },
+  { title: "AGE", value: (one) => one.age, align: "right" },
 ] as const satisfies readonly Column<Omit<ActionRow, "attempts">>[];
 const [taskColumn, phaseColumn, ...timeColumns] = columns;
 const actionColumns: readonly Column<ActionRow>[] = [
@@ -155,9 +195,7 @@ async function showAction(
       parent: metadata?.parent,
       group: metadata?.group,
       phase: phaseName(status?.phase ?? 0),
-      started: time(status?.startTime),
-      ended: time(status?.endTime),
-      took: between(status?.startTime, status?.endTime),
+      ...times(status),
       attempts: options.output === "table" ? attemptLines(attempts) : attempts.map(attemptRecord),
       error: result.case === "errorInfo" ? result.value.message : undefined,
       abort: result.case === "abortInfo" ? result.value.reason : undefined,

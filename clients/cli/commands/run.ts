@@ -239,7 +239,7 @@ async function followToEnd(
     return;
   }
   process.stderr.write(`The run ${run.name} ${phase}.\n${error === undefined ? "" : `${error}\n`}`);
-  process.stderr.write(`\nbiplane logs ${run.name}    biplane get action ${run.name}\n`);
+  process.stderr.write(`\nbiplane logs ${run.name}    biplane get action ${run.name} --phase failed\n`);
   process.exitCode = exitCodes.runFailed;
 }
 

@@ -22,10 +22,13 @@ test("columns line up, numbers to the right, without blanks at the end of lines"
   expect(text.split("\n")).toEqual(["NAME    COUNT", "a           5", "longer   1234"]);
 });
 
-test("a table never gets wider than the terminal; what is cut ends in an ellipsis", () => {
-  const text = table([{ name: "x".repeat(100), count: 1 }], columns, 30);
-  expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(30);
-  expect(text).toContain("…");
+test("a table gets no wider than the terminal; what is cut ends in an ellipsis, names of records are not cut", () => {
+  const name = "a-name-of-22-characters";
+  const described = [columns[0]!, { title: "TEXT", value: () => "x".repeat(100) }, columns[1]!];
+  const text = table([{ name, count: 1 }], described, 50);
+  expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(50);
+  expect(text).toContain("x…");
+  expect(text).toContain(name);
 });
 
 test("several lines in a cell become one", () => {

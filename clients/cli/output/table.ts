@@ -1,4 +1,7 @@
-/** Text tables that fit the terminal: the widest columns give way first, cut cells end in `…`. */
+/**
+ * Text tables that fit the terminal: the widest columns give way first, cut cells end in `…`. Only the first column stays
+ * whole: it has the names that the next command is given.
+ */
 
 export interface Column<T> {
   readonly title: string;
@@ -38,7 +41,7 @@ function shrink(natural: readonly number[], widthMax: number): readonly number[]
   const widths = [...natural];
   let excess = widths.reduce((sum, width) => sum + width, 0) - widthMax;
   while (excess > 0) {
-    const widest = widths.indexOf(Math.max(...widths));
+    const widest = widths.indexOf(Math.max(...widths.slice(1)), 1);
     if ((widths[widest] ?? 0) <= narrowestCharacters) break;
     widths[widest] = (widths[widest] ?? 0) - 1;
     excess -= 1;
