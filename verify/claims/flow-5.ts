@@ -16,7 +16,7 @@ export const flow5: Claim = {
   id: "FLOW-5",
   text: "Data passed between tasks goes task to object store to task inside the data plane; neither client nor control plane is on the way.",
   from: "machine",
-  alone: true,
+  alone: ["planes"],
   msMax: 180_000,
 
   async prove(subject, seen) {

@@ -34,7 +34,7 @@ export const iam2: Claim = {
   text: "Admin, Contributor, Viewer, and custom roles bound by policies decide every request, identically in the control plane and in the router.",
   from: "machine",
   // Its control takes the control plane over that others use.
-  alone: true,
+  alone: ["two clusters", "stage"],
   msMax: 240_000,
 
   async prove(subject, seen) {

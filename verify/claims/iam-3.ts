@@ -23,7 +23,7 @@ export const iam3: Claim = {
   text: "The router authenticates and authorizes inside the data plane; with the control plane down it keeps deciding with the last signed policy until that goes stale.",
   from: "machine",
   // It stops a control plane that others use.
-  alone: true,
+  alone: ["two clusters"],
   msMax: 240_000,
 
   async prove(subject, seen) {

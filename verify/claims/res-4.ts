@@ -20,7 +20,7 @@ export const res4: Claim = {
   text: "The egress of a data plane is a short published list and, per project, the hosts its tasks were allowed.",
   from: "machine",
   // Its trace is of all that the plane does, and slows it down.
-  alone: true,
+  alone: ["planes"],
 
   async prove(subject, seen) {
     const [allowed, elsewhere] = [await listen(subject), await listen(subject)];

@@ -18,7 +18,7 @@ export const tls1: Claim = {
   id: "TLS-1",
   text: "No plaintext listener and no plaintext connection exist between any two components, on loopback too.",
   from: "machine",
-  alone: true,
+  alone: ["planes"],
 
   async prove(subject, seen) {
     requireRoot();

@@ -16,7 +16,7 @@ export function trustClaim({ id, text, more }: Parts): Claim {
     text,
     from: "machine",
     // What one attack changes would be another's surroundings.
-    alone: true,
+    alone: ["stage"],
     msMax: 240_000,
 
     async prove(subject, seen) {

@@ -2,6 +2,9 @@
 import type { Observations } from "./observations.ts";
 import type { Subject } from "./subject.ts";
 
+/** Planes that a claim may change: those that are verified, and the two sets of planes of verify's own. */
+export type Place = "planes" | "stage" | "two clusters";
+
 export interface Claim {
   /** As in the register, e.g. `CLS-3`. */
   readonly id: string;
@@ -13,8 +16,11 @@ export interface Claim {
   readonly from: "machine" | "client";
   /** Where its control can be done from, where that takes more. */
   readonly controlFrom?: "machine";
-  /** Runs while no other claim does: it freezes a plane, or judges all that passes. */
-  readonly alone?: boolean;
+  /**
+   * Where it freezes a plane, judges all that passes, or changes what others go by: it runs after those that do not, and
+   * beside none that has one of these places to itself.
+   */
+  readonly alone?: readonly Place[];
   /** 120 s where absent. */
   readonly msMax?: number;
   /** Throws `ClaimFailed` where the claim does not hold; notes what was done and seen. */

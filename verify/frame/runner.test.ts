@@ -61,27 +61,32 @@ test("what takes the planes' machine is not applicable elsewhere, with the reaso
   ]);
 });
 
-test("a claim that wants to be alone runs while no other does", async () => {
-  let running = 0;
-  const counting = (id: string, alone: boolean, most: number[]) =>
+test("a claim that wants places to itself runs after the others, and beside none that wants one of them", async () => {
+  const running = new Set<string>();
+  const beside = new Map<string, string[]>();
+  const watched = (id: string, alone?: Claim["alone"]) =>
     claimOf(id, {
-      alone,
+      ...(alone === undefined ? {} : { alone }),
       prove: async () => {
-        running += 1;
-        most.push(running);
-        await new Promise((resolve) => setTimeout(resolve, 10));
-        running -= 1;
+        running.add(id);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        beside.set(id, [...running].sort());
+        running.delete(id);
       },
     });
-  const [together, alone]: [number[], number[]] = [[], []];
   const claims = [
-    counting("A-1", true, alone),
-    counting("A-2", false, together),
-    counting("A-3", false, together),
+    watched("A-1", ["planes"]),
+    watched("A-2", ["stage", "two clusters"]),
+    watched("A-3", ["stage"]),
+    watched("B-1"),
+    watched("B-2"),
+    watched("A-4", ["two clusters"]),
   ];
-  await proveAll([...claims, counting("A-4", false, together)], subjectAt(), quiet);
-  expect(alone).toEqual([1]);
-  expect(Math.max(...together)).toBe(2);
+  const results = await proveAll(claims, subjectAt(), quiet);
+  expect(results.map(({ id }) => id)).toEqual(claims.map(({ id }) => id));
+  expect(beside.get("B-1")).toEqual(["B-1", "B-2"]);
+  expect(beside.get("A-1")).toEqual(["A-1", "A-2"]);
+  expect(beside.get("A-3")).toEqual(["A-3", "A-4"]);
 });
 
 test("a control counts as caught only where the check reported what was done", async () => {
@@ -102,7 +107,7 @@ test("an interrupted run ends its claims and begins no other", async () => {
       return new Promise(() => undefined);
     },
   });
-  const late = Array.from({ length: 4 }, (_, index) => claimOf(`B-${index}`, { alone: true }));
+  const late = Array.from({ length: 4 }, (_, index) => claimOf(`B-${index}`, { alone: ["planes"] }));
   const results = await proveAll([waiting, ...late], subjectAt(undefined, interrupted.signal), quiet);
   expect(results.map(({ id, status }) => [id, status])).toEqual([["A-1", "fail"]]);
 });

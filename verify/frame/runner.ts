@@ -1,4 +1,4 @@
-/** Runs claims or their controls: a few at a time, those that need it alone, each within its time. */
+/** Runs claims or their controls: a few at a time, those that need a place to themselves after all others, each in time. */
 import { isBiplaneError } from "@biplane/base";
 import type { Claim, ClaimResult, ControlResult } from "./claim.ts";
 import { Observations } from "./observations.ts";
@@ -45,18 +45,45 @@ async function runAll<T>(
   run: (claim: Claim) => Promise<T>,
 ): Promise<T[]> {
   const results = new Map<Claim, T>();
-  const together = claims.filter(({ alone }) => alone !== true);
-  const work = async () => {
-    for (let claim = together.shift(); claim !== undefined; claim = together.shift()) {
-      if (subject.signal.aborted) return;
-      results.set(claim, await run(claim));
-    }
+  const keep = async (claim: Claim) => {
+    results.set(claim, await run(claim));
   };
-  await Promise.all(Array.from({ length: atOnce }, work));
-  for (const claim of claims) {
-    if (claim.alone === true && !subject.signal.aborted) results.set(claim, await run(claim));
-  }
+  await runBeside(
+    claims.filter(({ alone }) => alone === undefined),
+    subject,
+    keep,
+  );
+  await runBeside(
+    claims.filter(({ alone }) => alone !== undefined),
+    subject,
+    keep,
+  );
   return claims.flatMap((claim) => results.get(claim) ?? []);
+}
+
+/** Some at once, the earliest first whose places are free. */
+async function runBeside(
+  claims: readonly Claim[],
+  { signal }: Subject,
+  run: (claim: Claim) => Promise<void>,
+): Promise<void> {
+  const waiting = [...claims];
+  const running = new Map<Claim, Promise<void>>();
+  const isFree = ({ alone = [] }: Claim) =>
+    [...running.keys()].every((other) => !alone.some((place) => other.alone?.includes(place)));
+  while (!signal.aborted && waiting.length + running.size > 0) {
+    const next = running.size < atOnce ? waiting.find(isFree) : undefined;
+    if (next === undefined) {
+      await Promise.race(running.values());
+      continue;
+    }
+    waiting.splice(waiting.indexOf(next), 1);
+    running.set(
+      next,
+      run(next).finally(() => running.delete(next)),
+    );
+  }
+  await Promise.all(running.values());
 }
 
 async function prove(claim: Claim, subject: Subject): Promise<ClaimResult> {
