@@ -15,6 +15,7 @@ import {
   type LocalSettings,
   type Ports,
   readSettings,
+  requireKeptPorts,
   services,
   writeSettings,
 } from "./settings.ts";
@@ -129,11 +130,14 @@ async function makeFolders(folder: string): Promise<Folders> {
 }
 
 async function loadSettings(options: LocalSystemOptions): Promise<LocalSettings> {
-  const known = await readSettings(options.folder);
-  if (known !== undefined) return known;
-  const { org = "local", cluster = "home" } = options;
-  const settings = { org, cluster, ports: await choosePorts(options.portBase) };
-  await writeSettings(options.folder, settings);
+  const { folder, portBase, org = "local", cluster = "home" } = options;
+  const known = await readSettings(folder);
+  if (known !== undefined) {
+    await requireKeptPorts(folder, known.ports, portBase);
+    return known;
+  }
+  const settings = { org, cluster, ports: await choosePorts(portBase) };
+  await writeSettings(folder, settings);
   return settings;
 }
 

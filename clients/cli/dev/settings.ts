@@ -1,6 +1,7 @@
 /** What a local system keeps between starts: its names and the ports that its profile promises to clients. */
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { BiplaneError } from "@biplane/base";
 import { readFileIfAny, writeFileDurably } from "@biplane/kit/files";
 import { z } from "zod";
 
@@ -40,10 +41,49 @@ function settingsPath(folder: string): string {
 
 /** Five ports in a row from the base; where no base was asked for and one is taken, free ones instead. */
 export async function choosePorts(base: number | undefined): Promise<Ports> {
-  const wanted = portNames.map((_, index) => (base ?? defaultPortBase) + index);
-  const areFree = base !== undefined || (await Promise.all(wanted.map(isFree))).every(Boolean);
-  const ports = areFree ? wanted : await freePorts(portNames.length);
-  return Object.fromEntries(portNames.map((name, index) => [name, ports[index]])) as unknown as Ports;
+  const wanted = portsFrom(portNames.map((_, index) => (base ?? defaultPortBase) + index));
+  const taken = await takenPort(wanted);
+  if (taken === undefined) return wanted;
+  if (base !== undefined)
+    throw isTaken(taken, wanted, "Stop what listens there, or pass another --port-base.");
+  return portsFrom(await freePorts(portNames.length));
+}
+
+/** For a system that was made before: it can be had at no other ports, since its clients know these. */
+export async function requireKeptPorts(
+  folder: string,
+  ports: Ports,
+  base: number | undefined,
+): Promise<void> {
+  const elsewhere = "give another folder by --state for a system at other ports.";
+  if (base !== undefined && base !== ports.router) {
+    throw new BiplaneError("failed_precondition", {
+      what: `The system in ${folder} has the ports from ${ports.router} on, and keeps them.`,
+      why: "Its certificates, and the profiles that clients have of it, name them.",
+      next: `Leave --port-base out, or ${elsewhere}`,
+    });
+  }
+  const taken = await takenPort(ports);
+  if (taken === undefined) return;
+  throw isTaken(
+    taken,
+    ports,
+    `Stop what listens there, a \`biplane dev\` of before perhaps, or ${elsewhere}`,
+  );
+}
+
+async function takenPort(ports: Ports): Promise<PortName | undefined> {
+  const free = await Promise.all(portNames.map((name) => isFree(ports[name])));
+  return portNames.find((_, index) => !free[index]);
+}
+
+function isTaken(name: PortName, ports: Ports, next: string): BiplaneError {
+  const what = `Port ${ports[name]}, which is for the ${name}, is taken by another program.`;
+  return new BiplaneError("failed_precondition", { what, next });
+}
+
+function portsFrom(numbers: readonly number[]): Ports {
+  return Object.fromEntries(portNames.map((name, index) => [name, numbers[index]])) as unknown as Ports;
 }
 
 function isFree(port: number): Promise<boolean> {
