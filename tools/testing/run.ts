@@ -1,6 +1,6 @@
 /**
- * `npm test [PROJECT [NAME]] [-- --seeds N]`: checks, then every Vitest project, then each skip with its reason and one
- * line of counts. Those that start whole systems run together, so that one waits while another one works.
+ * `npm test [PROJECT [NAME]] [-- --seeds N]`: checks, then every Vitest project, then each skip and each failure with its
+ * reason and one line of counts. Those that start whole systems run together, so that one waits while another one works.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -70,16 +70,18 @@ function run(title: string, program: readonly string[]): boolean {
 function report(): boolean {
   const lines = existsSync(summaryPath) ? readFileSync(summaryPath, "utf8").trim().split("\n") : [];
   const summaries = lines.map((line) => JSON.parse(line) as ProjectSummary);
+  const passed = summaries.reduce((total, summary) => total + summary.passed, 0);
   const skipped = summaries.flatMap((summary) => summary.skipped);
-  if (skipped.length > 0) console.log("\n== Skipped");
-  for (const { title, reason } of skipped) console.log(`${title}: ${reason}`);
+  const failed = summaries.flatMap((summary) => summary.failed);
+  tell("Skipped", skipped);
+  tell("Failed", failed);
   for (const what of failures) console.log(`FAILED: ${what}`);
-  const sum = (pick: (summary: ProjectSummary) => number) =>
-    summaries.reduce((total, summary) => total + pick(summary), 0);
-  const failed = Math.max(
-    sum((summary) => summary.failed),
-    failures.length,
-  );
-  console.log(`\n${sum((summary) => summary.passed)} passed, ${failed} failed, ${skipped.length} skipped`);
-  return failed === 0 && sum((summary) => summary.passed) > 0;
+  const failedCount = Math.max(failed.length, failures.length);
+  console.log(`\n${passed} passed, ${failedCount} failed, ${skipped.length} skipped`);
+  return failedCount === 0 && passed > 0;
+}
+
+function tell(heading: string, tests: ProjectSummary["failed"]): void {
+  if (tests.length > 0) console.log(`\n== ${heading}`);
+  for (const { title, reason } of tests) console.log(`${title}: ${reason}`);
 }
