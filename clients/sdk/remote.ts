@@ -25,6 +25,7 @@ export { type Profile, parseProfile, readProfile } from "./remote/profile.ts";
 export {
   chooseTask,
   createRun,
+  exportsNoTask,
   inspectModule,
   type Place,
   type PreparedModule,

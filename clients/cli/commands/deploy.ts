@@ -1,8 +1,7 @@
 /** `biplane deploy`: makes a module's tasks known by name and version, to be run later by anyone who may. */
 
-import { BiplaneError } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
-import { inspectModule, placeRun, uploadModule } from "@biplane/sdk/remote";
+import { exportsNoTask, inspectModule, placeRun, uploadModule } from "@biplane/sdk/remote";
 import { createClient } from "@connectrpc/connect";
 import { Command } from "commander";
 import { printRecords } from "../output/print.ts";
@@ -26,12 +25,7 @@ export function deployCommand(): Command {
 
 async function deploy(path: string, options: DeployOptions): Promise<void> {
   const { bundle, tasks: found } = await inspectModule(path, options.external ?? []);
-  if (found.length === 0) {
-    throw new BiplaneError("invalid_argument", {
-      what: `${path} exports no task.`,
-      next: "Export what task(…) returns.",
-    });
-  }
+  if (found.length === 0) throw exportsNoTask(path);
   const connection = await connectWith(options);
   const place = await placeRun(connection);
   const client = createClient(flyte.task.TaskService, place.router);

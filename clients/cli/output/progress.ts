@@ -1,10 +1,8 @@
 /** How a run fares, live: one line that is rewritten on a terminal, a line now and then anywhere else. */
 import type { progress } from "@biplane/data-wire";
-import { sleep } from "@biplane/kit/backoff";
 import { type Connection, phaseName } from "@biplane/sdk/remote";
-import { reopening } from "@biplane/sdk/remote/reopening";
+import { watchUntil } from "@biplane/sdk/remote/reopening";
 import { isTerminal } from "@biplane/sdk/running/phases";
-
 import { span } from "./text.ts";
 
 const plainIntervalMs = 2_000;
@@ -48,29 +46,16 @@ export async function showProgress(connection: Connection, run: RunRef, signal?:
   // A line that stands still for minutes looks like a program that does.
   const clock = process.stderr.isTTY ? setInterval(draw, 1_000) : undefined;
   try {
-    await follow(connection, run, signal, (state) => {
+    const open = () => connection.progress.watchProgress({ run }, signal === undefined ? {} : { signal });
+    const show = (state: progress.RunProgress) => {
       newest = state;
       draw();
-    });
+      return isTerminal(state.phase) || undefined;
+    };
+    await watchUntil(open, show, signal);
     line.end();
   } finally {
     clearInterval(clock);
-  }
-}
-
-async function follow(
-  connection: Connection,
-  run: RunRef,
-  signal: AbortSignal | undefined,
-  show: (state: progress.RunProgress) => void,
-): Promise<void> {
-  const open = () => connection.progress.watchProgress({ run }, signal === undefined ? {} : { signal });
-  for (;;) {
-    for await (const state of reopening(open, signal)) {
-      show(state);
-      if (isTerminal(state.phase)) return;
-    }
-    await sleep(300, signal);
   }
 }
 

@@ -1,7 +1,6 @@
 /** Programs that start runs and read their results from outside: `const client = await connect()`. */
 import { BiplaneError, rootAction } from "@biplane/base";
 import { flyte } from "@biplane/data-wire";
-import { sleep } from "@biplane/kit/backoff";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { isSuccess, isTerminal } from "../running/phases.ts";
 import { typeOfLiteralType } from "../types/literal-type.ts";
@@ -12,7 +11,7 @@ import { bundleModule } from "./bundle.ts";
 import { type Connection, type ConnectOptions, openConnection, requireProject } from "./connection.ts";
 import { type LogLine, linesOfAction, linesOfAttempt } from "./logs.ts";
 import { phaseName } from "./phase-names.ts";
-import { reopening } from "./reopening.ts";
+import { watchUntil } from "./reopening.ts";
 import { chooseTask, createRun, placeRun, type RunOptions, uploadModule } from "./submit.ts";
 import { Uploader } from "./upload.ts";
 
@@ -161,15 +160,14 @@ export class RemoteRun {
     return { phase: phaseName(phase), succeeded: isSuccess(phase), error: errorTextOf(details) };
   }
 
-  async #lastDetails(signal?: AbortSignal): Promise<flyte.workflow.ActionDetails> {
+  #lastDetails(signal?: AbortSignal): Promise<flyte.workflow.ActionDetails> {
     const given = signal === undefined ? {} : { signal };
     const open = () => this.#connection.runs.watchActionDetails({ actionId: this.#action() }, given);
-    for (;;) {
-      for await (const { details } of reopening(open, signal)) {
-        if (details !== undefined && isTerminal(details.status?.phase ?? 0)) return details;
-      }
-      await sleep(500, signal);
-    }
+    return watchUntil(
+      open,
+      ({ details }) => (isTerminal(details?.status?.phase ?? 0) ? details : undefined),
+      signal,
+    );
   }
 
   /** The root task's output, once the run has succeeded. */

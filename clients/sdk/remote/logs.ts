@@ -4,7 +4,7 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { isTerminal } from "../running/phases.ts";
 import type { Connection } from "./connection.ts";
 import { phaseName } from "./phase-names.ts";
-import { reopening } from "./reopening.ts";
+import { reopening, watchUntil } from "./reopening.ts";
 
 export interface LogLine {
   readonly at: Date | undefined;
@@ -79,11 +79,14 @@ async function whenFollowed(
   attempt: number,
   options: { signal?: AbortSignal },
 ): Promise<flyte.workflow.ActionAttempt | undefined> {
-  const watch = reopening(() => connection.runs.watchActionDetails({ actionId }, options), options.signal);
-  for await (const { details } of watch) {
-    if ((details?.status?.attempts ?? 0) > attempt)
-      return details?.attempts.find((one) => one.attempt === attempt);
-    if (isTerminal(details?.status?.phase ?? 0)) return undefined;
-  }
-  return undefined;
+  const open = () => connection.runs.watchActionDetails({ actionId }, options);
+  const isFollowed = (details?: flyte.workflow.ActionDetails) => (details?.status?.attempts ?? 0) > attempt;
+  const isDecided = (details?: flyte.workflow.ActionDetails) =>
+    isFollowed(details) || isTerminal(details?.status?.phase ?? 0);
+  const last = await watchUntil(
+    open,
+    ({ details }) => (isDecided(details) ? details : undefined),
+    options.signal,
+  );
+  return isFollowed(last) ? last.attempts.find((one) => one.attempt === attempt) : undefined;
 }

@@ -3,6 +3,7 @@ import { sleep } from "@biplane/kit/backoff";
 import { Code } from "@connectrpc/connect";
 import { isCutConnection } from "./router-transport.ts";
 
+const reopenMs = 500;
 /** How long a data plane may be out of reach before a stream is given up: a restart takes seconds. */
 const awayMsMax = 120_000;
 const passingCodes: ReadonlySet<unknown> = new Set([
@@ -29,7 +30,22 @@ export async function* reopening<T>(
       const isOver = Date.now() - awaySinceMs > awayMsMax;
       if (isOver || signal?.aborted || !isPassing(error)) throw error;
     }
-    await sleep(500, signal);
+    await sleep(reopenMs, signal);
+  }
+}
+
+/** The first that `find` makes of what a watch tells; one that ends without it is opened again as well. */
+export async function watchUntil<T, R>(
+  open: () => AsyncIterable<T>,
+  find: (message: T) => R | undefined,
+  signal?: AbortSignal,
+): Promise<R> {
+  for (;;) {
+    for await (const message of reopening(open, signal)) {
+      const found = find(message);
+      if (found !== undefined) return found;
+    }
+    await sleep(reopenMs, signal);
   }
 }
 

@@ -65,6 +65,13 @@ async function describe(
   }));
 }
 
+export function exportsNoTask(place: string): BiplaneError {
+  return new BiplaneError("invalid_argument", {
+    what: `${place} exports no task.`,
+    next: "Export what task(…) returns.",
+  });
+}
+
 /** By full name, by export, or the only one there is. */
 export function chooseTask<T extends Pick<TaskDescription, "name" | "exportName">>(
   tasks: readonly T[],
@@ -77,12 +84,7 @@ export function chooseTask<T extends Pick<TaskDescription, "name" | "exportName"
     tasks.find((task) => task.name === wanted) ?? tasks.find((task) => task.exportName === wanted);
   if (found !== undefined) return found;
   const names = tasks.map((task) => task.exportName).join(", ");
-  if (names === "") {
-    throw new BiplaneError("invalid_argument", {
-      what: `${place} exports no task.`,
-      next: "Export what task(…) returns.",
-    });
-  }
+  if (names === "") throw exportsNoTask(place);
   const why = `It exports: ${names}.`;
   const next = "Name one of them.";
   if (wanted === undefined)
