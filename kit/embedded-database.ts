@@ -1,7 +1,7 @@
 /** Kysely's way to the embedded database in its thread. One connection, used by one transaction at a time. */
 import { mkdir } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
-import { minute } from "@biplane/base";
+import { minute, ownBytes } from "@biplane/base";
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -137,13 +137,9 @@ function threadFile(): URL {
   );
 }
 
-/** Small buffers are views of a shared pool; a message would carry the whole pool for each. */
+/** A message would carry the whole pool that a small buffer is a view of. */
 function detached({ sql, parameters }: Statement): Statement {
-  const own = parameters.map((value) =>
-    value instanceof Uint8Array && value.byteLength !== value.buffer.byteLength
-      ? Uint8Array.from(value)
-      : value,
-  );
+  const own = parameters.map((value) => (value instanceof Uint8Array ? ownBytes(value) : value));
   return { sql, parameters: own };
 }
 

@@ -3,7 +3,7 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join, normalize } from "node:path";
 import { pathToFileURL } from "node:url";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { BiplaneError, GiB } from "@biplane/base";
+import { BiplaneError, GiB, ownBytes } from "@biplane/base";
 import { createTar, parseTar } from "nanotar";
 
 const unpackedBytesMax = GiB;
@@ -37,8 +37,7 @@ export async function rehearseImport(importModule: ImportModule, folder: string)
 
 /** What is unpacked may lie in a longer buffer, whose rest is anything: this library would read on in it. */
 export function entriesOf(tar: Uint8Array) {
-  const isWhole = tar.byteLength === tar.buffer.byteLength;
-  return parseTar(isWhole ? tar : Uint8Array.from(tar));
+  return parseTar(ownBytes(tar));
 }
 
 async function unpack(bytes: Uint8Array, target: string): Promise<void> {

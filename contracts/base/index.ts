@@ -1,4 +1,5 @@
 /** What everything else builds on. Pure: no I/O, no clock, no environment. */
+export * from "./bytes.ts";
 export * from "./data-class.ts";
 export * from "./errors.ts";
 export * from "./ids.ts";
