@@ -10,6 +10,8 @@ export async function withdrawRun(
   { transaction, org, cluster }: AdmissionContext,
   key: RunKey,
 ): Promise<void> {
+  const { name: run, ...scope } = key;
+  const root = { org_id: org, ...scope, run, name: rootAction };
   await transaction
     .deleteFrom("run")
     .where((where) => where.and({ org_id: org, cluster, ...key }))
@@ -18,12 +20,8 @@ export async function withdrawRun(
       not(
         exists(
           selectFrom("action")
-            .select("action.name")
-            .whereRef("action.org_id", "=", "run.org_id")
-            .whereRef("action.project", "=", "run.project")
-            .whereRef("action.domain", "=", "run.domain")
-            .whereRef("action.run", "=", "run.name")
-            .where("action.name", "=", rootAction),
+            .select("name")
+            .where((where) => where.and(root)),
         ),
       ),
     )
