@@ -4,7 +4,7 @@ import type { Uploader } from "@biplane/sdk/remote";
 import type { ObjectField, ValueType } from "@biplane/sdk/types/value-type";
 import { Command } from "commander";
 import { expect, test } from "vitest";
-import { addInputOptions, optionName, parseDuration, readInputs } from "./inputs.ts";
+import { addInputOptions, optionName, parseDuration, readInputs, requireInputs } from "./inputs.ts";
 
 const uploader = {
   file: async (path: string) => `s3://uploaded/${path}`,
@@ -25,6 +25,7 @@ async function parse(
   const command = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
   addInputOptions(command, fields);
   command.parse(words, { from: "user" });
+  requireInputs(command, fields);
   return readInputs(fields, command.opts(), uploader);
 }
 
@@ -61,6 +62,12 @@ test("what has a default or is optional may be left out, the rest may not", asyn
   const optional = field("b", { kind: "optional", of: { kind: "string" }, empty: undefined });
   expect(await parse([field("a", { kind: "integer" }, 1), optional], [])).toEqual({});
   await expect(parse([field("c", { kind: "string" })], [])).rejects.toThrow("--c");
+});
+
+test("what is missing is told at once, what is mistyped before it", async () => {
+  const fields = [field("rowCount", { kind: "integer" }), field("name", { kind: "string" })];
+  await expect(parse(fields, [])).rejects.toThrow("--row-count <integer>, --name <string>");
+  await expect(parse(fields, ["--row-cuont", "1"])).rejects.toThrow(/--row-cuont.*Did you mean --row-count/s);
 });
 
 test.for([

@@ -19,8 +19,19 @@ function optionOf(field: ObjectField): Option {
   if (type.kind === "enum") option.choices([...type.values]);
   if (type.kind === "list")
     option.argParser((text: string, before?: readonly string[]) => [...(before ?? []), text]);
-  if (isRequired(field)) option.makeOptionMandatory();
   return option;
+}
+
+/** After parsing: a mistyped option is told before the one that it should have been is missed. All that miss at once. */
+export function requireInputs(command: Command, fields: readonly ObjectField[]): void {
+  const given: Given = command.opts();
+  const missing = fields.filter((field) => isRequired(field) && given[givenName(field.name)] === undefined);
+  if (missing.length === 0) return;
+  const names = missing.map(
+    (field) => `--${optionName(field.name)} <${placeholderOf(innerType(field.type))}>`,
+  );
+  const what = names.length === 1 ? "A required input is missing" : "Required inputs are missing";
+  command.error(`error: ${what}: ${names.join(", ")}`, { code: "commander.missingMandatoryOptionValue" });
 }
 
 function placeholderOf(type: ValueType): string {
@@ -33,6 +44,7 @@ function placeholderOf(type: ValueType): string {
 
 function helpOf(field: ObjectField): string {
   const parts = [field.description === field.name ? undefined : field.description, describeType(field.type)];
+  if (isRequired(field)) parts.push("required");
   if (field.defaultValue !== undefined) parts.push(`default ${String(field.defaultValue)}`);
   return parts.filter((part) => part !== undefined && part !== "").join("; ");
 }

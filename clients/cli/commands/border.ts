@@ -19,8 +19,12 @@ interface BorderOptions extends CommonOptions {
   readonly follow?: boolean;
   readonly run?: string;
   readonly grep?: RegExp;
-  readonly since: number;
+  readonly since?: number;
+  readonly tail?: number;
 }
+
+/** What `--follow` shows of what was before it. */
+const followedTail = 20;
 
 const registry = createRegistry(
   file_biplane_control_v1_link,
@@ -41,7 +45,13 @@ export function borderCommand(): Command {
           parsePattern,
         ),
       )
-      .addOption(new Option("--since <sequence>", "first number wanted").argParser(parseCount).default(0)),
+      .addOption(new Option("--since <sequence>", "first number wanted").argParser(parseCount))
+      .addOption(
+        new Option(
+          "--tail <count>",
+          `begin with so many of the newest; ${followedTail} with --follow alone`,
+        ).argParser(parseCount),
+      ),
   ).action(showBorder);
 }
 
@@ -61,9 +71,10 @@ async function showBorder(options: BorderOptions): Promise<void> {
   const connection = await connectWith(options);
   const signal = interruptSignal();
   const request = {
-    fromSequence: BigInt(options.since),
+    fromSequence: BigInt(options.since ?? 0),
     follow: options.follow ?? false,
     run: options.run ?? "",
+    last: options.tail ?? defaultTail(options),
   };
   try {
     for await (const entry of connection.border.readLedger(request, { signal })) {
@@ -79,6 +90,11 @@ async function showBorder(options: BorderOptions): Promise<void> {
   } catch (error) {
     if (!signal.aborted) throw error;
   }
+}
+
+/** Whoever asks for something in particular wants all of it. */
+function defaultTail({ follow, run, grep, since }: BorderOptions): number {
+  return follow && run === undefined && grep === undefined && since === undefined ? followedTail : 0;
 }
 
 export interface BorderRecord {

@@ -84,7 +84,7 @@ function announce(system: LocalSystem, profileName: string): void {
   const states = { "control plane's state": control, "data plane's state": data, logs };
   printRecord({ router, authority, objects, ...states, profile: profileName }, "table");
   process.stderr.write(
-    `\nReady. In another terminal:\n  biplane whoami --profile ${profileName}\n  biplane run FILE.ts TASK --wait\nCtrl-C stops it; the state stays.\n`,
+    `\nReady. In another terminal:\n  biplane whoami --profile ${profileName}\n  biplane run FILE.ts TASK --wait --profile ${profileName}\nCtrl-C stops it; the state stays.\n`,
   );
 }
 

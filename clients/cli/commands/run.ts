@@ -10,6 +10,7 @@ import {
   inspectModule,
   type Place,
   type PreparedModule,
+  phaseName,
   placeRun,
   RemoteClient,
   RemoteRun,
@@ -22,7 +23,7 @@ import type { ObjectField } from "@biplane/sdk/types/value-type";
 import { encodeInputs } from "@biplane/sdk/values/inputs-outputs";
 import { Command } from "commander";
 import { exitCodes } from "../exit-codes.ts";
-import { addInputOptions, readInputs } from "../inputs.ts";
+import { addInputOptions, readInputs, requireInputs } from "../inputs.ts";
 import { logText, plain, printRecord, printValue } from "../output/print.ts";
 import { showProgress } from "../output/progress.ts";
 import {
@@ -143,6 +144,7 @@ function parseInputs(
   if (hidden.length > 0)
     inner.addHelpText("after", `\nBefore the module, as they are inputs here: ${hidden.join("; ")}`);
   inner.parse(words, { from: "user" });
+  requireInputs(inner, inputFieldsOf(spec));
   const values = inner.opts<Record<string, string>>();
   const ownGiven = Object.entries(values).filter(([name]) => !names.has(name));
   return { options: { ...own, ...Object.fromEntries(ownGiven) }, values };
@@ -243,6 +245,24 @@ async function followToEnd(
   process.exitCode = exitCodes.runFailed;
 }
 
+/** How long a log may say nothing before the run's phase does. */
+const silenceMs = 3_000;
+
 async function printLogs(run: RemoteRun, signal: AbortSignal): Promise<void> {
-  for await (const line of run.logs({ signal })) process.stderr.write(`${logText(line)}\n`);
+  const silence = setTimeout(() => void tellPhase(run), silenceMs);
+  try {
+    for await (const line of run.logs({ signal })) {
+      clearTimeout(silence);
+      process.stderr.write(`${logText(line)}\n`);
+    }
+  } finally {
+    clearTimeout(silence);
+  }
+}
+
+/** A hint to who waits; what is wrong with the connection the log's own stream tells. */
+async function tellPhase(run: RemoteRun): Promise<void> {
+  const details = await run.details().catch(() => undefined);
+  if (details === undefined) return;
+  process.stderr.write(`The run is ${phaseName(details.status?.phase ?? 0)}; its log has no line yet.\n`);
 }

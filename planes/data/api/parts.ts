@@ -23,7 +23,7 @@ import type { IdentityAdministration } from "./users.ts";
 
 export interface BorderLedger {
   read(
-    query: { fromSequence: bigint; follow: boolean; run: string },
+    query: { fromSequence: bigint; follow: boolean; run: string; last: number },
     signal: AbortSignal,
   ): AsyncIterable<border.LedgerEntry>;
 }

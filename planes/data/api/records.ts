@@ -45,8 +45,8 @@ function pageOf<P>(request: { readonly page?: P | undefined }): { page?: P } {
 export function borderService(parts: ApiParts) {
   return serve(border.BorderService, {
     readLedger: (request, context) => {
-      const { fromSequence, follow, run } = request;
-      return parts.ledger.read({ fromSequence, follow, run }, context.signal);
+      const { fromSequence, follow, run, last } = request;
+      return parts.ledger.read({ fromSequence, follow, run, last }, context.signal);
     },
   });
 }

@@ -45,6 +45,8 @@ export interface LedgerQuery {
   readonly follow: boolean;
   /** Only messages that mention this run; empty for all. */
   readonly run: string;
+  /** Begins with so many of the newest; 0, the default, for all. */
+  readonly last?: number;
 }
 
 const bytesMaxDefault = 1_024 * MiB;
@@ -132,7 +134,7 @@ export class BorderLedger {
 
   /** Oldest first. With `follow` it goes on with each new message until the signal aborts. */
   async *read(query: LedgerQuery, signal: AbortSignal): AsyncGenerator<border.LedgerEntry> {
-    let next = query.fromSequence;
+    let next = await this.#beginning(query);
     do {
       const oldest = this.#journal.firstSequence;
       if (next < oldest) {
@@ -147,6 +149,24 @@ export class BorderLedger {
         if (query.run === "" || mentionsRun(entry, query.run)) yield entry;
       }
     } while (query.follow && (await this.#journal.waitFor(next, signal)));
+  }
+
+  async #beginning({ fromSequence, run, last = 0 }: LedgerQuery): Promise<bigint> {
+    if (last === 0) return fromSequence;
+    const newest =
+      run === "" ? this.#journal.lastSequence - BigInt(last) + 1n : await this.#nthLast(run, last);
+    return newest > fromSequence ? newest : fromSequence;
+  }
+
+  /** Where the last `count` messages that mention the run begin; the journal's beginning if there are fewer. */
+  async #nthLast(run: string, count: number): Promise<bigint> {
+    const found: bigint[] = [];
+    for await (const { sequence, record } of this.#journal.read(this.#journal.firstSequence)) {
+      if (!mentionsRun(fromBinary(border.LedgerEntrySchema, record), run)) continue;
+      found.push(sequence);
+      if (found.length > count) found.shift();
+    }
+    return found[0] ?? 0n;
   }
 
   async close(): Promise<void> {

@@ -125,9 +125,9 @@ async function eventually(check: () => boolean | Promise<boolean>): Promise<void
   }
 }
 
-async function ledgerOf(ledger: BorderLedger, run = "") {
+async function ledgerOf(ledger: BorderLedger, { run = "", last = 0 } = {}) {
   const entries = [];
-  const query = { fromSequence: 0n, follow: false, run };
+  const query = { fromSequence: 0n, follow: false, run, last };
   for await (const entry of ledger.read(query, new AbortController().signal)) entries.push(entry);
   return entries;
 }
@@ -241,8 +241,8 @@ test("every message of the link is in the border ledger, in order and with its b
   await eventually(() => intents.length > 0);
   await link.index(principalOf("ada")).getRun({ run: ref("r-ledger") });
   await expect(link.index(principalOf("ada")).getProject({ id: "nowhere" })).rejects.toThrow(/not_found/);
-  await eventually(async () => (await ledgerOf(ledger, "r-ledger")).length >= 6);
-  const about = await ledgerOf(ledger, "r-ledger");
+  await eventually(async () => (await ledgerOf(ledger, { run: "r-ledger" })).length >= 6);
+  const about = await ledgerOf(ledger, { run: "r-ledger" });
   expect(about.map((entry) => [entry.direction, entry.method.split("/")[1]])).toEqual(
     expect.arrayContaining([
       [1, "Connect"],
@@ -257,6 +257,10 @@ test("every message of the link is in the border ledger, in order and with its b
   expect(all[1]?.messageType).toBe("biplane.control.v1.ConnectRequest");
   expect(all.some((entry) => entry.messageType === "connect.Error")).toBe(true);
   expect(about.length).toBeLessThan(all.length);
+  const sequences = (entries: typeof all) => entries.map((entry) => entry.sequence);
+  expect(sequences(await ledgerOf(ledger, { last: 2 }))).toEqual(sequences(all.slice(-2)));
+  expect(sequences(await ledgerOf(ledger, { run: "r-ledger", last: 1 }))).toEqual(sequences(about.slice(-1)));
+  expect(sequences(await ledgerOf(ledger, { last: all.length + 1 }))).toEqual(sequences(all));
 });
 
 test("following the ledger goes on with each new message until it is aborted", async () => {
