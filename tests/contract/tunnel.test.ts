@@ -2,13 +2,16 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect as connectHttp2, createSecureServer, type IncomingHttpHeaders } from "node:http2";
-import { createServer as createHttpsServer, request } from "node:https";
+import { Agent, createServer as createHttpsServer, request } from "node:https";
 import { connect as tcpConnect } from "node:net";
 import type { Readable } from "node:stream";
 import { buffer, text } from "node:stream/consumers";
 import { createServer, type TLSSocket, connect as tlsConnect } from "node:tls";
-import { serverTlsOptions, type TlsIdentity } from "@biplane/kit";
+import { flyte } from "@biplane/data-wire";
+import { createConnectServer, serverTlsOptions, type TlsIdentity } from "@biplane/kit";
+import { createRouterTransport } from "@biplane/sdk/remote/router-transport";
 import type { TunnelSocket } from "@biplane/tunnel-connector";
+import { createClient } from "@connectrpc/connect";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import {
   type Authorities,
@@ -269,6 +272,70 @@ describe("certificates", () => {
     // Two to begin with; each has been replaced at least twice by then.
     expect(issued).toBeGreaterThanOrEqual(6);
     expect(system!.events.filter(({ kind }) => kind !== "connected")).toEqual([]);
+  });
+
+  const shortLived = {
+    connections: 1,
+    identity: () => issue(authorities.provider, ["client"], [routerName], 4_000),
+  };
+
+  test("clients that stay go on over the next connection without a failed request (TLS-3)", async () => {
+    const sessions: number[] = [];
+    await start({
+      ...shortLived,
+      consumer: tlsServer((identity) => {
+        const server = createConnectServer({
+          tls: { identity },
+          routes: (router) =>
+            router.service(flyte.auth.IdentityService, { userInfo: () => ({ name: "ada" }) }),
+        });
+        server.on("session", () => sessions.push(performance.now()));
+        return server;
+      }),
+    });
+    const tls = { authorityPem: system!.organizationPem };
+    const router = `https://localhost:${system!.port}`;
+    const transport = createRouterTransport(
+      { router },
+      { tlsFor: () => tls },
+      { token: async () => "token" },
+    );
+    const identities = createClient(flyte.auth.IdentityService, transport);
+    const endMs = performance.now() + 9_000;
+    await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        while (performance.now() < endMs) expect((await identities.userInfo({})).name).toBe("ada");
+      }),
+    );
+    expect(sessions.length).toBeGreaterThan(2);
+  });
+
+  test("a kept HTTP/1.1 connection is said to be the last in time, and the next one goes on (TLS-3)", async () => {
+    await start({
+      ...shortLived,
+      consumer: tlsServer((identity) =>
+        createHttpsServer(serverTlsOptions({ identity }), (_, res) => {
+          setTimeout(() => res.end("control"), 20);
+        }),
+      ),
+    });
+    const agent = new Agent({ keepAlive: true, maxSockets: 2, ca: system!.organizationPem });
+    const sockets = new Set<unknown>();
+    const ask = async () => {
+      const sent = request({ port: system!.port, host: "localhost", agent }).end();
+      const [response] = await once(sent, "response");
+      sockets.add(response.socket);
+      expect(await text(response)).toBe("control");
+    };
+    const endMs = performance.now() + 9_000;
+    await Promise.all(
+      [1, 2].map(async () => {
+        while (performance.now() < endMs) await ask();
+      }),
+    );
+    agent.destroy();
+    expect(sockets.size).toBeGreaterThan(2);
+    expect(sockets.size).toBeLessThan(20);
   });
 });
 

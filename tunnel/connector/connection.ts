@@ -1,5 +1,5 @@
 /** One dial to the edge and what becomes of it: TLS, then the HTTP/2 server's role on the same socket. */
-import { once } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import { performServerHandshake, type ServerHttp2Session } from "node:http2";
 import { isIP } from "node:net";
 import type { TLSSocket } from "node:tls";
@@ -76,6 +76,7 @@ export class Connection {
   readonly #socket: TLSSocket;
   readonly #session: ServerHttp2Session;
   #retire: (reason: EndReason) => void = () => {};
+  readonly #retiring = new AbortController();
   #streams = 0;
 
   constructor(socket: TLSSocket, { services, limits }: ConnectionOptions) {
@@ -92,6 +93,8 @@ export class Connection {
     this.retired = new Promise((resolve) => {
       this.#retire = resolve;
     });
+    setMaxListeners(0, this.#retiring.signal);
+    void this.retired.then(() => this.#retiring.abort());
     this.closed = new Promise((resolve) => this.#session.once("close", () => resolve()));
     this.#listen(limits);
     this.#session.on("stream", (stream, headers) => {
@@ -99,7 +102,8 @@ export class Connection {
       stream.once("close", () => {
         this.#streams -= 1;
       });
-      acceptStream(stream, headers, { services, proxyHeaderMs: limits.streamAnswerMs });
+      const { signal: retiring } = this.#retiring;
+      acceptStream(stream, headers, { services, retiring, proxyHeaderMs: limits.streamAnswerMs });
     });
   }
 

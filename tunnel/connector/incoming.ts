@@ -7,6 +7,8 @@ export type ConnectionConsumer = (socket: TunnelSocket) => void;
 
 export interface IncomingOptions {
   readonly services: ReadonlyMap<string, ConnectionConsumer>;
+  /** Aborts when the connection beneath the streams takes no new ones. */
+  readonly retiring: AbortSignal;
   readonly proxyHeaderMs: number;
 }
 
@@ -14,7 +16,7 @@ export interface IncomingOptions {
 export function acceptStream(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
-  { services, proxyHeaderMs }: IncomingOptions,
+  { services, retiring, proxyHeaderMs }: IncomingOptions,
 ): void {
   // A stream that the edge resets must end itself alone, not the process.
   stream.on("error", () => {});
@@ -24,7 +26,9 @@ export function acceptStream(
     return;
   }
   stream.respond({ ":status": 200 });
-  readProxyHeader(stream, proxyHeaderMs, (client) => consumer(new TunnelSocket(stream, client)));
+  readProxyHeader(stream, proxyHeaderMs, (client) =>
+    consumer(new TunnelSocket(stream, { client, retiring })),
+  );
 }
 
 function readProxyHeader(

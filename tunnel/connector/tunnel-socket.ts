@@ -11,19 +11,27 @@ const writeAheadBytesMax = 256 * 1024;
 
 type WriteCallback = (error?: Error | null) => void;
 
+export interface TunnelSocketOptions {
+  readonly client: Endpoint | undefined;
+  readonly retiring: AbortSignal;
+}
+
 export class TunnelSocket extends Duplex {
   /** The client's address as the edge reports it: the provider's word, which nothing here can check. */
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
+  /** Aborts when the tunnel's connection beneath is about to end: what outlives requests should come again by another. */
+  readonly retiring: AbortSignal;
   readonly #stream: ServerHttp2Stream;
   #aheadBytes = 0;
   #waiting: WriteCallback | undefined;
 
-  constructor(stream: ServerHttp2Stream, client: Endpoint | undefined) {
+  constructor(stream: ServerHttp2Stream, { client, retiring }: TunnelSocketOptions) {
     super({ allowHalfOpen: true, readableHighWaterMark: 64 * 1024, writableHighWaterMark: 64 * 1024 });
     this.#stream = stream;
     this.remoteAddress = client?.address;
     this.remotePort = client?.port;
+    this.retiring = retiring;
     stream.on("data", (chunk: Buffer) => {
       if (!this.push(chunk)) stream.pause();
     });

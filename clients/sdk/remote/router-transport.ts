@@ -11,7 +11,7 @@ import type { TokenSource } from "./tokens.ts";
 
 const triesMax = 4;
 const repeatable = new Set([Code.Unavailable, Code.ResourceExhausted]);
-const cutConnections = new Set<unknown>(["ECONNRESET", "ECONNREFUSED", "EPIPE"]);
+const cutConnections = new Set<unknown>(["ECONNRESET", "ECONNREFUSED", "EPIPE", "ERR_HTTP2_STREAM_ERROR"]);
 
 export function createRouterTransport(
   { router }: Pick<Profile, "router">,
@@ -69,10 +69,17 @@ const repeat: Interceptor = (next) => async (request) => {
       const mayRepeat =
         !request.stream && (repeatable.has(ConnectError.from(error).code) || isCutConnection(error));
       if (!mayRepeat || attempt + 1 >= triesMax || request.signal.aborted) throw error;
+      if (attempt === 0 && isRefusedStream(error)) continue;
       await sleep(backoffMs(attempt, { firstMs: 500, lastMs: 10_000 }), request.signal);
     }
   }
 };
+
+/** The request crossed the server's good-bye; the next connection takes it at once (RFC 9113, section 8.7). */
+function isRefusedStream(error: unknown): boolean {
+  const { cause } = ConnectError.from(error);
+  return cause instanceof Error && cause.message.includes("NGHTTP2_REFUSED_STREAM");
+}
 
 /** Somebody else answers in the router's place: asking again would only tell them more. */
 function refuseOthers(router: string): Interceptor {
@@ -86,7 +93,7 @@ function refuseOthers(router: string): Interceptor {
   };
 }
 
-/** Whether the network ended it; that says nothing about the request, and its id makes a repeat harmless. */
+/** Whether the network or a reset ended it; that says nothing about the request, and its id makes a repeat harmless. */
 export function isCutConnection(error: unknown): boolean {
   const { cause } = ConnectError.from(error);
   return cutConnections.has((cause as { code?: unknown } | undefined)?.code);
