@@ -140,36 +140,52 @@ async function rewrite(
   await journal.close();
 }
 
-describe.each(["data", "control"] as const)("the %s plane's log", (plane) => {
-  const found = async () => (await verdicts()).find((one) => one.plane === plane)!;
+const planes = ["data", "control"] as const;
+type ByPlane = Readonly<Record<(typeof planes)[number], object>>;
+
+async function verdictsByPlane(): Promise<ByPlane> {
+  const all = await verdicts();
+  return Object.fromEntries(planes.map((name) => [name, all.find(({ plane }) => plane === name)])) as ByPlane;
+}
+
+describe("either plane's log", () => {
+  const rewriteBoth = async (change: (records: Uint8Array[]) => Uint8Array[]) => {
+    for (const plane of planes) await rewrite(await filesOf(plane), change);
+  };
 
   test("control: verifies after a restart in which nothing was changed", async () => {
     await restarted(async () => undefined);
-    expect(await found()).toMatchObject({ result: "intact", alarms: [] });
+    const intact = { result: "intact", alarms: [] };
+    expect(await verdictsByPlane()).toMatchObject({ data: intact, control: intact });
   });
 
   test("a record that was written anew is named", async () => {
-    await restarted(async () =>
-      rewrite(await filesOf(plane), (records) => records.with(2, new TextEncoder().encode("{}"))),
-    );
-    expect(await found()).toMatchObject({ result: "CHANGED", firstBad: 2 });
+    await restarted(() => rewriteBoth((records) => records.with(2, new TextEncoder().encode("{}"))));
+    const changed = { result: "CHANGED", firstBad: 2 };
+    expect(await verdictsByPlane()).toMatchObject({ data: changed, control: changed });
   });
 
   test("where a record was dropped, the first one that is wrong is named", async () => {
-    await restarted(async () => rewrite(await filesOf(plane), (records) => records.toSpliced(3, 1)));
-    expect(await found()).toMatchObject({ result: "CHANGED", firstBad: 3 });
+    await restarted(() => rewriteBoth((records) => records.toSpliced(3, 1)));
+    const changed = { result: "CHANGED", firstBad: 3 };
+    expect(await verdictsByPlane()).toMatchObject({ data: changed, control: changed });
   });
 
   test("where the tail was cut off, the first missing record is named", async () => {
-    let kept = 0;
-    await restarted(async () =>
-      rewrite(await filesOf(plane), (records) => {
-        kept = records.length - 2;
-        return records.slice(0, kept);
+    const kept: number[] = [];
+    await restarted(() =>
+      rewriteBoth((records) => {
+        kept.push(records.length - 2);
+        return records.slice(0, -2);
       }),
     );
-    expect(await found()).toMatchObject({ result: "CHANGED", firstBad: kept });
+    const [data, control] = kept.map((firstBad) => ({ result: "CHANGED", firstBad }));
+    expect(await verdictsByPlane()).toMatchObject({ data, control });
   });
+});
+
+describe.each(planes)("the %s plane's log", (plane) => {
+  const found = async () => (await verdicts()).find((one) => one.plane === plane)!;
 
   test("a fork from an earlier state is refused by the other plane, and the first other record is named", async () => {
     await restarted(async () => {
