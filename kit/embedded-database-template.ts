@@ -4,7 +4,9 @@
  */
 import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { parseTarGzip } from "nanotar";
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
+import { parseTar } from "nanotar";
 import { readFileIfAny, syncDirectory } from "./files.ts";
 
 /** Where the build leaves it: beside the bundles. */
@@ -29,7 +31,7 @@ export async function prepareDatabaseFolder(folder: string): Promise<void> {
 }
 
 async function unpack(template: Uint8Array, folder: string): Promise<void> {
-  const entries = await parseTarGzip(template);
+  const entries = parseTar(await promisify(gunzip)(template));
   const folders = new Set(["."]);
   for (const { name, type } of entries) folders.add(type === "directory" ? name : dirname(name));
   for (const name of folders) await mkdir(join(folder, name), { recursive: true, mode: 0o700 });

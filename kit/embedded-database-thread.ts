@@ -34,10 +34,25 @@ export type ThreadAnswer =
 export async function openSyncedDatabase(folder: string): Promise<PGlite> {
   await prepareDatabaseFolder(folder);
   const startParams = PGlite.defaultStartParams.filter((parameter) => parameter !== "-F");
-  return PGlite.create({
+  const database = await PGlite.create({
     fs: new SyncingNodeFS(folder),
     startParams: [...startParams, "-c", "wal_sync_method=fsync"],
   });
+  await dropTemplates(database);
+  return database;
+}
+
+/**
+ * PostgreSQL counts transactions from the oldest row of all databases, and nothing can open its templates here to vacuum
+ * them: with them it would come to the end of its numbers however well the own database is looked after.
+ */
+async function dropTemplates(database: PGlite): Promise<void> {
+  const { rows } = await database.query<{ name: string }>(
+    "select quote_ident(datname) as name from pg_database where datname <> current_database()",
+  );
+  if (rows.length === 0) return;
+  await database.exec("update pg_database set datistemplate = false");
+  for (const { name } of rows) await database.exec(`drop database ${name}`);
 }
 
 /** PGlite has no `fsync` of its own and starts PostgreSQL without it: a power cut would lose acknowledged rows. */

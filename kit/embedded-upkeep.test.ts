@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { PGlite } from "@electric-sql/pglite";
+import { PGlite } from "@electric-sql/pglite";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { openSyncedDatabase } from "./embedded-database-thread.ts";
 import { EmbeddedSession, type Statement } from "./embedded-session.ts";
@@ -73,9 +73,9 @@ test("the planner learns how a table has grown, and a table that rests is left a
 
 test("old rows are frozen before transaction numbers come round, the catalogue's as well", async () => {
   const oldest = () =>
-    run(`select max(age(relfrozenxid))::int as age from pg_class where relkind in ('r', 't')`)[0]![
-      "age"
-    ] as number;
+    run(`select greatest(
+      (select max(age(relfrozenxid)) from pg_class where relkind in ('r', 't')),
+      (select max(age(datfrozenxid)) from pg_database))::int as age`)[0]!["age"] as number;
   insert(10);
   for (let transaction = 0; transaction < 300; transaction += 1)
     run(`update "A thing" set value = 'z' where id = 1`);
@@ -84,6 +84,22 @@ test("old rows are frozen before transaction numbers come round, the catalogue's
   run("set vacuum_freeze_table_age = 0");
   expect(await keepAllUp(250)).toBeGreaterThan(10);
   expect(oldest()).toBeLessThan(250);
+});
+
+test("databases that nothing can vacuum here are dropped, from one that was made with them as well", async () => {
+  const older = await mkdtemp(join(tmpdir(), "biplane-upkeep-older-"));
+  const plain = await PGlite.create(older);
+  const names = "select datname as name from pg_database";
+  expect((await plain.query(names)).rows, "control").toHaveLength(3);
+  await plain.exec("create table kept as select 1 as value");
+  await plain.close();
+  for (const _ of ["the first time", "again"]) {
+    const opened = await openSyncedDatabase(older);
+    expect((await opened.query(names)).rows).toHaveLength(1);
+    expect((await opened.query("select value from kept")).rows).toEqual([{ value: 1 }]);
+    await opened.close();
+  }
+  await rm(older, { recursive: true });
 });
 
 test("statements that were prepared before stay good", async () => {

@@ -8,13 +8,19 @@ import {
   existsSync,
   globSync,
   mkdirSync,
+  mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
 import { type BuildOptions, build } from "esbuild";
+import { createTarGzip } from "nanotar";
+import { openSyncedDatabase } from "../kit/embedded-database-thread.ts";
 import { makeWorkerSnapshot, snapshotOptions } from "./worker-snapshot.ts";
 
 /** Shipped entries. What runs in which plane is in the path. */
@@ -41,8 +47,6 @@ export const externalPackages: readonly string[] = [
   "pg",
   "pino",
   "pkcs11js",
-  "oidc-provider",
-  "debug",
   "@cedar-policy/cedar-wasm/nodejs",
   "esbuild",
   "@duckdb/*",
@@ -109,18 +113,32 @@ function optionsOf(name: string, entry: string): BuildOptions & { metafile: true
 
 const databaseTemplate = "dist/embedded-database.tar.gz";
 
-/** An empty embedded database, so that no first start has to make one; again when its library has changed. */
+/** An empty embedded database, so that no first start has to make one; again when what makes it has changed. */
 export async function packDatabase(): Promise<void> {
-  const librarySources = "node_modules/@electric-sql/pglite/package.json";
+  const sources = ["node_modules/@electric-sql/pglite/package.json", "kit/embedded-database-thread.ts"];
   const made = statSync(databaseTemplate, { throwIfNoEntry: false });
-  if (made !== undefined && made.mtimeMs > statSync(librarySources).mtimeMs) return;
+  if (made !== undefined && sources.every((path) => made.mtimeMs > statSync(path).mtimeMs)) return;
   mkdirSync("dist", { recursive: true });
-  const { PGlite } = await import("@electric-sql/pglite");
-  const database = await PGlite.create();
-  const archive = await database.dumpDataDir("gzip");
-  await database.close();
-  writeFileSync(`${databaseTemplate}.new`, new Uint8Array(await archive.arrayBuffer()));
-  renameSync(`${databaseTemplate}.new`, databaseTemplate);
+  // The new one is not to be made of the old one.
+  rmSync(databaseTemplate, { force: true });
+  const folder = mkdtempSync(join(tmpdir(), "biplane-database-"));
+  try {
+    const database = await openSyncedDatabase(folder);
+    // One that was closed starts without a recovery.
+    await database.close();
+    writeFileSync(`${databaseTemplate}.new`, await createTarGzip(filesIn(folder)));
+    renameSync(`${databaseTemplate}.new`, databaseTemplate);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function filesIn(folder: string): { name: string; data?: Uint8Array }[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true }).map((entry) => {
+    const path = join(entry.parentPath, entry.name);
+    const name = relative(folder, path);
+    return entry.isDirectory() ? { name: `${name}/` } : { name, data: readFileSync(path) };
+  });
 }
 
 /** Ends the build where something that is served, stored, logged or audited has no class (claim CLS-1). */
