@@ -1,10 +1,11 @@
 /** Planes that `biplane dev` started leave nothing behind: not when it is killed, not when their state is deleted. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 const cli = resolve(import.meta.dirname, "../../dist/cli.mjs");
@@ -36,6 +37,28 @@ test("planes end when their state is deleted, and it is said why", async () => {
   expect(log).not.toContain("Unsupported runtime");
 });
 
+test("a start that was cut off before its credentials were kept is made good by the next one", async () => {
+  const first = await startDev();
+  const administrator = await whoami();
+  await rm(join(folder, "config/credentials.json"));
+  await expect(whoami(), "control").rejects.toThrow("biplane login");
+  first.child.kill("SIGINT");
+  await first.ended;
+  const second = await startDev();
+  const { name, org } = administrator;
+  expect(await whoami()).toMatchObject({ name, org });
+  second.child.kill("SIGINT");
+  expect((await second.ended).errors).toContain("stopping…");
+});
+
+async function whoami(): Promise<Record<string, unknown>> {
+  const words = [cli, "whoami", "-o", "json"];
+  const { stdout } = await promisify(execFile)(process.execPath, words, { env: environment() });
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+const environment = () => ({ ...process.env, BIPLANE_CONFIG_DIR: join(folder, "config") });
+
 interface Ended {
   readonly code: number | null;
   readonly errors: string;
@@ -47,7 +70,7 @@ async function startDev(): Promise<{ child: ChildProcess; planes: number[]; ende
     [cli, "dev", "--state", join(folder, "state"), "--allow-unsandboxed"],
     {
       stdio: ["ignore", "ignore", "pipe"],
-      env: { ...process.env, BIPLANE_CONFIG_DIR: join(folder, "config") },
+      env: environment(),
     },
   );
   let errors = "";

@@ -1,15 +1,15 @@
 /** `biplane dev`: both planes and the edge on this machine, ready to be used from another terminal. */
+import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { BiplaneError } from "@biplane/base";
-import { ConfigStore, openConnection } from "@biplane/sdk/remote";
+import { ConfigStore, readProfile } from "@biplane/sdk/remote";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { redeemClaim } from "../dev/first-administrator.ts";
+import { makeAdministrator } from "../dev/first-administrator.ts";
 import { type LocalSystem, startLocalSystem, untilAskedToEnd } from "../dev/local-system.ts";
 import { printRecord } from "../output/print.ts";
 import { parseCount } from "./common.ts";
 import { addProfile } from "./config.ts";
-import { ensureProject } from "./create.ts";
 
 interface DevOptions {
   readonly state?: string;
@@ -51,15 +51,18 @@ function parsePort(text: string): number {
 async function dev(options: DevOptions): Promise<void> {
   const { state, profileName, project, ...others } = options;
   const base = state ?? process.env["BIPLANE_DEV_STATE"] ?? join(homedir(), ".local/share/biplane/dev");
+  const folder = resolve(base);
   const system = await startLocalSystem({
     ...others,
-    folder: resolve(base),
+    folder,
+    newClaim: !(await isSignedIn(profileName, join(folder, "data", "profile.json"))),
     onProgress: (part) => process.stderr.write(`starting ${part}…\n`),
   });
   try {
-    await makeUsable(system, profileName, project);
-    // Before it is announced: Ctrl-C may come at once.
+    // Before anything else: Ctrl-C may come at once, and waits for what has begun.
     const end = untilEnd(system);
+    end.catch(() => undefined);
+    await makeUsable(system, profileName, project);
     announce(system, profileName);
     await end;
   } finally {
@@ -68,14 +71,24 @@ async function dev(options: DevOptions): Promise<void> {
   }
 }
 
-/** On the first start: an administrator, a profile that knows it, a project. */
+/** Whether the profile's credentials are of this installation: an earlier start may have been cut off before they were kept. */
+async function isSignedIn(profileName: string, profilePath: string): Promise<boolean> {
+  if (!existsSync(profilePath)) return false;
+  const store = new ConfigStore();
+  const kept = (await store.read()).profiles[profileName]?.profile;
+  const own = await readProfile(profilePath);
+  return kept?.rootPem === own.rootPem && (await store.credentials(profileName)) !== undefined;
+}
+
+/**
+ * Where there is a claim: an administrator, and a project. The credentials are kept last: a start that is cut off before is
+ * made good by the next one.
+ */
 async function makeUsable(system: LocalSystem, profileName: string, project: string): Promise<void> {
+  const made = system.claim === undefined ? undefined : await makeAdministrator(system, project);
   await addProfile(profileName, system.profilePath, project);
-  if (system.claim === undefined) return;
-  const client = await redeemClaim(system.profile, system.claim);
-  if (client === undefined) throw new BiplaneError("internal", "The authority made no client.");
-  await new ConfigStore().saveCredentials(profileName, { kind: "client", ...client });
-  await ensureProject(await openConnection({ profile: profileName }), project);
+  if (made === undefined) return;
+  await new ConfigStore().saveCredentials(profileName, { kind: "client", ...made.credentials });
 }
 
 function announce(system: LocalSystem, profileName: string): void {

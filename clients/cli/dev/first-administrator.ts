@@ -1,7 +1,9 @@
 /** Turns the one-time claim of a new data plane into credentials. */
-import { BiplaneError } from "@biplane/base";
-import { KnownServers, PinnedHttp, type Profile } from "@biplane/sdk/remote";
+import { BiplaneError, Secret } from "@biplane/base";
+import { type Connection, KnownServers, openConnection, PinnedHttp, type Profile } from "@biplane/sdk/remote";
 import { z } from "zod";
+import { ensureProject } from "../commands/create.ts";
+import type { LocalSystem } from "./local-system.ts";
 
 const answerSchema = z.object({
   client: z.object({ client_id: z.string(), client_secret: z.string() }).optional(),
@@ -17,6 +19,23 @@ export interface NewUser {
 export interface MachineCredentials {
   readonly clientId: string;
   readonly clientSecret: string;
+}
+
+/** Of a system that has a claim: uses it up, and makes a project to work in. */
+export async function makeAdministrator(
+  { profile, profilePath, claim }: Pick<LocalSystem, "profile" | "profilePath" | "claim">,
+  project: string,
+): Promise<{ connection: Connection; credentials: MachineCredentials }> {
+  const credentials = claim === undefined ? undefined : await redeemClaim(profile, claim);
+  if (credentials === undefined) throw new BiplaneError("internal", "There is no claim to begin with.");
+  const connection = await openConnection({
+    profile: profilePath,
+    project,
+    clientId: credentials.clientId,
+    clientSecret: new Secret(credentials.clientSecret),
+  });
+  await ensureProject(connection, project);
+  return { connection, credentials };
 }
 
 export async function redeemClaim(

@@ -35,6 +35,8 @@ export interface LocalSystemOptions {
   readonly environmentOf?: Readonly<
     Partial<Record<"control" | "edge" | "data", Readonly<Record<string, string>>>>
   >;
+  /** Of an installation that is there already: its administrator's credentials are not, so there is to be a claim again. */
+  readonly newClaim?: boolean;
   /** Called once the data plane was made, before its first start. */
   readonly prepareData?: (state: string) => Promise<void>;
   readonly onProgress?: (text: string) => void;
@@ -45,7 +47,7 @@ export interface LocalSystem {
   readonly profilePath: string;
   readonly folders: Readonly<Record<"control" | "edge" | "data" | "logs", string>>;
   readonly processes: readonly PlaneProcess[];
-  /** Makes the first administrator; present on the first start only. */
+  /** Makes an administrator; present on the first start, and where a new one was wanted. */
   readonly claim: string | undefined;
   readonly claimUrl: string | undefined;
   /** How tasks are kept apart on this machine. */
@@ -102,7 +104,7 @@ async function start(options: LocalSystemOptions, started: PlaneProcess[]) {
   onProgress?.("edge and data plane");
   const isNew = !existsSync(profilePath);
   const [claim] = await Promise.all([
-    isNew ? initializeData(options, folders, settings) : undefined,
+    claimOf(options, folders, settings, isNew),
     startEdge(options, started, folders, settings),
   ]);
   if (isNew) await options.prepareData?.(folders.data);
@@ -193,19 +195,37 @@ async function prepareEdge(folders: Folders, { org, cluster, ports }: LocalSetti
   await writeEdgeConfig({ folder: edge, org, cluster, ports });
 }
 
+interface Claim {
+  readonly claim: string;
+  readonly claimUrl: string;
+}
+
+function claimOf(options: LocalSystemOptions, folders: Folders, settings: LocalSettings, isNew: boolean) {
+  if (isNew) return initializeData(options, folders, settings);
+  return options.newClaim ? renewClaim(options, folders.data) : undefined;
+}
+
+function renewClaim(options: LocalSystemOptions, state: string): Promise<Claim> {
+  return runErrand<Claim>("data", ["init", "--new-claim", "--state", state], dataEnvironment(options));
+}
+
+function dataEnvironment(options: LocalSystemOptions): Readonly<Record<string, string>> {
+  return { ...options.environmentOf?.data, ...databaseEnvironment(options.dataDatabaseUrl) };
+}
+
 async function initializeData(options: LocalSystemOptions, folders: Folders, settings: LocalSettings) {
   const { org, cluster, ports } = settings;
   const { code } = await runErrand<{ code: string }>("control", [
     ...["enroll-code", "--state", folders.control, "--org", org, "--cluster", cluster],
   ]);
   const addresses = services.flatMap((name) => [`--${name}`, `https://localhost:${ports[name]}`]);
-  return runErrand<{ claim: string; claimUrl: string }>(
+  return runErrand<Claim>(
     "data",
     [
       ...["init", "--state", folders.data, "--org", org, "--cluster", cluster, "--enroll-code", code],
       ...addresses,
     ],
-    { ...options.environmentOf?.data, ...databaseEnvironment(options.dataDatabaseUrl) },
+    dataEnvironment(options),
   );
 }
 
@@ -218,7 +238,7 @@ function dataOptions(options: LocalSystemOptions, folders: Folders) {
       ...(options.allowUnsandboxed === true ? ["--allow-unsandboxed"] : []),
     ],
     logPath: logOf(folders, "data"),
-    environment: { ...options.environmentOf?.data, ...databaseEnvironment(options.dataDatabaseUrl) },
+    environment: dataEnvironment(options),
   };
 }
 

@@ -88,14 +88,14 @@ test("a client that leaves in the middle of a download ends nothing but its own 
 });
 
 test("an upload that is cut short leaves nothing (claim FLOW-1)", async () => {
-  await new Promise<void>((resolve) => {
-    const headers = { "content-length": 10 * MiB };
-    const sending = request(put(), { method: "PUT", headers, ca: served.authorityPem, agent: false });
-    sending.on("error", () => undefined);
-    sending.on("close", resolve);
-    sending.write(randomBytes(3 * MiB), () => sending.destroy());
-  });
-  await expect.poll(() => readdir(join(home.folder, "objects/files"))).toEqual([]);
+  const files = () => readdir(join(home.folder, "objects/files"));
+  const headers = { "content-length": 10 * MiB };
+  const sending = request(put(), { method: "PUT", headers, ca: served.authorityPem, agent: false });
+  sending.on("error", () => undefined);
+  sending.write(randomBytes(3 * MiB));
+  await expect.poll(files, { timeout: 10_000, message: "control: it is there until then" }).toHaveLength(1);
+  sending.destroy();
+  await expect.poll(files, { timeout: 10_000 }).toEqual([]);
   expect(await objects.store.head(key)).toBeUndefined();
 });
 
