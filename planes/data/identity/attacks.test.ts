@@ -1,19 +1,30 @@
 /** Attacks on the authority: tricks with redirects, codes used twice, guessing, bodies without end (claim IAM-1). */
 import { createHash, randomBytes } from "node:crypto";
 import { request } from "node:https";
+import type { OrgId } from "@biplane/base";
 import { flyte, identity } from "@biplane/data-wire";
 import { type Answer, Browser, fetchPage, hiddenFields } from "@biplane/verify/sign-in/browser";
 import { Code, type ConnectError, createClient } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { startTestControlPlane, type TestControlPlane } from "../../../tests/support/control-plane.ts";
 import { startTestPlane, type TestPlane } from "../plane.testing.ts";
 
 const email = "ada@example.com";
 const password = "correct horse battery";
 const redirect = "http://localhost:40123/callback";
+let control: TestControlPlane;
+let organizations = 0;
 let plane: TestPlane;
 
+beforeAll(async () => {
+  control = await startTestControlPlane();
+});
+afterAll(() => control?.close());
+
+/** A new organization, whose authority has counted nothing yet. */
 async function open(): Promise<void> {
-  plane = await startTestPlane();
+  organizations += 1;
+  plane = await startTestPlane({ control, org: `acme-${organizations}` as OrgId });
   await invite(email);
   // A new password ends what was signed until this second.
   await new Promise((resolve) => setTimeout(resolve, 1_000));
