@@ -18,7 +18,7 @@ const commands = {
     build: true,
     python: false,
   },
-  dependencies: { program: ["tools/dependencies.ts"], build: true, python: false },
+  contents: { program: ["tools/dependencies.ts"], build: true, python: false },
   demo: { program: ["dist/demo.mjs"], build: true, python: false },
   test: { program: ["tools/testing/run.ts"], build: true, python: true },
   bench: { program: ["--import", "./tools/typescript.mjs", "bench/run.ts"], build: true, python: false },

@@ -12,7 +12,7 @@ test.each(Object.entries(entries))(
   (name, entry) => {
     const metafile = JSON.parse(readFileSync(join(root, `dist/meta/${name}.json`), "utf8")) as Metafile;
     const committed = readFileSync(join(root, dependenciesFolder, `${name}.txt`), "utf8");
-    expect(dependencyList(metafile, entry), "Run `npm run dependencies` and review the difference.").toBe(
+    expect(dependencyList(metafile, entry), "Run `npm run contents` and review the difference.").toBe(
       committed,
     );
   },
@@ -21,4 +21,10 @@ test.each(Object.entries(entries))(
 test("no list is left of an entry that is gone", () => {
   const listed = readdirSync(join(root, dependenciesFolder)).map((file) => file.replace(/\.txt$/, ""));
   expect(listed.filter((name) => !(name in entries))).toEqual([]);
+});
+
+test("no script is one that npm runs by itself after an installation: the lists would be written anew before they are compared", () => {
+  const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: object };
+  const lifecycle = /^(dependencies|prepare|prepublish|(pre|post)?install)$/;
+  expect(Object.keys(scripts).filter((name) => lifecycle.test(name))).toEqual([]);
 });

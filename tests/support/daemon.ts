@@ -5,6 +5,7 @@ import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
+import { killAtExit } from "@biplane/kit/child-processes";
 
 const distFolder = resolve(import.meta.dirname, "../../dist");
 const readyMsMax = 60_000;
@@ -27,8 +28,6 @@ export class Daemon {
 
   constructor(options: DaemonOptions) {
     this.#options = options;
-    // A test run that is ended in the middle must not leave its programs behind.
-    process.once("exit", () => this.#child?.kill("SIGKILL"));
   }
 
   get pid(): number {
@@ -53,6 +52,7 @@ export class Daemon {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...environment },
     });
+    killAtExit(child);
     this.#child = child;
     child.stderr.on("data", (chunk: Buffer) => appendFileSync(logPath, chunk));
     const lines = createInterface({ input: child.stdout });

@@ -10,6 +10,7 @@ import { chown } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { killAtExit } from "@biplane/kit/child-processes";
 import pg from "pg";
 import { afterAll, beforeAll, describe } from "vitest";
 
@@ -138,7 +139,7 @@ async function runToEnd(program: string, parameters: string[], user: User): Prom
 async function launch(program: string, data: string, folder: string, user: User): Promise<ChildProcess> {
   const parameters = ["-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "max_connections=50"];
   const child = spawn(program, parameters, { ...user, cwd: "/", stdio: ["ignore", "ignore", "pipe"] });
-  process.once("exit", () => child.kill("SIGKILL"));
+  killAtExit(child);
   let log = "";
   child.stderr?.on("data", (chunk) => {
     log = (log + chunk).slice(-4_000);

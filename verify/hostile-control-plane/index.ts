@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { openSync } from "node:fs";
+import { killAtExit } from "@biplane/kit/child-processes";
 import { sourceFile } from "../machine/sources.ts";
 import type { Orders } from "./process.ts";
 
@@ -36,7 +37,7 @@ export async function startHostileControlPlane(place: {
       stdio: ["ignore", log, log, "ipc"],
     },
   );
-  process.once("exit", () => child.kill("SIGKILL"));
+  killAtExit(child);
   await answerTo(child, 0);
   let count = 0;
   const give = async (order: string, parameters: readonly unknown[]) => {

@@ -3,6 +3,7 @@ import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { createInterface, type Interface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { text } from "node:stream/consumers";
+import { killAtExit } from "@biplane/kit/child-processes";
 import type { Policy } from "./model.ts";
 import type { Question } from "./questions.ts";
 
@@ -16,7 +17,7 @@ export class DecidingProcess {
   constructor(program: string) {
     this.#child = spawn(process.execPath, [program, "decide"], { stdio: ["pipe", "pipe", "pipe"] });
     this.#lastWords = text(this.#child.stderr);
-    process.once("exit", () => this.#child.kill("SIGKILL"));
+    killAtExit(this.#child);
     this.#lines = createInterface({ input: this.#child.stdout });
     this.#answers = this.#lines[Symbol.asyncIterator]();
   }

@@ -93,7 +93,6 @@ async function startEdge(
 async function launch(subject: Subject, folder: string, program: "edge" | "data", parameters: string[]) {
   const logPath = join(folder, "logs", `other-${program}.log`);
   const plane = new PlaneProcess({ program, parameters, logPath, environment: environmentOf.data });
-  process.once("exit", () => plane.kill());
   subject.undo.add(() => plane.stop());
   await plane.ready();
 }

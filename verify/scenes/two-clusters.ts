@@ -107,7 +107,6 @@ async function startAway(
     parameters: ["start", "--state", state, "--listen", "--allow-unsandboxed"],
     logPath: join(folders.logs, "away.log"),
   });
-  subject.undo.addNow(() => plane.kill());
   subject.undo.add(() => plane.stop());
   await plane.ready();
   return JSON.parse(readFileSync(join(state, "profile.json"), "utf8")) as Profile;
@@ -124,7 +123,6 @@ function controlPlaneOf(subject: Subject, { folders, processes }: LocalSystem, p
         parameters: ["start", "--state", folders.control, "--listen", `127.0.0.1:${ports.link}`],
         logPath: join(folders.logs, "control.log"),
       });
-      subject.undo.addNow(() => plane.kill());
       subject.undo.add(() => plane.stop());
       await plane.ready();
     },

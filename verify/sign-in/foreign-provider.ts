@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePorts } from "@biplane/cli/dev/settings";
 import { createRootAuthority, issueCertificate } from "@biplane/kit/certificates";
+import { killAtExit } from "@biplane/kit/child-processes";
 import { sourceFile } from "../machine/sources.ts";
 import type { ForeignProviderSettings } from "./openid-provider-process.ts";
 
@@ -44,7 +45,7 @@ export async function prepareForeignProvider(): Promise<{
       const child = spawn(process.execPath, [...options, program, path], {
         stdio: ["ignore", "pipe", "ignore"],
       });
-      process.once("exit", () => child.kill("SIGKILL"));
+      killAtExit(child);
       await Promise.race([
         once(child.stdout, "data"),
         once(child, "exit").then(() => Promise.reject(new Error("The foreign provider did not start."))),

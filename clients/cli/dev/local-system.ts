@@ -78,10 +78,6 @@ export async function startLocalSystem(options: LocalSystemOptions): Promise<Loc
   const close = async () => {
     for (const name of stopOrder) for (const plane of started) if (plane.name === name) await plane.stop();
   };
-  // However this process ends, it leaves no plane behind that nobody looks after.
-  process.on("exit", () => {
-    for (const plane of started) plane.kill();
-  });
   const giveUp = () => process.exit(interruptedExitCode);
   for (const name of endingSignals) process.on(name, giveUp);
   try {

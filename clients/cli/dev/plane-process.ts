@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { BiplaneError, MiB } from "@biplane/base";
+import { killAtExit } from "@biplane/kit/child-processes";
 import { type Program, programFile } from "./installation.ts";
 
 export interface PlaneOptions {
@@ -44,6 +45,7 @@ export class PlaneProcess {
         detached: true,
       },
     );
+    killAtExit(this.#child);
     closeSync(log);
     this.ended = new Promise((resolve) => {
       this.#child.once("exit", (code, signal) => resolve(code ?? (signal === null ? 1 : 128)));
@@ -78,11 +80,6 @@ export class PlaneProcess {
     const kill = setTimeout(() => this.#child.kill("SIGKILL"), graceMs);
     await this.ended;
     clearTimeout(kill);
-  }
-
-  /** For when there is no time left; harmless where it has ended. */
-  kill(): void {
-    this.#child.kill("SIGKILL");
   }
 
   #firstLine(): Promise<string | undefined> {
