@@ -19,8 +19,6 @@ import {
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { type BuildOptions, build } from "esbuild";
-import { createTarGzip } from "nanotar";
-import { openSyncedDatabase } from "../kit/embedded-database-thread.ts";
 import { makeWorkerSnapshot, snapshotOptions } from "./worker-snapshot.ts";
 
 /** Shipped entries. What runs in which plane is in the path. */
@@ -121,6 +119,8 @@ export async function packDatabase(): Promise<void> {
   mkdirSync("dist", { recursive: true });
   // The new one is not to be made of the old one.
   rmSync(databaseTemplate, { force: true });
+  const { createTarGzip } = await import("nanotar");
+  const { openSyncedDatabase } = await import("../kit/embedded-database-thread.ts");
   const folder = mkdtempSync(join(tmpdir(), "biplane-database-"));
   try {
     const database = await openSyncedDatabase(folder);

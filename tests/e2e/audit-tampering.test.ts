@@ -17,6 +17,7 @@ import { runProgram } from "../support/daemon.ts";
 import { cluster, org, type System, startSystem } from "./system.ts";
 
 const launcher = join(import.meta.dirname, "../../clients/cli/bin/biplane.mjs");
+const planes = ["data", "control"] as const;
 let system: System;
 let copies: string;
 /** Records of each log in the states that every case begins from. */
@@ -32,7 +33,7 @@ beforeAll(async () => {
   await countersigned();
   await verdicts();
   await copyStates("later");
-  for (const plane of ["data", "control"] as const) {
+  for (const plane of planes) {
     const { folder, key } = await filesOf(plane);
     const journal = await openJournal({ folder, key, name: "audit" });
     sizes[plane] = Number(journal.lastSequence);
@@ -48,7 +49,7 @@ afterAll(async () => {
 async function copyStates(name: string): Promise<void> {
   await system.data.stop();
   await system.control.stop();
-  for (const plane of ["data", "control"]) {
+  for (const plane of planes) {
     cpSync(join(system.folder, plane), join(copies, name, plane), { recursive: true });
   }
 }
@@ -57,7 +58,7 @@ async function copyStates(name: string): Promise<void> {
 async function restarted(tamper: () => Promise<void>): Promise<void> {
   await system.data.stop();
   await system.control.stop();
-  for (const plane of ["data", "control"]) {
+  for (const plane of planes) {
     rmSync(join(system.folder, plane), { recursive: true });
     cpSync(join(copies, "later", plane), join(system.folder, plane), { recursive: true });
   }
@@ -140,7 +141,6 @@ async function rewrite(
   await journal.close();
 }
 
-const planes = ["data", "control"] as const;
 type ByPlane = Readonly<Record<(typeof planes)[number], object>>;
 
 async function verdictsByPlane(): Promise<ByPlane> {

@@ -5,12 +5,10 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { BiplaneError, Secret } from "@biplane/base";
-import { ensureProject } from "@biplane/cli/commands/create";
-import { type MachineCredentials, redeemClaim } from "@biplane/cli/dev/first-administrator";
+import { type MachineCredentials, makeAdministrator } from "@biplane/cli/dev/first-administrator";
 import { type LocalSystem, startLocalSystem } from "@biplane/cli/dev/local-system";
 import { choosePorts, type Ports, writeSettings } from "@biplane/cli/dev/settings";
-import { openConnection, RemoteClient } from "@biplane/sdk/remote";
+import { RemoteClient } from "@biplane/sdk/remote";
 import { type Subject, verifyProject } from "../frame/subject.ts";
 import { requireRoot, requireTools } from "../machine/tools.ts";
 import {
@@ -70,23 +68,9 @@ async function start(subject: Subject, folder: string) {
   );
   const system = await startLocalSystem({ folder, org: stageOrg, allowUnsandboxed: true, environmentOf });
   subject.undo.add(() => system.close());
+  const { connection, credentials } = await makeAdministrator(system, verifyProject);
   const { claim = "" } = system;
-  const credentials = await redeemClaim(system.profile, claim);
-  if (credentials === undefined) throw new BiplaneError("internal", "The new planes gave no administrator.");
-  const client = await connectTo(system, credentials);
-  await ensureProject(client.connection, verifyProject);
-  return { system, client, credentials, claim, keyLogs };
-}
-
-export async function connectTo(
-  system: LocalSystem,
-  { clientId, clientSecret }: MachineCredentials,
-  project = verifyProject,
-): Promise<RemoteClient> {
-  const profile = system.profilePath;
-  return new RemoteClient(
-    await openConnection({ profile, project, clientId, clientSecret: new Secret(clientSecret) }),
-  );
+  return { system, client: new RemoteClient(connection), credentials, claim, keyLogs };
 }
 
 /** What the provider's own session keys open of all that passed. */

@@ -5,16 +5,14 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { BiplaneError, second } from "@biplane/base";
-import { ensureProject } from "@biplane/cli/commands/create";
-import { redeemClaim } from "@biplane/cli/dev/first-administrator";
+import { second } from "@biplane/base";
+import { makeAdministrator } from "@biplane/cli/dev/first-administrator";
 import { type LocalSystem, startLocalSystem } from "@biplane/cli/dev/local-system";
 import { PlaneProcess, runErrand } from "@biplane/cli/dev/plane-process";
 import { freePorts, type Ports, portNames, writeSettings } from "@biplane/cli/dev/settings";
-import type { Profile, RemoteClient } from "@biplane/sdk/remote";
+import { type Profile, RemoteClient } from "@biplane/sdk/remote";
 import type { Subject } from "../frame/subject.ts";
 import { prepareForeignProvider } from "../sign-in/foreign-provider.ts";
-import { connectTo } from "./stage.ts";
 
 /** For evidence. */
 export const twoClustersWords =
@@ -49,10 +47,8 @@ export async function twoClusters(subject: Subject): Promise<TwoClusters> {
     environmentOf: { data: { BIPLANE_POLICY_LIFETIME: String(policySeconds), ...federation.environment } },
   });
   subject.undo.add(() => system.close());
-  const credentials = await redeemClaim(system.profile, system.claim ?? "");
-  if (credentials === undefined) throw new BiplaneError("internal", "The new planes gave no administrator.");
-  const client = await connectTo(system, credentials, twoClustersPlace.project);
-  await ensureProject(client.connection, twoClustersPlace.project);
+  const { connection } = await makeAdministrator(system, twoClustersPlace.project);
+  const client = new RemoteClient(connection);
   const away = await startAway(subject, folder, system, client);
   const { issuer, rootPem } = federation;
   const provider = { issuer, rootPem, claims: foreignClaims };

@@ -1,9 +1,8 @@
 /** `biplane dev`: both planes and the edge on this machine, ready to be used from another terminal. */
-import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { BiplaneError } from "@biplane/base";
-import { ConfigStore, readProfile } from "@biplane/sdk/remote";
+import { ConfigStore, type Profile } from "@biplane/sdk/remote";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { makeAdministrator } from "../dev/first-administrator.ts";
 import { type LocalSystem, startLocalSystem, untilAskedToEnd } from "../dev/local-system.ts";
@@ -51,11 +50,10 @@ function parsePort(text: string): number {
 async function dev(options: DevOptions): Promise<void> {
   const { state, profileName, project, ...others } = options;
   const base = state ?? process.env["BIPLANE_DEV_STATE"] ?? join(homedir(), ".local/share/biplane/dev");
-  const folder = resolve(base);
   const system = await startLocalSystem({
     ...others,
-    folder,
-    newClaim: !(await isSignedIn(profileName, join(folder, "data", "profile.json"))),
+    folder: resolve(base),
+    needsClaim: async (profile) => !(await isSignedIn(profileName, profile)),
     onProgress: (part) => process.stderr.write(`starting ${part}…\n`),
   });
   try {
@@ -72,11 +70,9 @@ async function dev(options: DevOptions): Promise<void> {
 }
 
 /** Whether the profile's credentials are of this installation: an earlier start may have been cut off before they were kept. */
-async function isSignedIn(profileName: string, profilePath: string): Promise<boolean> {
-  if (!existsSync(profilePath)) return false;
+async function isSignedIn(profileName: string, own: Profile): Promise<boolean> {
   const store = new ConfigStore();
   const kept = (await store.read()).profiles[profileName]?.profile;
-  const own = await readProfile(profilePath);
   return kept?.rootPem === own.rootPem && (await store.credentials(profileName)) !== undefined;
 }
 

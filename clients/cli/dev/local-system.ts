@@ -35,8 +35,8 @@ export interface LocalSystemOptions {
   readonly environmentOf?: Readonly<
     Partial<Record<"control" | "edge" | "data", Readonly<Record<string, string>>>>
   >;
-  /** Of an installation that is there already: its administrator's credentials are not, so there is to be a claim again. */
-  readonly newClaim?: boolean;
+  /** Asked of an installation that is there already: whether there is to be a claim again. */
+  readonly needsClaim?: (profile: Profile) => Promise<boolean>;
   /** Called once the data plane was made, before its first start. */
   readonly prepareData?: (state: string) => Promise<void>;
   readonly onProgress?: (text: string) => void;
@@ -100,7 +100,9 @@ async function start(options: LocalSystemOptions, started: PlaneProcess[]) {
   onProgress?.("edge and data plane");
   const isNew = !existsSync(profilePath);
   const [claim] = await Promise.all([
-    claimOf(options, folders, settings, isNew),
+    isNew
+      ? initializeData(options, folders, settings)
+      : claimAgain(options, folders.data, await readProfile(profilePath)),
     startEdge(options, started, folders, settings),
   ]);
   if (isNew) await options.prepareData?.(folders.data);
@@ -196,12 +198,8 @@ interface Claim {
   readonly claimUrl: string;
 }
 
-function claimOf(options: LocalSystemOptions, folders: Folders, settings: LocalSettings, isNew: boolean) {
-  if (isNew) return initializeData(options, folders, settings);
-  return options.newClaim ? renewClaim(options, folders.data) : undefined;
-}
-
-function renewClaim(options: LocalSystemOptions, state: string): Promise<Claim> {
+async function claimAgain(options: LocalSystemOptions, state: string, profile: Profile) {
+  if (!(await options.needsClaim?.(profile))) return undefined;
   return runErrand<Claim>("data", ["init", "--new-claim", "--state", state], dataEnvironment(options));
 }
 
