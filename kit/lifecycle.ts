@@ -61,7 +61,7 @@ export async function runUntilEnd(resource: Closeable, log: Logger, options: End
   const end = await Promise.race([
     nextSignal(),
     stateGone(options.stateFolder, stop.signal),
-    ...(options.stopWithInput === true ? [inputEnded()] : []),
+    ...(options.stopWithInput === true ? [inputEnded(stop.signal)] : []),
   ]);
   stop.abort();
   log.info(
@@ -89,13 +89,11 @@ function nextSignal(): Promise<End> {
   });
 }
 
-function inputEnded(): Promise<End> {
+/** Whatever ends the process: an input that is still open would keep it up. */
+function inputEnded(signal: AbortSignal): Promise<End> {
+  signal.addEventListener("abort", () => process.stdin.destroy(), { once: true });
   return new Promise((resolve) => {
-    const ended = () => {
-      // An open handle would keep the process up.
-      process.stdin.destroy();
-      resolve({ kind: "input_ended" });
-    };
+    const ended = () => resolve({ kind: "input_ended" });
     process.stdin.once("end", ended).once("error", ended).resume();
   });
 }

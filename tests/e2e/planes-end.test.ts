@@ -37,6 +37,17 @@ test("planes end when their state is deleted, and it is said why", async () => {
   expect(log).not.toContain("Unsupported runtime");
 });
 
+test("Ctrl-C ends every plane in order, and none has to be killed", async () => {
+  const { child, planes, ended } = await startDev();
+  child.kill("SIGINT");
+  const { code, errors } = await ended;
+  expect(code).toBe(0);
+  expect(errors).not.toContain("was killed");
+  await untilGone(planes);
+  for (const plane of ["edge", "data", "control"])
+    expect(readFileSync(join(folder, `state/logs/${plane}.log`), "utf8")).toContain('"event":"closing"');
+});
+
 test("a start that was cut off before its credentials were kept is made good by the next one", async () => {
   const first = await startDev();
   const administrator = await whoami();

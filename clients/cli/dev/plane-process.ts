@@ -4,7 +4,7 @@ import { closeSync, mkdirSync, openSync, renameSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
-import { BiplaneError, MiB } from "@biplane/base";
+import { BiplaneError, MiB, second } from "@biplane/base";
 import { killAtExit } from "@biplane/kit/child-processes";
 import { type Program, programFile } from "./installation.ts";
 
@@ -16,8 +16,8 @@ export interface PlaneOptions {
   readonly logPath: string;
 }
 
-const readyMsMax = 60_000;
-const graceMs = 8_000;
+const readyMsMax = 60 * second;
+const graceMs = 8 * second;
 const logTailBytes = 1_500;
 const logBytesMax = 16 * MiB;
 
@@ -77,9 +77,17 @@ export class PlaneProcess {
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     this.#child.kill("SIGTERM");
-    const kill = setTimeout(() => this.#child.kill("SIGKILL"), graceMs);
+    const kill = setTimeout(() => this.#kill(), graceMs);
     await this.ended;
     clearTimeout(kill);
+  }
+
+  /** Loses nothing: a plane may be killed at any instant. But none should have to be. */
+  #kill(): void {
+    process.stderr.write(
+      `\`biplane ${this.name}\` did not end within ${graceMs / second} s and was killed. Its log is ${this.logPath}.\n`,
+    );
+    this.#child.kill("SIGKILL");
   }
 
   #firstLine(): Promise<string | undefined> {
