@@ -134,7 +134,7 @@ export class BorderLedger {
 
   /** Oldest first. With `follow` it goes on with each new message until the signal aborts. */
   async *read(query: LedgerQuery, signal: AbortSignal): AsyncGenerator<border.LedgerEntry> {
-    let next = await this.#beginning(query);
+    let next = await this.#beginning(query, signal);
     do {
       const oldest = this.#journal.firstSequence;
       if (next < oldest) {
@@ -151,17 +151,21 @@ export class BorderLedger {
     } while (query.follow && (await this.#journal.waitFor(next, signal)));
   }
 
-  async #beginning({ fromSequence, run, last = 0 }: LedgerQuery): Promise<bigint> {
+  async #beginning({ fromSequence, run, last = 0 }: LedgerQuery, signal: AbortSignal): Promise<bigint> {
     if (last === 0) return fromSequence;
     const newest =
-      run === "" ? this.#journal.lastSequence - BigInt(last) + 1n : await this.#nthLast(run, last);
+      run === "" ? this.#journal.lastSequence - BigInt(last) + 1n : await this.#nthLast(run, last, signal);
     return newest > fromSequence ? newest : fromSequence;
   }
 
-  /** Where the last `count` messages that mention the run begin; the journal's beginning if there are fewer. */
-  async #nthLast(run: string, count: number): Promise<bigint> {
+  /**
+   * Where the last `count` messages that mention the run begin; the journal's beginning if there are fewer. It reads all
+   * that is kept, unless the signal aborts.
+   */
+  async #nthLast(run: string, count: number, signal: AbortSignal): Promise<bigint> {
     const found: bigint[] = [];
     for await (const { sequence, record } of this.#journal.read(this.#journal.firstSequence)) {
+      if (signal.aborted) break;
       if (!mentionsRun(fromBinary(border.LedgerEntrySchema, record), run)) continue;
       found.push(sequence);
       if (found.length > count) found.shift();
