@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import { createRootAuthority, issueCertificate } from "@biplane/kit/certificates";
@@ -111,8 +111,10 @@ export function processorMs(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
+/** `MINIO` names it; else it is where programs are found, or where Go leaves what it installs. */
 function findMinio(): string | undefined {
-  const places = [process.env["MINIO"], "/usr/local/bin/minio", join(homedir(), "go/bin/minio")];
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), join(homedir(), "go/bin")];
+  const places = [process.env["MINIO"], ...folders.map((folder) => join(folder, "minio"))];
   return places.find((path) => path !== undefined && existsSync(path));
 }
 
